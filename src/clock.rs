@@ -1,0 +1,196 @@
+//! Time, as a port: the only place of the crate that reads a clock or sleeps.
+//!
+//! Decisions take `now` as an argument. A shell reads the clock once per step, hands the [`Now`] to
+//! the pure core, and sleeps by the same clock, so that a test can turn the hands itself.
+//!
+//! Two clocks are read, since each of them fails in its own way: the monotonic one stands still
+//! while a laptop sleeps, the wall clock jumps when somebody sets it. A token counts as expired as
+//! soon as *either* says so.
+
+use std::future::Future;
+use std::ops::{Add, Sub};
+use std::pin::Pin;
+use std::sync::OnceLock;
+use std::time::{Duration, SystemTime};
+
+/// A boxed future, as the ports of this crate return it.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Tells the time and lets it pass.
+///
+/// Only tests replace it ([`AccountBuilder::clock`](crate::AccountBuilder::clock)). What must never
+/// happen: [`Now::moment`] going backwards. What is always fine: the wall clock jumping either way,
+/// and a sleep that ends late.
+pub trait Clock: Send + Sync + 'static {
+    /// Both clocks, read together.
+    fn now(&self) -> Now;
+
+    /// Ends when `span` has passed on the monotonic clock.
+    ///
+    /// # Cancel safety
+    /// Dropping the future only ends the wait.
+    fn sleep(&self, span: Duration) -> BoxFuture<'static, ()>;
+}
+
+/// One reading of both clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// The monotonic clock.
+    pub moment: Moment,
+    /// The wall clock.
+    pub wall: SystemTime,
+}
+
+impl Now {
+    /// The wall time at which the monotonic clock will show `moment`; the past stays the past.
+    pub fn wall_at(&self, moment: Moment) -> SystemTime {
+        if moment >= self.moment {
+            self.wall
+                .checked_add(moment - self.moment)
+                .unwrap_or(self.wall)
+        } else {
+            self.wall
+                .checked_sub(self.moment - moment)
+                .unwrap_or(self.wall)
+        }
+    }
+
+    /// The moment at which the wall clock will show `time`, should nobody set it.
+    pub fn moment_at(&self, time: SystemTime) -> Moment {
+        match time.duration_since(self.wall) {
+            Ok(ahead) => self.moment + ahead,
+            Err(behind) => self.moment.earlier(behind.duration()),
+        }
+    }
+}
+
+/// A point on the monotonic clock, in nanoseconds since the clock's own start.
+///
+/// Its arithmetic saturates: no header, however hostile, makes it panic (`Instant` would).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Moment(u64);
+
+impl Moment {
+    /// The start of the clock.
+    pub const ZERO: Self = Self(0);
+    /// Later than everything that will happen.
+    pub const NEVER: Self = Self(u64::MAX);
+
+    /// The moment so long after the clock's start.
+    pub fn after_start(span: Duration) -> Self {
+        Self::ZERO + span
+    }
+
+    /// So much earlier, but not before the clock's start.
+    #[must_use]
+    pub fn earlier(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(nanos(span)))
+    }
+}
+
+impl Add<Duration> for Moment {
+    type Output = Self;
+
+    fn add(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(nanos(span)))
+    }
+}
+
+/// How long after the other moment; zero if it is the earlier one.
+impl Sub for Moment {
+    type Output = Duration;
+
+    fn sub(self, other: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(other.0))
+    }
+}
+
+fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The clock of the machine: tokio's timer (so tokio's paused time works in tests) and the system's
+/// wall clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+#[allow(clippy::disallowed_methods)] // The one place that is allowed to read time.
+impl Clock for SystemClock {
+    fn now(&self) -> Now {
+        Now {
+            moment: monotonic(),
+            wall: SystemTime::now(),
+        }
+    }
+
+    fn sleep(&self, span: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(span))
+    }
+}
+
+#[allow(clippy::disallowed_methods)]
+fn monotonic() -> Moment {
+    // One anchor for the whole process, a little in the past: tokio's paused clock of a later test
+    // may start before the anchor of an earlier one.
+    static START: OnceLock<tokio::time::Instant> = OnceLock::new();
+    let now = tokio::time::Instant::now();
+    let start = START.get_or_init(|| now.checked_sub(Duration::from_secs(3600)).unwrap_or(now));
+    Moment::ZERO + now.saturating_duration_since(*start)
+}
+
+/// A clock for tests under tokio's paused time: the wall clock goes with the monotonic one, and both
+/// can be set apart.
+#[derive(Clone, Debug)]
+pub struct PausedClock {
+    start: Now,
+}
+
+impl PausedClock {
+    /// A clock whose wall shows `wall` now.
+    pub fn starting_at(wall: SystemTime) -> Self {
+        Self {
+            start: Now {
+                moment: monotonic(),
+                wall,
+            },
+        }
+    }
+}
+
+#[allow(clippy::disallowed_methods)] // A clock too.
+impl Clock for PausedClock {
+    fn now(&self) -> Now {
+        let moment = monotonic();
+        Now {
+            moment,
+            wall: self.start.wall_at(moment),
+        }
+    }
+
+    fn sleep(&self, span: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(span))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_plus_the_longest_duration_saturates() {
+        assert_eq!(Moment::ZERO + Duration::MAX, Moment::NEVER);
+        assert_eq!(Moment::ZERO.earlier(Duration::MAX), Moment::ZERO);
+    }
+
+    #[test]
+    fn wall_and_moment_translate_into_each_other() {
+        let now = Now {
+            moment: Moment::after_start(Duration::from_secs(100)),
+            wall: SystemTime::UNIX_EPOCH + Duration::from_secs(1_000),
+        };
+        let later = now.moment + Duration::from_secs(5);
+        assert_eq!(now.moment_at(now.wall_at(later)), later);
+        let earlier = now.moment.earlier(Duration::from_secs(5));
+        assert_eq!(now.moment_at(now.wall_at(earlier)), earlier);
+    }
+}

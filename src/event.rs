@@ -1,0 +1,241 @@
+//! Everything worth logging or counting, as one enum.
+//!
+//! An [`Observer`] sees each [`Event`] of an account as it happens: counters, summaries and pictures
+//! are made from them. With the feature `tracing` every event is a `tracing` event too, under the
+//! target `reqwest_tollgate`. No event holds a secret.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use http::StatusCode;
+
+use crate::error::Error;
+
+/// Something that happened to an account.
+///
+/// Attempts on the wire are counted by the limiter's events alone, one [`Answered`](Self::Answered)
+/// or [`Lost`](Self::Lost) for each; an account whose limiter is not attached has none.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// A token request is about to leave.
+    TokenRequested {
+        /// Why.
+        reason: RenewalReason,
+    },
+    /// A token request brought a token, and what had to be saved is saved (or being saved).
+    TokenRenewed {
+        /// Counts the account's tokens in this process, from 1.
+        generation: u64,
+        /// When it expires, if the endpoint said so.
+        expires_at: Option<SystemTime>,
+        /// From the request to the parsed answer.
+        elapsed: Duration,
+        /// Whether a new refresh token came along.
+        rotated: bool,
+    },
+    /// A token that another process had stored was taken over instead of asking for one.
+    TokenAdopted {
+        /// Counts the account's tokens in this process, from 1.
+        generation: u64,
+    },
+    /// A renewal failed; a token that is still usable goes on being used.
+    TokenFailed {
+        /// Why.
+        error: Error,
+        /// When the next attempt is due; none: not before somebody changes something.
+        retry_at: Option<SystemTime>,
+    },
+    /// The store has a rotated refresh token.
+    TokenSaved,
+    /// The store failed; saving goes on in the background, and the token is used meanwhile.
+    TokenSaveFailed {
+        /// Why.
+        error: Error,
+    },
+    /// The API refused a token of ours.
+    TokenRejected {
+        /// Which.
+        generation: u64,
+        /// With which status.
+        status: StatusCode,
+        /// What follows.
+        verdict: RejectionVerdict,
+        /// The distributor's name for the exchange.
+        request_id: Option<String>,
+    },
+    /// A request that waits for a permit has got it, or has given up.
+    Waited {
+        /// For which quota.
+        quota: Arc<str>,
+        /// How long.
+        span: Duration,
+    },
+    /// An attempt was answered.
+    Answered {
+        /// The quota it was counted in.
+        quota: Arc<str>,
+        /// The answer's status.
+        status: StatusCode,
+        /// From permit to answer.
+        elapsed: Duration,
+        /// The distributor's name for the exchange.
+        request_id: Option<String>,
+    },
+    /// An attempt left, and no answer came back: connection lost, timeout, or dropped by its caller.
+    Lost {
+        /// The quota it was counted in.
+        quota: Arc<str>,
+        /// From permit to loss.
+        elapsed: Duration,
+    },
+    /// A request is about to be sent again.
+    Replayed {
+        /// After what.
+        reason: ReplayReason,
+        /// Counts the replays of this request for this reason, from 1.
+        attempt: u32,
+    },
+    /// The server said "too many requests": nobody leaves on that quota before `until`.
+    QuotaRejected {
+        /// Which quota.
+        quota: Arc<str>,
+        /// The status of the answer.
+        status: StatusCode,
+        /// The end of the pause.
+        until: SystemTime,
+        /// The distributor's name for the exchange.
+        request_id: Option<String>,
+    },
+    /// The answer to a probe opened the quota again after a rejection.
+    QuotaReopened {
+        /// Which quota.
+        quota: Arc<str>,
+    },
+    /// A request failed without being sent, or without being sent again.
+    Refused {
+        /// With this error.
+        error: Error,
+    },
+}
+
+/// Why a token is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RenewalReason {
+    /// There was none.
+    Cold,
+    /// It will expire soon; requests go on with it meanwhile.
+    Stale,
+    /// It has expired; requests wait.
+    Expired,
+    /// The API refused it.
+    Rejected,
+    /// [`Account::invalidate`](crate::Account::invalidate) or a new login.
+    Manual,
+}
+
+/// What a refused token led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RejectionVerdict {
+    /// The token is bad: it is renewed, and the request replayed.
+    Renew,
+    /// A newer one is there already: the request is replayed with it.
+    Superseded,
+    /// The token is not the problem (no subscription, wrong client id): the answer is returned.
+    NotTheToken,
+    /// Too many refused tokens of late: the answer is returned, and no new one asked for.
+    Storm,
+}
+
+/// Why a request is sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReplayReason {
+    /// Its token was refused.
+    Unauthorized,
+    /// The server said "too many requests".
+    RateLimited,
+}
+
+/// Sees the events of an account. Also any `Fn(&str, &Event)`.
+pub trait Observer: Send + Sync + 'static {
+    /// Called on the task that brought the event about, with the account's name; it must not block.
+    fn on_event(&self, account: &str, event: &Event);
+}
+
+impl<F: Fn(&str, &Event) + Send + Sync + 'static> Observer for F {
+    fn on_event(&self, account: &str, event: &Event) {
+        self(account, event);
+    }
+}
+
+/// Where an account's events go.
+#[derive(Clone)]
+pub(crate) struct Events {
+    account: Arc<str>,
+    observers: Arc<[Arc<dyn Observer>]>,
+}
+
+impl Events {
+    pub(crate) fn new(account: Arc<str>, observers: Vec<Arc<dyn Observer>>) -> Self {
+        Self {
+            account,
+            observers: observers.into(),
+        }
+    }
+
+    /// The event is made only if somebody looks. Never call it with a lock held.
+    pub(crate) fn emit(&self, event: impl FnOnce() -> Event) {
+        if !self.is_observed() {
+            return;
+        }
+        let event = event();
+        #[cfg(feature = "tracing")]
+        trace(&self.account, &event);
+        for observer in self.observers.iter() {
+            observer.on_event(&self.account, &event);
+        }
+    }
+
+    /// Whether anybody looks.
+    pub(crate) fn is_observed(&self) -> bool {
+        #[cfg(feature = "tracing")]
+        if tracing::enabled!(target: "reqwest_tollgate", tracing::Level::WARN) {
+            return true;
+        }
+        !self.observers.is_empty()
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events")
+            .field("account", &self.account)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(feature = "tracing")]
+fn trace(account: &str, event: &Event) {
+    macro_rules! log {
+        ($level:ident) => {
+            tracing::$level!(target: "reqwest_tollgate", account, ?event)
+        };
+    }
+    match event {
+        Event::Answered { .. } | Event::Waited { .. } => log!(trace),
+        Event::TokenRequested { .. } | Event::TokenSaved | Event::Replayed { .. } => log!(debug),
+        Event::TokenRenewed { .. } | Event::TokenAdopted { .. } | Event::QuotaReopened { .. } => {
+            log!(info)
+        }
+        Event::Lost { .. } | Event::TokenRejected { .. } | Event::QuotaRejected { .. } => {
+            log!(warn)
+        }
+        Event::TokenFailed { .. } | Event::TokenSaveFailed { .. } | Event::Refused { .. } => {
+            log!(warn)
+        }
+    }
+}
