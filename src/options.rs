@@ -1,0 +1,198 @@
+//! Options of a single request, a task or a handle.
+//!
+//! The nearest one wins, field by field: the request's own extension, then the task's scope
+//! ([`RequestOptions::scope`]), then the handle's defaults
+//! ([`Account::with_options`](crate::Account::with_options)), then the account's.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use http::Extensions;
+
+use crate::clock::{Moment, Now};
+
+/// How long a request may wait, and which account and quota it belongs to.
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # use reqwest_tollgate::RequestOptions;
+/// # async fn example(client: reqwest_middleware::ClientWithMiddleware) -> Result<(), Box<dyn std::error::Error>> {
+/// let urgent = RequestOptions::new().timeout(Duration::from_secs(2));
+/// let response = client.get("https://api.digikey.com/").with_extension(urgent).send().await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// `execute()`, `build()` and tower's `call` drop a request's extensions; there the task's scope or
+/// the handle's defaults serve.
+#[derive(Clone, Default)]
+pub struct RequestOptions {
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) deadline: Option<SystemTime>,
+    pub(crate) max_wait: Option<Duration>,
+    pub(crate) quota: Option<Arc<str>>,
+    pub(crate) account: Option<Arc<str>>,
+}
+
+impl RequestOptions {
+    /// How far off the quota's next permit may be, if nobody says otherwise.
+    pub const DEFAULT_MAX_WAIT: Duration = Duration::from_secs(5 * 60);
+
+    /// Options that say nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How long the request may wait for its permit and its token, both together; default: without
+    /// limit.
+    ///
+    /// reqwest's own timeouts do not cover that time: they begin when the request leaves.
+    #[must_use]
+    pub fn timeout(mut self, span: Duration) -> Self {
+        self.timeout = Some(span);
+        self
+    }
+
+    /// The same as a moment; of both, the earlier one counts.
+    #[must_use]
+    pub fn deadline(mut self, moment: SystemTime) -> Self {
+        self.deadline = Some(moment);
+        self
+    }
+
+    /// How far off the quota's *next* permit, or the next attempt at a token, may be; default
+    /// [`DEFAULT_MAX_WAIT`](Self::DEFAULT_MAX_WAIT).
+    ///
+    /// It does not bound the time in the queue: with a thousand requests ahead a request may wait
+    /// long, while permits keep coming. Once the next one is further off than this (the day is
+    /// spent), the request fails at once and says when.
+    #[must_use]
+    pub fn max_wait(mut self, span: Duration) -> Self {
+        self.max_wait = Some(span);
+        self
+    }
+
+    /// The quota the request belongs to, instead of the one that its path says.
+    #[must_use]
+    pub fn quota(mut self, name: &str) -> Self {
+        self.quota = Some(name.into());
+        self
+    }
+
+    /// The account that acts, where several accounts of one client share an origin; default: the
+    /// outermost.
+    #[must_use]
+    pub fn account(mut self, name: &str) -> Self {
+        self.account = Some(name.into());
+        self
+    }
+
+    /// Runs `future` with these options for every request it sends, over those of an enclosing
+    /// scope.
+    ///
+    /// It does not cross `tokio::spawn`: a spawned task begins without options.
+    ///
+    /// # Cancel safety
+    /// Dropping it drops `future` and nothing else.
+    #[cfg(feature = "task-local")]
+    pub async fn scope<F: Future>(self, future: F) -> F::Output {
+        crate::task_scope::run(self, future).await
+    }
+
+    /// These, and where they say nothing, those beneath.
+    #[must_use]
+    pub(crate) fn over(self, beneath: &Self) -> Self {
+        Self {
+            timeout: self.timeout.or(beneath.timeout),
+            deadline: self.deadline.or(beneath.deadline),
+            max_wait: self.max_wait.or(beneath.max_wait),
+            quota: self.quota.or_else(|| beneath.quota.clone()),
+            account: self.account.or_else(|| beneath.account.clone()),
+        }
+    }
+
+    /// What holds for a request with these extensions, on this task.
+    pub(crate) fn of(extensions: &Extensions, defaults: &Self) -> Self {
+        let own = extensions.get::<Self>().cloned().unwrap_or_default();
+        #[cfg(feature = "task-local")]
+        let own = match crate::task_scope::current() {
+            Some(scope) => own.over(&scope),
+            None => own,
+        };
+        own.over(defaults)
+    }
+
+    /// The patience of a request that begins to wait now.
+    pub(crate) fn patience(&self, now: Now) -> Patience {
+        let by_span = self.timeout.map(|span| now.moment + span);
+        let by_moment = self.deadline.map(|time| now.moment_at(time));
+        Patience {
+            deadline: by_span.into_iter().chain(by_moment).min(),
+            max_wait: self.max_wait.unwrap_or(Self::DEFAULT_MAX_WAIT),
+        }
+    }
+}
+
+impl fmt::Debug for RequestOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestOptions")
+            .field("timeout", &self.timeout)
+            .field("deadline", &self.deadline)
+            .field("max_wait", &self.max_wait)
+            .field("quota", &self.quota)
+            .field("account", &self.account)
+            .finish()
+    }
+}
+
+/// How long a request is willing to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Patience {
+    /// Permit and token must be there by then.
+    pub(crate) deadline: Option<Moment>,
+    /// How far off the next chance may be.
+    pub(crate) max_wait: Duration,
+}
+
+impl Patience {
+    /// Whether waiting until `moment` is worth it: within `max_wait` from now and before the
+    /// deadline.
+    pub(crate) fn reaches(&self, now: Moment, moment: Moment) -> bool {
+        moment - now <= self.max_wait && self.deadline.is_none_or(|deadline| moment <= deadline)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn the_nearest_options_win_field_by_field() {
+        let far = RequestOptions::new().timeout(SECOND).quota("far");
+        let near = RequestOptions::new().quota("near");
+        let merged = near.over(&far);
+        assert_eq!(merged.quota.as_deref(), Some("near"));
+        assert_eq!(merged.timeout, Some(SECOND));
+    }
+
+    #[test]
+    fn of_timeout_and_deadline_the_earlier_counts() {
+        let now = Now {
+            moment: Moment::ZERO,
+            wall: SystemTime::UNIX_EPOCH,
+        };
+        let options = RequestOptions::new().timeout(3 * SECOND);
+        let both = options
+            .clone()
+            .deadline(now.wall + 2 * SECOND)
+            .patience(now);
+        assert_eq!(both.deadline, Some(Moment::after_start(2 * SECOND)));
+        assert_eq!(
+            options.patience(now).deadline,
+            Some(Moment::after_start(3 * SECOND))
+        );
+    }
+}
