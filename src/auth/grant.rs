@@ -1,0 +1,57 @@
+//! Grants (RFC 6749 section 1.3) and how the client authenticates itself (section 2.3).
+
+use url::Url;
+
+use crate::secret::Secret;
+
+/// How a token is got.
+#[derive(Clone, Debug)]
+pub struct Grant(pub(crate) GrantKind);
+
+#[derive(Clone, Debug)]
+pub(crate) enum GrantKind {
+    ClientCredentials,
+    RefreshToken { initial: Secret },
+    AuthorizationCode { redirect_uri: Result<Url, String> },
+}
+
+impl Grant {
+    /// The application itself is the user (RFC 6749 section 4.4): DigiKey calls it two-legged.
+    pub fn client_credentials() -> Self {
+        Self(GrantKind::ClientCredentials)
+    }
+
+    /// A refresh token that was got elsewhere begins the chain (RFC 6749 section 6). Once the
+    /// store has one, the store's is used, since each may be good for one use only.
+    pub fn refresh_token(initial: impl Into<Secret>) -> Self {
+        Self(GrantKind::RefreshToken {
+            initial: initial.into(),
+        })
+    }
+
+    /// A person logged in (RFC 6749 section 4.1): DigiKey calls it three-legged. The account renews
+    /// what the token store holds; while it holds nothing, requests fail with
+    /// [`Recovery::LogIn`](crate::Recovery::LogIn).
+    ///
+    /// The login itself is not part of the crate yet.
+    pub fn authorization_code(redirect_uri: impl AsRef<str>) -> Self {
+        let text = redirect_uri.as_ref();
+        let redirect_uri = Url::parse(text).map_err(|_| text.to_owned());
+        Self(GrantKind::AuthorizationCode { redirect_uri })
+    }
+}
+
+/// How the client proves to the token endpoint who it is (RFC 6749 section 2.3.1).
+///
+/// It is configured and never probed: a refused attempt may use up a single-use refresh token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ClientAuth {
+    /// HTTP Basic, id and secret percent-encoded, a space as `%20`.
+    #[default]
+    Basic,
+    /// HTTP Basic, id and secret as they are: against the RFC, but some servers decode nothing.
+    BasicRaw,
+    /// `client_id` and `client_secret` in the form.
+    Body,
+}

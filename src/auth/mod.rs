@@ -1,0 +1,75 @@
+//! Valid credentials on every request: tokens got, renewed before they expire, replaced when refused.
+
+mod grant;
+mod middleware;
+pub(crate) mod store;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use url::Url;
+
+use crate::clock::Clock;
+use crate::event::Events;
+use crate::origin::Origins;
+use crate::passage::AccountId;
+use crate::secret::Secret;
+
+pub use grant::{ClientAuth, Grant};
+pub use middleware::AuthMiddleware;
+pub(crate) use middleware::Authenticator;
+
+/// What the auth half of an account is made of, checked by `AccountBuilder::build`.
+pub(crate) struct AuthSettings {
+    pub(crate) account: Arc<str>,
+    pub(crate) id: AccountId,
+    pub(crate) origins: Arc<Origins>,
+    pub(crate) events: Events,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// On every request to the account's origins; those that are secrets are marked sensitive.
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    /// None: the headers are all there is.
+    pub(crate) oauth: Option<OAuthSettings>,
+    pub(crate) rejection: RejectionTable,
+    pub(crate) replay_unauthorized: bool,
+    pub(crate) request_id_header: Option<HeaderName>,
+}
+
+/// How tokens are got.
+pub(crate) struct OAuthSettings {
+    pub(crate) token_url: Url,
+    pub(crate) client_id: String,
+    pub(crate) client_secret: Option<Secret>,
+    pub(crate) client_auth: ClientAuth,
+    pub(crate) grant: Grant,
+    pub(crate) scope: Option<String>,
+    /// On the token request.
+    pub(crate) token_headers: HeaderMap,
+    /// In the token request's form.
+    pub(crate) token_fields: Vec<(String, Secret)>,
+    pub(crate) token_client: reqwest::Client,
+    pub(crate) store: Option<Arc<dyn store::TokenStore>>,
+    pub(crate) refresh_lead: Duration,
+    /// The lifetime of a token whose answer does not say it; none: 300 s, with unknown expiry.
+    pub(crate) fallback_lifetime: Option<Duration>,
+}
+
+/// A distributor's table of what a refused request means.
+#[derive(Clone, Debug)]
+pub(crate) struct RejectionTable {
+    /// The statuses that can mean "token refused".
+    pub(crate) statuses: Vec<StatusCode>,
+    /// A body with one of these phrases says that the token is not the problem. In lower case and
+    /// without white space, as the body is compared.
+    pub(crate) not_the_token: Vec<String>,
+}
+
+impl Default for RejectionTable {
+    fn default() -> Self {
+        Self {
+            statuses: vec![StatusCode::UNAUTHORIZED],
+            not_the_token: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! When a request may leave.
+
+mod limiter;
+mod middleware;
+pub(crate) mod window;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderName;
+
+use crate::clock::Clock;
+use crate::event::Events;
+use crate::origin::Origins;
+use crate::passage::AccountId;
+
+pub(crate) use limiter::Limiter;
+pub use middleware::RateLimitMiddleware;
+pub use window::{Quota, ResetUnit, Window};
+
+/// What the rate-limit half of an account is made of, checked by `AccountBuilder::build`.
+pub(crate) struct LimiterSettings {
+    pub(crate) account: Arc<str>,
+    pub(crate) id: AccountId,
+    pub(crate) origins: Arc<Origins>,
+    pub(crate) events: Events,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// The default quota first.
+    pub(crate) quotas: Vec<Quota>,
+    pub(crate) max_replays: u32,
+    pub(crate) max_in_flight: Option<usize>,
+    pub(crate) max_queue: Option<usize>,
+    /// A request without an answer for so long counts as answered.
+    pub(crate) unanswered_after: Duration,
+    pub(crate) has_credentials: bool,
+    pub(crate) request_id_header: Option<HeaderName>,
+}

@@ -1,0 +1,407 @@
+//! What a distributor allows: windows, and quotas made of them.
+//!
+//! A *window* is "so many requests in so long". A *quota* is the set of windows that one kind of
+//! request has to pass, all of them. DigiKey allows 120 requests a minute *and* 1000 a day, per API
+//! product: one quota of two windows for each product.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use http::HeaderName;
+
+use crate::error::Error;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A limit on the number of requests in a length of time.
+///
+/// Written as text (configuration files, command lines, [`FromStr`]) it is `LIMIT/LENGTH`:
+/// `120/min`, `10/s`, `20/500ms`, `3000/12h`, `5000/day` (any 24 hours), `1000/utc-day` (resets at
+/// 00:00 UTC), `10000/utc-month`.
+///
+/// ```
+/// use std::time::Duration;
+/// use reqwest_tollgate::Window;
+///
+/// let window: Window = "20/500ms".parse()?;
+/// assert_eq!(window, Window::new(20, Duration::from_millis(500)));
+/// assert_eq!(window.to_string(), "20/500ms");
+/// # Ok::<(), reqwest_tollgate::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Window {
+    pub(crate) limit: u64,
+    pub(crate) span: Span,
+    pub(crate) headers: WindowHeaders,
+    // Setters never fail; `build()` reports what they could not take.
+    pub(crate) problems: Vec<String>,
+}
+
+/// When a window forgets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Span {
+    /// Each request counts for so long.
+    Rolling(Duration),
+    /// All requests since the last boundary count.
+    Calendar(Period),
+}
+
+/// A calendar period, in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Period {
+    /// From 00:00 to 00:00.
+    UtcDay,
+    /// From the 1st, 00:00, to the next 1st.
+    UtcMonth,
+}
+
+/// The response headers that report on a window; empty: the usual names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct WindowHeaders {
+    pub(crate) limit: Option<HeaderName>,
+    pub(crate) remaining: Option<HeaderName>,
+    pub(crate) reset: Option<HeaderName>,
+    pub(crate) reset_time: Option<HeaderName>,
+    pub(crate) reset_unit: ResetUnit,
+}
+
+impl WindowHeaders {
+    /// Whether any name was set.
+    pub(crate) fn are_named(&self) -> bool {
+        self.limit.is_some()
+            || self.remaining.is_some()
+            || self.reset.is_some()
+            || self.reset_time.is_some()
+    }
+}
+
+/// What the number in a reset header counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ResetUnit {
+    /// Told by its size: below 10⁹ seconds to go (milliseconds where seconds would exceed the
+    /// window), then seconds, milliseconds or microseconds since 1970; a date is read as a date.
+    #[default]
+    Auto,
+    /// Seconds to go.
+    Seconds,
+    /// Milliseconds to go.
+    Milliseconds,
+    /// Seconds since 1970.
+    UnixSeconds,
+    /// Milliseconds since 1970.
+    UnixMilliseconds,
+    /// A date, in any form of RFC 9110 section 5.6.7 or of ISO 8601.
+    Date,
+}
+
+impl Window {
+    /// `limit` requests in any span of this length.
+    ///
+    /// A request counts from the moment it leaves until `length` after its response arrived, since
+    /// the server may have counted it at any moment between.
+    pub fn new(limit: u64, length: Duration) -> Self {
+        let mut window = Self::with_span(limit, Span::Rolling(length));
+        if length.is_zero() {
+            window
+                .problems
+                .push("a window's length must be more than zero".to_owned());
+        }
+        window
+    }
+
+    /// `limit` requests in any second.
+    pub fn per_second(limit: u64) -> Self {
+        Self::new(limit, SECOND)
+    }
+
+    /// `limit` requests in any minute.
+    pub fn per_minute(limit: u64) -> Self {
+        Self::new(limit, MINUTE)
+    }
+
+    /// `limit` requests in any hour.
+    pub fn per_hour(limit: u64) -> Self {
+        Self::new(limit, HOUR)
+    }
+
+    /// `limit` requests in any 24 hours.
+    pub fn per_day(limit: u64) -> Self {
+        Self::new(limit, DAY)
+    }
+
+    /// `limit` requests from 00:00 UTC to 00:00 UTC.
+    pub fn per_utc_day(limit: u64) -> Self {
+        Self::with_span(limit, Span::Calendar(Period::UtcDay))
+    }
+
+    /// `limit` requests in a calendar month, which begins on the 1st at 00:00 UTC.
+    pub fn per_utc_month(limit: u64) -> Self {
+        Self::with_span(limit, Span::Calendar(Period::UtcMonth))
+    }
+
+    /// The response header that tells the window's limit.
+    #[must_use]
+    pub fn limit_header(mut self, name: &str) -> Self {
+        self.headers.limit = self.header_name(name);
+        self
+    }
+
+    /// The response header that tells how many requests are left in the window.
+    #[must_use]
+    pub fn remaining_header(mut self, name: &str) -> Self {
+        self.headers.remaining = self.header_name(name);
+        self
+    }
+
+    /// The response header that tells when the window resets, as a number
+    /// ([`reset_unit`](Self::reset_unit)) or as a date.
+    #[must_use]
+    pub fn reset_header(mut self, name: &str) -> Self {
+        self.headers.reset = self.header_name(name);
+        self
+    }
+
+    /// A second header that tells the same moment, as a date; it goes before
+    /// [`reset_header`](Self::reset_header) (DigiKey's `X-BurstLimit-ResetTime`).
+    #[must_use]
+    pub fn reset_time_header(mut self, name: &str) -> Self {
+        self.headers.reset_time = self.header_name(name);
+        self
+    }
+
+    /// What the number in the reset header counts; default: told by its size.
+    #[must_use]
+    pub fn reset_unit(mut self, unit: ResetUnit) -> Self {
+        self.headers.reset_unit = unit;
+        self
+    }
+
+    /// How many requests the window allows.
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// How long the window is; a month counts as 31 days.
+    pub fn length(&self) -> Duration {
+        match self.span {
+            Span::Rolling(length) => length,
+            Span::Calendar(Period::UtcDay) => DAY,
+            Span::Calendar(Period::UtcMonth) => 31 * DAY,
+        }
+    }
+
+    fn with_span(limit: u64, span: Span) -> Self {
+        let problems = match limit {
+            0 => vec!["a window's limit must be at least 1".to_owned()],
+            _ => Vec::new(),
+        };
+        Self {
+            limit,
+            span,
+            headers: WindowHeaders::default(),
+            problems,
+        }
+    }
+
+    fn header_name(&mut self, name: &str) -> Option<HeaderName> {
+        let parsed = HeaderName::from_str(name).ok();
+        if parsed.is_none() {
+            self.problems.push(format!("{name:?} is not a header name"));
+        }
+        parsed
+    }
+}
+
+impl FromStr for Window {
+    type Err = Error;
+
+    /// # Errors
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config), with the text and what was expected.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let wrong = || {
+            Error::config(format!(
+                "{text:?} is not a window: expected LIMIT/LENGTH with a LENGTH such as s, min, h, \
+                 day, 500ms, 12h, utc-day or utc-month"
+            ))
+        };
+        let (limit, length) = text.split_once('/').ok_or_else(wrong)?;
+        let limit = parse_digits(limit.trim())
+            .filter(|limit| *limit > 0)
+            .ok_or_else(wrong)?;
+        match length.trim() {
+            "utc-day" => Ok(Self::per_utc_day(limit)),
+            "utc-month" => Ok(Self::per_utc_month(limit)),
+            other => parse_length(other)
+                .map(|length| Self::new(limit, length))
+                .ok_or_else(wrong),
+        }
+    }
+}
+
+/// ASCII digits only: `str::parse` alone would also take a plus sign.
+fn parse_digits(text: &str) -> Option<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten()
+}
+
+/// A span of time such as `500ms`, `2s`, `15min`, `12h`, `1day`; a bare unit is one of it.
+pub(crate) fn parse_length(text: &str) -> Option<Duration> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let number = if number.is_empty() {
+        1
+    } else {
+        parse_digits(number)?
+    };
+    let unit = match unit {
+        "ms" => Duration::from_millis(1),
+        "s" | "sec" | "second" => SECOND,
+        "m" | "min" | "minute" => MINUTE,
+        "h" | "hour" => HOUR,
+        "d" | "day" => DAY,
+        _ => return None,
+    };
+    unit.checked_mul(u32::try_from(number).ok()?)
+        .filter(|length| !length.is_zero())
+}
+
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.limit, self.span)
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let length = match self {
+            Self::Calendar(Period::UtcDay) => return f.write_str("utc-day"),
+            Self::Calendar(Period::UtcMonth) => return f.write_str("utc-month"),
+            Self::Rolling(length) => length,
+        };
+        let units = [(DAY, "day"), (HOUR, "h"), (MINUTE, "min"), (SECOND, "s")];
+        let whole = |unit: Duration| length.as_nanos() % unit.as_nanos() == 0;
+        match units.into_iter().find(|(unit, _)| whole(*unit)) {
+            Some((unit, name)) if *length == unit => f.write_str(name),
+            Some((unit, name)) => write!(f, "{}{name}", length.as_nanos() / unit.as_nanos()),
+            None => write!(f, "{}ms", length.as_millis()),
+        }
+    }
+}
+
+/// A named set of windows that a request has to pass, all of them.
+///
+/// An account has a default quota (named `default`, made of the windows given to
+/// [`AccountBuilder::window`](crate::AccountBuilder::window)) and any number of others. A request
+/// belongs to the quota with the longest [`path`](Self::path) that its own path begins with, else to
+/// the default one; [`RequestOptions::quota`](crate::RequestOptions::quota) chooses by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quota {
+    pub(crate) name: String,
+    pub(crate) paths: Vec<String>,
+    pub(crate) windows: Vec<Window>,
+}
+
+impl Quota {
+    /// The name of the quota that takes what no other quota does.
+    pub const DEFAULT: &'static str = "default";
+
+    /// A quota without windows: it limits nothing until some are added.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            paths: Vec::new(),
+            windows: Vec::new(),
+        }
+    }
+
+    /// Requests whose path begins with `prefix` belong to this quota; may be called several times.
+    ///
+    /// The comparison is by characters, so `/products/v4` also takes `/products/v40`; end with a
+    /// slash where that matters. Without any prefix a quota is chosen by option only.
+    #[must_use]
+    pub fn path(mut self, prefix: impl Into<String>) -> Self {
+        self.paths.push(prefix.into());
+        self
+    }
+
+    /// Adds a window; it replaces the one of the same length.
+    #[must_use]
+    pub fn window(mut self, window: Window) -> Self {
+        self.set_window(window);
+        self
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn set_window(&mut self, window: Window) {
+        self.windows.retain(|old| old.length() != window.length());
+        self.windows.push(window);
+        self.windows.sort_by_key(Window::length);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_reads_as_it_is_written() {
+        for text in [
+            "120/min",
+            "10/s",
+            "20/500ms",
+            "3000/12h",
+            "5000/day",
+            "1000/utc-day",
+            "7/2s",
+        ] {
+            let window: Window = text.parse().expect(text);
+            assert_eq!(window.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_the_text_and_what_was_expected() {
+        for text in [
+            "",
+            "120",
+            "120/",
+            "/min",
+            "0/min",
+            "-1/s",
+            "+1/s",
+            "1/0s",
+            "1/fortnight",
+            "²/s",
+        ] {
+            let error = text.parse::<Window>().expect_err(text).to_string();
+            assert!(error.contains("expected LIMIT/LENGTH"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_window_replaces_the_one_of_its_length() {
+        let quota = Quota::new("q")
+            .window(Window::per_day(1000))
+            .window(Window::per_minute(120))
+            .window(Window::per_minute(60));
+        let windows: Vec<_> = quota.windows.iter().map(Window::to_string).collect();
+        assert_eq!(windows, ["60/min", "1000/day"]);
+    }
+
+    #[test]
+    fn a_utc_day_replaces_a_rolling_day() {
+        let quota = Quota::new("q")
+            .window(Window::per_day(5))
+            .window(Window::per_utc_day(7));
+        assert_eq!(quota.windows, [Window::per_utc_day(7)]);
+    }
+}
