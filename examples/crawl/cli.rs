@@ -1,0 +1,249 @@
+//! The command line. It is kept stable: scripts use it.
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser};
+use reqwest::Method;
+use reqwest_tollgate::Window;
+use reqwest_tollgate::sandbox::{Enforcement, Fault};
+
+/// Asks an API about every part of a list, through both layers of reqwest-tollgate.
+///
+/// Without --config it starts a sandbox, a distributor in a box on a loopback port with short
+/// windows and short-lived tokens, and crawls that.
+#[derive(Debug, Parser)]
+#[command(name = "crawl")]
+pub(crate) struct Cli {
+    /// The accounts, as in examples/tollgate.toml, instead of the sandbox
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Which of them; needed if there are several
+    #[arg(long, value_name = "NAME", requires = "config")]
+    pub(crate) account: Option<String>,
+
+    /// Where to ask about a part; may be relative to the account's base URL. {part} becomes one
+    /// segment of the path
+    #[arg(
+        long,
+        value_name = "TEMPLATE",
+        default_value = "/products/v4/search/{part}/productdetails"
+    )]
+    pub(crate) url: String,
+
+    /// How [default: GET, or POST with --body]
+    #[arg(long, value_parser = method)]
+    pub(crate) method: Option<Method>,
+
+    /// What to send, as application/json; {part} is escaped as in a JSON string
+    #[arg(long, value_name = "TEMPLATE")]
+    pub(crate) body: Option<String>,
+
+    /// The parts: CSV with a column `part`, or one part number per line [default: the example's]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) parts: Option<PathBuf>,
+
+    /// How many requests to make, repeating the list if it is shorter [default: one per part]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub(crate) requests: Option<usize>,
+
+    /// How many parts are asked about at once
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = at_least_one)]
+    pub(crate) workers: usize,
+
+    /// What has no turn after so long is given up
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) deadline: Option<Duration>,
+
+    /// Where the answers go, as JSON lines; parts that are answered there already are skipped
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Draws the crawl as an SVG picture
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plot: Option<PathBuf>,
+
+    /// Prints the summary as one JSON object too, as the last line
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) sandbox: SandboxOptions,
+}
+
+/// What the sandbox is like.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Sandbox")]
+pub(crate) struct SandboxOptions {
+    /// How it enforces its quotas: fixed-window, sliding-log, token-bucket or sliding-counter
+    #[arg(
+        long = "sandbox-enforcement",
+        value_name = "HOW",
+        default_value = "fixed-window",
+        conflicts_with = "config"
+    )]
+    pub(crate) enforcement: Enforcement,
+
+    /// Its burst quota
+    #[arg(
+        long = "sandbox-burst",
+        value_name = "LIMIT/LENGTH",
+        default_value = "120/2s",
+        conflicts_with = "config"
+    )]
+    pub(crate) burst: Window,
+
+    /// Its quota for a day that ends at 00:00 UTC
+    #[arg(
+        long = "sandbox-day",
+        value_name = "LIMIT",
+        default_value = "100000",
+        value_parser = clap::value_parser!(u64).range(1..),
+        conflicts_with = "config"
+    )]
+    pub(crate) day: u64,
+
+    /// How long it takes to answer
+    #[arg(
+        long = "sandbox-latency",
+        value_name = "FROM..TO",
+        default_value = "5ms..40ms",
+        value_parser = span_range,
+        conflicts_with = "config"
+    )]
+    pub(crate) latency: Range<Duration>,
+
+    /// How long its tokens live
+    #[arg(
+        long = "sandbox-token-ttl",
+        value_name = "SPAN",
+        default_value = "5s",
+        value_parser = span,
+        conflicts_with = "config"
+    )]
+    pub(crate) token_ttl: Duration,
+
+    /// What goes wrong; may be given several times
+    #[arg(long = "sandbox-fault", value_name = "NAME=ARG", conflicts_with = "config")]
+    pub(crate) faults: Vec<Fault>,
+}
+
+impl Cli {
+    /// The method: what was said, else what suits.
+    pub(crate) fn method(&self) -> Method {
+        let fitting = match self.body {
+            Some(_) => Method::POST,
+            None => Method::GET,
+        };
+        self.method.clone().unwrap_or(fitting)
+    }
+}
+
+impl SandboxOptions {
+    /// Both of its windows.
+    pub(crate) fn windows(&self) -> [Window; 2] {
+        [self.burst.clone(), Window::per_utc_day(self.day)]
+    }
+}
+
+fn method(text: &str) -> Result<Method, String> {
+    let upper = text.to_ascii_uppercase();
+    Method::from_bytes(upper.as_bytes()).map_err(|_| "expected a method such as POST".to_owned())
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| "expected a whole number, at least 1".to_owned())
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok();
+    seconds
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .filter(|span| !span.is_zero())
+        .ok_or_else(|| "expected seconds, such as 90 or 0.5".to_owned())
+}
+
+/// A span such as `500ms`, `5s` or `2min`.
+fn span(text: &str) -> Result<Duration, String> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let unit = match unit {
+        "ms" => Some(Duration::from_millis(1)),
+        "s" => Some(Duration::from_secs(1)),
+        "min" => Some(Duration::from_secs(60)),
+        _ => None,
+    };
+    let number = number.parse().ok();
+    unit.zip(number)
+        .and_then(|(unit, number): (_, u32)| unit.checked_mul(number))
+        .ok_or_else(|| "expected a span such as 500ms, 5s or 2min".to_owned())
+}
+
+fn span_range(text: &str) -> Result<Range<Duration>, String> {
+    let (from, to) = text
+        .split_once("..")
+        .ok_or("expected a range such as 5ms..40ms")?;
+    let range = span(from)?..span(to)?;
+    if range.start > range.end {
+        return Err("the range ends before it begins".to_owned());
+    }
+    Ok(range)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Cli, String> {
+        let all = ["crawl"].iter().chain(arguments);
+        Cli::try_parse_from(all).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_help() {
+        let cli = parse(&[]).unwrap();
+        assert_eq!(cli.workers, 32);
+        assert_eq!(cli.sandbox.burst.to_string(), "120/2s");
+        assert_eq!(cli.sandbox.token_ttl, Duration::from_secs(5));
+        let latency = Duration::from_millis(5)..Duration::from_millis(40);
+        assert_eq!(cli.sandbox.latency, latency);
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_what_was_expected() {
+        for (arguments, expected) in [
+            (["--workers", "0"], "at least 1"),
+            (["--deadline", "-1"], "expected seconds"),
+            (["--sandbox-token-ttl", "5"], "expected a span"),
+            (["--sandbox-latency", "5ms"], "expected a range"),
+            (["--sandbox-latency", "9ms..5ms"], "ends before it begins"),
+            (["--sandbox-burst", "120"], "expected LIMIT/LENGTH"),
+            (["--account", "digikey"], "--config"),
+        ] {
+            let error = parse(&arguments).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_sandbox_option_beside_a_configuration_is_refused() {
+        let error = parse(&["--config", "x.toml", "--sandbox-day", "5"]).unwrap_err();
+        assert!(error.contains("cannot be used with"), "{error}");
+    }
+
+    #[test]
+    fn methods_may_be_written_small() {
+        let cli = parse(&["--method", "post"]).unwrap();
+        assert_eq!(cli.method, Some(Method::POST));
+    }
+}

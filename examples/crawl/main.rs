@@ -1,0 +1,155 @@
+//! Asks an API about a long list of parts: the main job of this crate.
+//!
+//! ```text
+//! cargo run --release --example crawl                       # a sandbox in this process
+//! cargo run --release --example crawl -- --plot crawl.svg   # ... and a picture of the crawl
+//! cargo run --release --example crawl -- --config tollgate.toml --out answers.jsonl
+//! ```
+//!
+//! What it takes to keep tokens fresh and quotas whole is in [`client`]; all the rest is a crawl.
+
+mod cli;
+mod output;
+mod parts;
+mod plot;
+mod source;
+mod summary;
+mod tally;
+mod template;
+mod utilisation;
+mod worker;
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Parser as _;
+use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
+use reqwest_retry::RetryTransientMiddleware;
+use reqwest_retry::policies::ExponentialBackoff;
+use reqwest_tollgate::{Account, Clock as _, RequestOptions, RetryStrategy, SystemClock};
+
+use crate::cli::Cli;
+use crate::output::{Answered, Output};
+use crate::plot::Picture;
+use crate::source::Source;
+use crate::summary::{Summary, Verdict};
+use crate::tally::Tally;
+use crate::template::Template;
+use crate::worker::Crawl;
+
+/// A client that waits for its turn, carries a fresh token, and tries again what failed in passing.
+///
+/// Waiting for a turn may take minutes, and reqwest's timeout does not run meanwhile: it bounds
+/// the time on the wire.
+fn client(account: &Account) -> Result<ClientWithMiddleware> {
+    let policy = ExponentialBackoff::builder().build_with_max_retries(3);
+    let strategy = RetryStrategy::default();
+    let retry = RetryTransientMiddleware::new_with_policy_and_strategy(policy, strategy);
+
+    let pool = reqwest::Client::builder()
+        .timeout(Duration::from_secs(30))
+        .build()?;
+    Ok(account.attach(ClientBuilder::new(pool).with(retry)).build())
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Cli::parse()).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "crawl: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Whether every part was answered.
+async fn run(cli: Cli) -> Result<bool> {
+    let tally = Tally::start();
+    let parts = parts::cycle(parts::read(cli.parts.as_deref())?, cli.requests);
+    let source = Source::open(&cli, tally.clone()).await?;
+    let template = template(&cli, &source)?;
+    let (output, answered) = output(&cli)?;
+
+    let requested = parts.len();
+    let open = answered.leaves(parts);
+    let skipped = requested - open.len();
+
+    let crawl = Crawl {
+        client: client(&bounded(&source.account, cli.deadline))?,
+        method: cli.method(),
+        template,
+        output,
+    };
+    let outcomes = worker::crawl(crawl, open, cli.workers).await?;
+
+    let summary = Summary {
+        skipped,
+        outcomes,
+        counts: tally.counts(),
+        elapsed: tally.elapsed(),
+        verdict: verdict(&source),
+    };
+    report(&cli, &source, &summary)?;
+    Ok(summary.outcomes.failed() == 0)
+}
+
+/// The account whose requests give up at the deadline, if there is one.
+fn bounded(account: &Account, deadline: Option<Duration>) -> Account {
+    match deadline {
+        Some(span) => {
+            let deadline = SystemClock.now().wall + span;
+            account.with_options(RequestOptions::new().deadline(deadline))
+        }
+        None => account.clone(),
+    }
+}
+
+fn template(cli: &Cli, source: &Source) -> Result<Template> {
+    let base = source.account.base_url();
+    let template = Template::new(base, &cli.url, cli.body.as_deref())?;
+    if source.sandbox.is_some() && template.url("PART")?.origin() != base.origin() {
+        // The sandbox's account would let it pass without credentials and without a limit.
+        anyhow::bail!("--url leads to another host: that takes an account, by --config");
+    }
+    if template.ignores_the_part() {
+        let text = "crawl: neither --url nor --body has {part}: all requests are the same";
+        writeln!(io::stderr(), "{text}")?;
+    }
+    Ok(template)
+}
+
+fn output(cli: &Cli) -> Result<(Option<Output>, Answered)> {
+    match &cli.out {
+        Some(path) => {
+            let (output, answered) = Output::open(path)?;
+            Ok((Some(output), answered))
+        }
+        None => Ok((None, Answered::default())),
+    }
+}
+
+fn verdict(source: &Source) -> Option<Verdict> {
+    let sandbox = source.sandbox.as_ref()?;
+    Some(Verdict {
+        rejected_429: sandbox.counters().rejected_429,
+        utilisation: utilisation::of_tightest(&sandbox.accepted_at(), &source.windows),
+    })
+}
+
+fn report(cli: &Cli, source: &Source, summary: &Summary) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{summary}")?;
+    if let Some(path) = &cli.plot {
+        let allowance = source.allowance();
+        Picture::new(summary, allowance).draw(path)?;
+        writeln!(stdout, "  picture: {}", path.display())?;
+    }
+    if cli.json {
+        writeln!(stdout, "{}", summary.to_json())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,110 @@
+//! Counts, made from the account's events.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::StatusCode;
+use reqwest_tollgate::{Clock as _, Event, Moment, Observer, ReplayReason, SystemClock};
+
+/// Sees the events of an account and counts them. Clones count together.
+#[derive(Clone)]
+pub(crate) struct Tally {
+    start: Moment,
+    counts: Arc<Mutex<Counts>>,
+}
+
+/// What was counted.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counts {
+    /// Requests on the wire by the status that they were answered with.
+    pub(crate) statuses: BTreeMap<u16, u64>,
+    /// Requests on the wire that no answer came back to.
+    pub(crate) lost: u64,
+    pub(crate) replayed_401: u64,
+    pub(crate) replayed_429: u64,
+    pub(crate) token_requests: u64,
+    /// All waits for a permit together.
+    pub(crate) waited: Duration,
+    /// When requests left, as time since the start.
+    pub(crate) sent_at: Vec<Duration>,
+    /// What else happened, and when.
+    pub(crate) marks: Vec<(Duration, Mark)>,
+}
+
+/// Something to mark in a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mark {
+    Renewed,
+    Unauthorized,
+    RateLimited,
+}
+
+impl Counts {
+    /// Requests on the wire.
+    pub(crate) fn attempts(&self) -> u64 {
+        self.statuses.values().sum::<u64>() + self.lost
+    }
+
+    fn add(&mut self, at: Duration, event: &Event) {
+        match event {
+            Event::Answered {
+                status, elapsed, ..
+            } => self.answered(at, *status, *elapsed),
+            Event::Lost { elapsed, .. } => {
+                self.lost += 1;
+                self.sent_at.push(at.saturating_sub(*elapsed));
+            }
+            Event::Waited { span, .. } => self.waited += *span,
+            Event::TokenRequested { .. } => self.token_requests += 1,
+            Event::TokenRenewed { .. } => self.marks.push((at, Mark::Renewed)),
+            Event::Replayed { reason, .. } => match reason {
+                ReplayReason::Unauthorized => self.replayed_401 += 1,
+                ReplayReason::RateLimited => self.replayed_429 += 1,
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+
+    fn answered(&mut self, at: Duration, status: StatusCode, elapsed: Duration) {
+        *self.statuses.entry(status.as_u16()).or_default() += 1;
+        self.sent_at.push(at.saturating_sub(elapsed));
+        match status {
+            StatusCode::UNAUTHORIZED => self.marks.push((at, Mark::Unauthorized)),
+            StatusCode::TOO_MANY_REQUESTS => self.marks.push((at, Mark::RateLimited)),
+            _ => {}
+        }
+    }
+}
+
+impl Tally {
+    /// Counts nothing yet; time begins now.
+    pub(crate) fn start() -> Self {
+        Self {
+            start: SystemClock.now().moment,
+            counts: Arc::default(),
+        }
+    }
+
+    /// Time since the start.
+    pub(crate) fn elapsed(&self) -> Duration {
+        SystemClock.now().moment - self.start
+    }
+
+    /// What was counted so far.
+    pub(crate) fn counts(&self) -> Counts {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Observer for Tally {
+    fn on_event(&self, _account: &str, event: &Event) {
+        let at = self.elapsed();
+        self.lock().add(at, event);
+    }
+}
