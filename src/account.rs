@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::event::Observer;
 use crate::options::RequestOptions;
-use crate::rate_limit::{Limiter, Quota, RateLimitMiddleware, Window};
+use crate::rate_limit::{Limiter, Quota, QuotaSnapshot, RateLimitMiddleware, Window};
 use crate::secret::Secret;
 
 /// One set of credentials at one distributor, with its tokens and its quotas.
@@ -70,6 +70,11 @@ impl Account {
             shared: self.shared.clone(),
             defaults: defaults.over(&self.defaults),
         }
+    }
+
+    /// What is left of each of its quotas; for where the response is hidden.
+    pub fn quotas(&self) -> Vec<QuotaSnapshot> {
+        self.shared.limiter.snapshots()
     }
 
     /// Its name.
@@ -141,6 +146,7 @@ pub(crate) struct Settings {
     pub(crate) max_queue: Option<usize>,
     pub(crate) unanswered_after: Duration,
     pub(crate) request_id_header: Option<String>,
+    pub(crate) snapshots: bool,
     pub(crate) options: RequestOptions,
     pub(crate) observers: Vec<Arc<dyn Observer>>,
     pub(crate) clock: Option<Arc<dyn Clock>>,
@@ -178,6 +184,7 @@ impl Settings {
             max_queue: None,
             unanswered_after: AccountBuilder::DEFAULT_UNANSWERED_AFTER,
             request_id_header: None,
+            snapshots: true,
             options: RequestOptions::default(),
             observers: Vec::new(),
             clock: None,
@@ -379,6 +386,12 @@ impl AccountBuilder {
     /// The response header with the distributor's name for the exchange, for events and errors.
     pub fn request_id_header(mut self, name: &str) -> Self {
         self.settings.request_id_header = Some(name.to_owned());
+        self
+    }
+
+    /// Whether every response carries a [`QuotaSnapshot`](crate::QuotaSnapshot); default: yes.
+    pub fn snapshots(mut self, carried: bool) -> Self {
+        self.settings.snapshots = carried;
         self
     }
 
