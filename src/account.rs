@@ -1,6 +1,11 @@
 //! An account: one set of credentials at one distributor.
 
-mod build;
+pub(crate) mod build;
+mod headers;
+mod oauth;
+pub(crate) mod problems;
+mod quotas;
+mod urls;
 
 use std::fmt;
 use std::sync::Arc;
@@ -117,6 +122,9 @@ pub struct AccountBuilder {
 pub(crate) struct Settings {
     pub(crate) name: String,
     pub(crate) base_url: String,
+    /// Whether the base URL was set after the builder was made, which puts it before any
+    /// environment's.
+    pub(crate) has_own_base_url: bool,
     /// The vendor's sandbox, where a preset knows one.
     pub(crate) sandbox_url: Option<String>,
     pub(crate) environment: Environment,
@@ -157,6 +165,7 @@ impl Settings {
         Self {
             name,
             base_url,
+            has_own_base_url: false,
             sandbox_url: None,
             environment: Environment::default(),
             origins: Vec::new(),
@@ -214,9 +223,11 @@ impl AccountBuilder {
         self
     }
 
-    /// The URL whose origin is the account's; a relative token URL follows it.
+    /// The URL whose origin is the account's; a relative token URL follows it. It goes before the
+    /// [`environment`](Self::environment).
     pub fn base_url(mut self, url: impl AsRef<str>) -> Self {
         url.as_ref().clone_into(&mut self.settings.base_url);
+        self.settings.has_own_base_url = true;
         self.settings.sandbox_url = None;
         self
     }
@@ -341,14 +352,25 @@ impl AccountBuilder {
         self
     }
 
-    /// Adds a window to the default quota; it replaces the one of the same length.
+    /// Adds a window to the default quota; it replaces the one of the same length, and if it names
+    /// no response headers, those of the replaced one go on reporting on it.
+    ///
+    /// Quotas without windows of their own have these windows too, each counting for itself: with
+    /// a preset that limits each API product alike, `.window(Window::per_minute(60))` changes the
+    /// minute of all its products.
     pub fn window(mut self, window: Window) -> Self {
         self.settings.windows.push(window);
         self
     }
 
-    /// Adds a quota; it replaces the one of that name.
+    /// Adds a quota; it replaces the one of that name. Without windows of its own it has those of
+    /// the default quota, counted for itself.
+    ///
+    /// One named [`Quota::DEFAULT`] replaces the default quota and with it all windows so far.
     pub fn quota(mut self, quota: Quota) -> Self {
+        if quota.name == Quota::DEFAULT {
+            self.settings.windows.clear();
+        }
         self.settings.quotas.retain(|old| old.name != quota.name);
         self.settings.quotas.push(quota);
         self
