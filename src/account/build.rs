@@ -116,6 +116,7 @@ fn assemble(settings: Settings, base_url: Url, parts: Parts) -> Account {
         unanswered_after: settings.unanswered_after,
         has_credentials: parts.oauth.is_some() || !parts.headers.is_empty(),
         request_id_header: parts.request_id_header.clone(),
+        snapshots: settings.snapshots,
     };
     let auth = AuthSettings {
         account: name.clone(),

@@ -287,7 +287,7 @@ mod tests {
 
     #[test]
     fn a_retry_after_of_zero_or_in_the_past_is_absent() {
-        for value in ["0", "0.0", "Sun, 06 Nov 1994 08:00:00 GMT", "784111000000"] {
+        for value in ["0", "0.0", "Sun, 06 Nov 1994 08:00:00 GMT"] {
             assert_eq!(retry(value), None, "{value}");
         }
     }
