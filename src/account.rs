@@ -1,6 +1,11 @@
 //! An account: one set of credentials at one distributor.
 
-mod build;
+pub(crate) mod build;
+mod headers;
+mod oauth;
+pub(crate) mod problems;
+mod quotas;
+mod urls;
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,7 +21,7 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::event::Observer;
 use crate::options::RequestOptions;
-use crate::rate_limit::{Limiter, Quota, RateLimitMiddleware, Window};
+use crate::rate_limit::{Limiter, Quota, QuotaSnapshot, RateLimitMiddleware, Window};
 use crate::secret::Secret;
 
 /// One set of credentials at one distributor, with its tokens and its quotas.
@@ -72,6 +77,11 @@ impl Account {
         }
     }
 
+    /// What is left of each of its quotas; for where the response is hidden.
+    pub fn quotas(&self) -> Vec<QuotaSnapshot> {
+        self.shared.limiter.snapshots()
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.shared.name
@@ -112,6 +122,9 @@ pub struct AccountBuilder {
 pub(crate) struct Settings {
     pub(crate) name: String,
     pub(crate) base_url: String,
+    /// Whether the base URL was set after the builder was made, which puts it before any
+    /// environment's.
+    pub(crate) has_own_base_url: bool,
     /// The vendor's sandbox, where a preset knows one.
     pub(crate) sandbox_url: Option<String>,
     pub(crate) environment: Environment,
@@ -141,6 +154,7 @@ pub(crate) struct Settings {
     pub(crate) max_queue: Option<usize>,
     pub(crate) unanswered_after: Duration,
     pub(crate) request_id_header: Option<String>,
+    pub(crate) snapshots: bool,
     pub(crate) options: RequestOptions,
     pub(crate) observers: Vec<Arc<dyn Observer>>,
     pub(crate) clock: Option<Arc<dyn Clock>>,
@@ -151,6 +165,7 @@ impl Settings {
         Self {
             name,
             base_url,
+            has_own_base_url: false,
             sandbox_url: None,
             environment: Environment::default(),
             origins: Vec::new(),
@@ -178,6 +193,7 @@ impl Settings {
             max_queue: None,
             unanswered_after: AccountBuilder::DEFAULT_UNANSWERED_AFTER,
             request_id_header: None,
+            snapshots: true,
             options: RequestOptions::default(),
             observers: Vec::new(),
             clock: None,
@@ -207,9 +223,11 @@ impl AccountBuilder {
         self
     }
 
-    /// The URL whose origin is the account's; a relative token URL follows it.
+    /// The URL whose origin is the account's; a relative token URL follows it. It goes before the
+    /// [`environment`](Self::environment).
     pub fn base_url(mut self, url: impl AsRef<str>) -> Self {
         url.as_ref().clone_into(&mut self.settings.base_url);
+        self.settings.has_own_base_url = true;
         self.settings.sandbox_url = None;
         self
     }
@@ -334,14 +352,25 @@ impl AccountBuilder {
         self
     }
 
-    /// Adds a window to the default quota; it replaces the one of the same length.
+    /// Adds a window to the default quota; it replaces the one of the same length, and if it names
+    /// no response headers, those of the replaced one go on reporting on it.
+    ///
+    /// Quotas without windows of their own have these windows too, each counting for itself: with
+    /// a preset that limits each API product alike, `.window(Window::per_minute(60))` changes the
+    /// minute of all its products.
     pub fn window(mut self, window: Window) -> Self {
         self.settings.windows.push(window);
         self
     }
 
-    /// Adds a quota; it replaces the one of that name.
+    /// Adds a quota; it replaces the one of that name. Without windows of its own it has those of
+    /// the default quota, counted for itself.
+    ///
+    /// One named [`Quota::DEFAULT`] replaces the default quota and with it all windows so far.
     pub fn quota(mut self, quota: Quota) -> Self {
+        if quota.name == Quota::DEFAULT {
+            self.settings.windows.clear();
+        }
         self.settings.quotas.retain(|old| old.name != quota.name);
         self.settings.quotas.push(quota);
         self
@@ -379,6 +408,12 @@ impl AccountBuilder {
     /// The response header with the distributor's name for the exchange, for events and errors.
     pub fn request_id_header(mut self, name: &str) -> Self {
         self.settings.request_id_header = Some(name.to_owned());
+        self
+    }
+
+    /// Whether every response carries a [`QuotaSnapshot`](crate::QuotaSnapshot); default: yes.
+    pub fn snapshots(mut self, carried: bool) -> Self {
+        self.settings.snapshots = carried;
         self
     }
 

@@ -11,6 +11,8 @@ mod options;
 mod origin;
 mod passage;
 mod rate_limit;
+mod response;
+#[cfg(feature = "retry")]
 mod retry;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
@@ -26,5 +28,9 @@ pub use clock::{BoxFuture, Clock, Moment, Now, PausedClock, SystemClock};
 pub use error::{BoxError, Cause, Error, ErrorKind, Recovery};
 pub use event::{Event, Observer, RejectionVerdict, RenewalReason, ReplayReason};
 pub use options::RequestOptions;
-pub use rate_limit::{Quota, RateLimitMiddleware, ResetUnit, Window};
+pub use rate_limit::{
+    Quota, QuotaSnapshot, RateLimitMiddleware, ResetUnit, Window, WindowSnapshot,
+};
+#[cfg(feature = "retry")]
+pub use retry::RetryStrategy;
 pub use secret::Secret;

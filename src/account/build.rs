@@ -1,8 +1,160 @@
-//! placeholder: from what a builder was told to an account, or to the list of what is wrong.
+//! From what a builder was told to an account, or to the list of everything that is wrong.
 
-use super::{Account, Settings};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use http::{HeaderName, StatusCode};
+use url::Url;
+
+use super::problems::Problems;
+use super::{Account, Settings, Shared, headers, oauth, quotas, urls};
+use crate::auth::{AuthSettings, Authenticator, OAuthSettings, RejectionTable};
+use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
+use crate::event::Events;
+use crate::origin::Origins;
+use crate::passage::AccountId;
+use crate::rate_limit::{Limiter, LimiterSettings, Quota};
 
-pub(super) fn build(_settings: Settings) -> Result<Account, Error> {
-    Err(Error::config("not built yet"))
+pub(super) fn build(settings: Settings) -> Result<Account, Error> {
+    let name: Arc<str> = settings.name.as_str().into();
+    check(settings).map_err(|problems| problems.into_error().with_account(&name))
+}
+
+/// The same with the problems apart, for a configuration of many accounts.
+pub(crate) fn check(settings: Settings) -> Result<Account, Problems> {
+    let mut problems = Problems::default();
+    check_values(&settings, &mut problems);
+    let base_url = urls::base(&settings, &mut problems);
+    let parts = Parts {
+        origins: Arc::new(Origins::new(urls::origins(
+            &settings,
+            base_url.as_ref(),
+            &mut problems,
+        ))),
+        headers: headers::of_requests(&settings, &mut problems),
+        oauth: oauth::oauth(&settings, base_url.as_ref(), &mut problems),
+        quotas: quotas::quotas(&settings, &mut problems),
+        request_id_header: headers::request_id(&settings, &mut problems),
+    };
+    match base_url {
+        Some(base_url) if problems.is_empty() => Ok(assemble(settings, base_url, parts)),
+        _ => Err(problems),
+    }
+}
+
+/// What was checked and turned into the types that the layers work with.
+struct Parts {
+    origins: Arc<Origins>,
+    headers: Vec<(HeaderName, http::HeaderValue)>,
+    oauth: Option<OAuthSettings>,
+    quotas: Vec<Quota>,
+    request_id_header: Option<HeaderName>,
+}
+
+fn check_values(settings: &Settings, problems: &mut Problems) {
+    if settings.name.trim().is_empty() {
+        problems.add("name", "is empty");
+    }
+    if settings.max_in_flight == Some(0) {
+        problems.add("max_in_flight", "found 0; expected at least 1");
+    }
+    let spans = [
+        ("unanswered_after", Some(settings.unanswered_after)),
+        ("fallback_lifetime", settings.fallback_lifetime),
+    ];
+    for (field, span) in spans {
+        if span == Some(Duration::ZERO) {
+            problems.add(field, "found 0; expected more");
+        }
+    }
+    check_rejections(settings, problems);
+}
+
+fn check_rejections(settings: &Settings, problems: &mut Problems) {
+    for status in settings
+        .rejection_statuses
+        .iter()
+        .filter(|status| !status.is_client_error())
+    {
+        let text = format!("found {}; expected a status of 400 to 499", status.as_u16());
+        problems.add("rejection_statuses", text);
+    }
+    // Its absence is what tells a rate limit from a refusal, and the other layer acts on it.
+    if settings
+        .rejection_statuses
+        .contains(&StatusCode::TOO_MANY_REQUESTS)
+    {
+        problems.add("rejection_statuses", "found 429, which is about the rate");
+    }
+    // Every body contains the empty phrase.
+    if settings
+        .not_the_token
+        .iter()
+        .any(|phrase| folded(phrase).is_empty())
+    {
+        problems.add("not_the_token", "found an empty phrase");
+    }
+}
+
+fn assemble(settings: Settings, base_url: Url, parts: Parts) -> Account {
+    let name: Arc<str> = settings.name.into();
+    let id = next_id();
+    let events = Events::new(name.clone(), settings.observers);
+    let clock: Arc<dyn Clock> = settings.clock.unwrap_or_else(|| Arc::new(SystemClock));
+    let limiter = LimiterSettings {
+        account: name.clone(),
+        id,
+        origins: parts.origins.clone(),
+        events: events.clone(),
+        clock: clock.clone(),
+        quotas: parts.quotas,
+        max_replays: settings.max_replays,
+        max_in_flight: settings.max_in_flight,
+        max_queue: settings.max_queue,
+        unanswered_after: settings.unanswered_after,
+        has_credentials: parts.oauth.is_some() || !parts.headers.is_empty(),
+        request_id_header: parts.request_id_header.clone(),
+        snapshots: settings.snapshots,
+    };
+    let auth = AuthSettings {
+        account: name.clone(),
+        id,
+        origins: parts.origins,
+        events,
+        clock,
+        headers: parts.headers,
+        oauth: parts.oauth,
+        rejection: RejectionTable {
+            statuses: settings.rejection_statuses,
+            not_the_token: settings
+                .not_the_token
+                .iter()
+                .map(|phrase| folded(phrase))
+                .collect(),
+        },
+        replay_unauthorized: settings.replay_unauthorized,
+        request_id_header: parts.request_id_header,
+    };
+    let shared = Shared {
+        name,
+        base_url,
+        authenticator: Arc::new(Authenticator::new(auth)),
+        limiter: Arc::new(Limiter::new(limiter)),
+    };
+    Account {
+        shared: Arc::new(shared),
+        defaults: settings.options,
+    }
+}
+
+fn next_id() -> AccountId {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    AccountId(NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// In lower case and without white space, as bodies are compared.
+fn folded(phrase: &str) -> String {
+    phrase.split_whitespace().collect::<String>().to_lowercase()
 }

@@ -1,6 +1,6 @@
 //! Valid credentials on every request: tokens got, renewed before they expire, replaced when refused.
 
-mod grant;
+pub(crate) mod grant;
 mod middleware;
 pub(crate) mod store;
 

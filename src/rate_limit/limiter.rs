@@ -1,12 +1,367 @@
-//! placeholder
-use super::LimiterSettings;
+//! The limiter of one account: its quotas, each with a line, and the choice between them.
 
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode};
+use reqwest::Response;
+
+use super::LimiterSettings;
+use super::gate::Ticket;
+use super::headers::{self, Fields};
+use super::in_flight::PermitId;
+use super::line::{Line, Refusal, Standing, Wakers};
+use super::snapshot::{QuotaSnapshot, WindowSnapshot};
+use super::state::{Change, Ledger, Report, Settlement};
+use super::window::{Quota, Window};
+use crate::clock::{BoxFuture, Clock, Moment, Now};
+use crate::error::{Error, ErrorKind, Recovery};
+use crate::event::Event;
+use crate::options::{Patience, RequestOptions};
+
+/// The rate-limit half of one account, shared by all layers and clients made from it.
 pub(crate) struct Limiter {
-    settings: LimiterSettings,
+    pub(super) settings: LimiterSettings,
+    quotas: Vec<Arc<QuotaLine>>,
+}
+
+/// One quota and its line.
+pub(crate) struct QuotaLine {
+    pub(super) name: Arc<str>,
+    account: Arc<str>,
+    paths: Vec<String>,
+    windows: Vec<Window>,
+    fields: Vec<Fields>,
+    line: Mutex<Line>,
 }
 
 impl Limiter {
     pub(crate) fn new(settings: LimiterSettings) -> Self {
-        Self { settings }
+        let now = settings.clock.now();
+        let quotas = settings.quotas.iter();
+        let quotas = quotas
+            .map(|quota| Arc::new(QuotaLine::new(quota, &settings, now)))
+            .collect();
+        Self { settings, quotas }
+    }
+
+    /// The quota a request belongs to: by option, else by the longest prefix of its path.
+    ///
+    /// # Errors
+    /// The option names a quota that the account does not have.
+    pub(super) fn quota(
+        &self,
+        options: &RequestOptions,
+        path: &str,
+    ) -> Result<&Arc<QuotaLine>, Error> {
+        if let Some(name) = options.quota.as_deref() {
+            let named = self.quotas.iter().find(|quota| &*quota.name == name);
+            return named.ok_or_else(|| self.no_such_quota(name));
+        }
+        let by_path = self
+            .quotas
+            .iter()
+            .max_by_key(|quota| quota.prefix_length(path));
+        by_path.ok_or_else(|| self.no_such_quota(Quota::DEFAULT))
+    }
+
+    fn no_such_quota(&self, name: &str) -> Error {
+        let known: Vec<_> = self.quotas.iter().map(|quota| &*quota.name).collect();
+        Error::config(format!(
+            "no quota {name:?}: the account has {}",
+            known.join(", ")
+        ))
+        .with_account(&self.settings.account)
+    }
+
+    /// What is left of each quota.
+    pub(crate) fn snapshots(&self) -> Vec<QuotaSnapshot> {
+        let now = self.settings.clock.now();
+        self.quotas
+            .iter()
+            .map(|quota| quota.snapshot(now))
+            .collect()
+    }
+
+    /// Waits for a permit of `quota`.
+    ///
+    /// # Errors
+    /// The next permit is too far off, or comes too late, or too many wait.
+    ///
+    /// # Cancel safety
+    /// A dropped wait leaves its place to those behind, and gives back a permit that it was granted.
+    pub(super) async fn acquire(
+        &self,
+        quota: &Arc<QuotaLine>,
+        ticket: Option<Ticket>,
+        patience: Patience,
+    ) -> Result<(Ticket, PermitId, Moment), Error> {
+        let now = self.settings.clock.now();
+        let (ticket, standing) = quota.enter(ticket, patience, now);
+        let decision = match standing {
+            Standing::Granted(permit) => return Ok((ticket, permit, now.moment)),
+            Standing::Refused(refusal) => Err(refusal),
+            Standing::Waiting(_) => {
+                let place = Place {
+                    quota,
+                    clock: &*self.settings.clock,
+                    ticket,
+                    taken: false,
+                };
+                place.wait().await
+            }
+        };
+        let later = self.settings.clock.now();
+        self.settings.events.emit(|| Event::Waited {
+            quota: quota.name.clone(),
+            span: later.moment - now.moment,
+        });
+        decision
+            .map(|permit| (ticket, permit, later.moment))
+            .map_err(|refusal| self.refused(quota, refusal, later))
+    }
+
+    fn refused(&self, quota: &QuotaLine, refusal: Refusal, now: Now) -> Error {
+        let name = &quota.name;
+        let error = match refusal {
+            Refusal::TooFarOff(moment) => {
+                let (until, text) = time(now, moment);
+                let message = format!("quota {name} has no permit before {text}");
+                Error::new(
+                    ErrorKind::QuotaExceeded,
+                    Recovery::WaitUntil(until),
+                    message,
+                )
+            }
+            Refusal::TooLate(Some(moment)) => {
+                let (until, text) = time(now, moment);
+                let message =
+                    format!("quota {name} has no permit before {text}, after the deadline");
+                Error::new(
+                    ErrorKind::DeadlineExceeded,
+                    Recovery::WaitUntil(until),
+                    message,
+                )
+            }
+            Refusal::TooLate(None) => {
+                let message = format!("the deadline passed while waiting for quota {name}");
+                Error::new(ErrorKind::DeadlineExceeded, Recovery::Retry, message)
+            }
+            Refusal::QueueFull => {
+                let message = format!("too many requests wait for quota {name} already");
+                Error::new(ErrorKind::QueueFull, Recovery::Retry, message)
+            }
+        };
+        error.with_account(&self.settings.account)
+    }
+}
+
+fn time(now: Now, moment: Moment) -> (std::time::SystemTime, String) {
+    let until = now.wall_at(moment);
+    (until, httpdate::fmt_http_date(until))
+}
+
+impl QuotaLine {
+    fn new(quota: &Quota, settings: &LimiterSettings, now: Now) -> Self {
+        let windows = &quota.windows;
+        let ledger = Ledger::new(
+            windows,
+            settings.max_in_flight,
+            settings.unanswered_after,
+            now,
+        );
+        Self {
+            name: quota.name.as_str().into(),
+            account: settings.account.clone(),
+            paths: quota.paths.clone(),
+            windows: windows.clone(),
+            fields: (0..windows.len())
+                .map(|index| Fields::of(windows, index))
+                .collect(),
+            line: Mutex::new(Line::new(ledger, settings.max_queue)),
+        }
+    }
+
+    /// How much of the path its longest matching prefix takes, and one more; 1 for the default
+    /// quota, which takes any path, 0 for one that does not match.
+    fn prefix_length(&self, path: &str) -> usize {
+        let matching = self
+            .paths
+            .iter()
+            .filter(|prefix| path.starts_with(prefix.as_str()));
+        let longest = matching.map(|prefix| prefix.len() + 2).max();
+        longest.unwrap_or(usize::from(&*self.name == Quota::DEFAULT))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Line> {
+        // The line's methods leave it whole wherever they could panic.
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something with the line, and wakes whom it says after the lock is free.
+    fn with<T>(&self, act: impl FnOnce(&mut Line, &mut Wakers) -> T) -> T {
+        let mut wakers = Wakers::new();
+        let result = act(&mut self.lock(), &mut wakers);
+        wakers.into_iter().for_each(std::task::Waker::wake);
+        result
+    }
+
+    fn enter(&self, ticket: Option<Ticket>, patience: Patience, now: Now) -> (Ticket, Standing) {
+        self.with(|line, _| {
+            let ticket = ticket.unwrap_or_else(|| line.ticket());
+            (ticket, line.enter(ticket, patience, now))
+        })
+    }
+
+    pub(super) fn settle(
+        &self,
+        permit: PermitId,
+        ticket: Ticket,
+        settlement: &Settlement,
+        now: Now,
+    ) -> Change {
+        self.with(|line, wakers| line.settle(permit, ticket, settlement, now, wakers))
+    }
+
+    pub(super) fn abandon(&self, ticket: Ticket, now: Now) {
+        self.with(|line, wakers| line.abandon(ticket, now, wakers));
+    }
+
+    /// What an answer says about this quota.
+    pub(super) fn report(&self, status: StatusCode, headers: &HeaderMap, now: Now) -> Report {
+        let from_cache = headers.get(http::header::AGE).is_some_and(|age| age != "0");
+        let readings = if from_cache {
+            // A cached answer tells of a moment long past.
+            Default::default()
+        } else {
+            self.fields
+                .iter()
+                .map(|fields| fields.read(headers, now))
+                .collect()
+        };
+        Report {
+            status,
+            rejected: rejection(status, headers, now),
+            readings,
+        }
+    }
+
+    pub(super) fn snapshot(&self, now: Now) -> QuotaSnapshot {
+        let line = self.lock();
+        let (lives, in_flight) = line.ledger.windows();
+        let windows = self
+            .windows
+            .iter()
+            .zip(lives)
+            .map(|(window, live)| WindowSnapshot {
+                length: window.length(),
+                limit: live.limit(),
+                remaining: live.left(in_flight),
+                reset: live.resets_at(now),
+            });
+        QuotaSnapshot {
+            account: self.account.clone(),
+            quota: self.name.clone(),
+            windows: windows.collect(),
+            blocked_until: line
+                .ledger
+                .closed_until(now)
+                .map(|moment| now.wall_at(moment)),
+        }
+    }
+}
+
+/// "Too many requests": 429 (RFC 6585), and 503 where it says when to come back (RFC 9110 section
+/// 15.6.4). Flask-Limiter and slowapi send `Retry-After` on every 200, where it says nothing.
+fn rejection(status: StatusCode, headers: &HeaderMap, now: Now) -> Option<Option<Duration>> {
+    let told = || headers::retry_after(headers, now);
+    match status {
+        StatusCode::TOO_MANY_REQUESTS => Some(told()),
+        StatusCode::SERVICE_UNAVAILABLE => told().map(Some),
+        _ => None,
+    }
+}
+
+/// A place in line; dropping it leaves the line.
+struct Place<'a> {
+    quota: &'a QuotaLine,
+    clock: &'a dyn Clock,
+    ticket: Ticket,
+    taken: bool,
+}
+
+impl Place<'_> {
+    async fn wait(mut self) -> Result<PermitId, Refusal> {
+        let mut timer: Option<(Moment, BoxFuture<'static, ()>)> = None;
+        std::future::poll_fn(|context| self.poll(context, &mut timer)).await
+    }
+
+    fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+        timer: &mut Option<(Moment, BoxFuture<'static, ()>)>,
+    ) -> Poll<Result<PermitId, Refusal>> {
+        loop {
+            let now = self.clock.now();
+            let waker = context.waker();
+            let standing = self
+                .quota
+                .with(|line, wakers| line.look(self.ticket, waker, now, wakers));
+            let moment = match standing {
+                Standing::Granted(permit) => return self.end(Ok(permit)),
+                Standing::Refused(refusal) => return self.end(Err(refusal)),
+                Standing::Waiting(moment) => moment,
+            };
+            if moment == Moment::NEVER {
+                *timer = None;
+                return Poll::Pending;
+            }
+            if timer.as_ref().is_none_or(|(set, _)| *set != moment) {
+                // At least a millisecond, the timer's grain: a wait of nothing would spin.
+                let span = (moment - now.moment).max(Duration::from_millis(1));
+                *timer = Some((moment, self.clock.sleep(span)));
+            }
+            let Some((_, sleep)) = timer.as_mut() else {
+                return Poll::Pending;
+            };
+            if Pin::as_mut(sleep).poll(context).is_pending() {
+                return Poll::Pending;
+            }
+            *timer = None;
+        }
+    }
+
+    fn end(&mut self, decision: Result<PermitId, Refusal>) -> Poll<Result<PermitId, Refusal>> {
+        self.taken = true;
+        Poll::Ready(decision)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if !self.taken {
+            let now = self.clock.now();
+            self.quota
+                .with(|line, wakers| line.leave(self.ticket, now, wakers));
+        }
+    }
+}
+
+/// Marks a 429 that was replayed already or cannot be, so that an outer retry layer leaves it alone
+/// ([`RetryStrategy`](crate::RetryStrategy)).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FinalRejection;
+
+impl FinalRejection {
+    /// Whether the response carries the mark.
+    #[cfg(feature = "retry")]
+    pub(crate) fn marks(response: &Response) -> bool {
+        response.extensions().get::<Self>().is_some()
+    }
+
+    pub(super) fn mark(response: &mut Response) {
+        response.extensions_mut().insert(Self);
     }
 }

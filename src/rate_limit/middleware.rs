@@ -1,4 +1,5 @@
-//! placeholder
+//! The rate-limit layer: the skin between reqwest-middleware and the limiter.
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -7,9 +8,24 @@ use reqwest::{Request, Response};
 use reqwest_middleware::{Middleware, Next};
 
 use super::Limiter;
+use super::limiter::FinalRejection;
+use super::turn::Turn;
+use crate::error::Error;
+use crate::event::{Event, ReplayReason};
 use crate::options::RequestOptions;
+use crate::origin::{Whose, insecure};
+use crate::passage::{Chain, Handle, Layer, Outcome, Passage, Spare};
+use crate::response;
 
-/// Lets a request leave when its quota allows it.
+/// Lets a request leave when its quota allows it, and sends it again after a 429.
+///
+/// It acts on the account's own origins alone; everything else passes untouched and unmetered. It
+/// belongs outside the auth layer ("first the turn, then the ticket"), so that no token ages in the
+/// queue; [`Account::attach`](crate::Account::attach) sees to that. The other order works too.
+///
+/// # Cancel safety
+/// A request that is dropped while it waits leaves its place to those behind. One that is dropped in
+/// flight counts as sent.
 #[derive(Clone)]
 pub struct RateLimitMiddleware {
     limiter: Arc<Limiter>,
@@ -19,6 +35,40 @@ pub struct RateLimitMiddleware {
 impl RateLimitMiddleware {
     pub(crate) fn new(limiter: Arc<Limiter>, defaults: RequestOptions) -> Self {
         Self { limiter, defaults }
+    }
+
+    /// Whether this layer acts on the request; with which options.
+    fn acts_on(
+        &self,
+        request: &Request,
+        extensions: &Extensions,
+        chain: &Chain,
+    ) -> Result<Option<RequestOptions>, Error> {
+        let settings = &self.limiter.settings;
+        let whose = settings.origins.whose(request.url());
+        if whose == Whose::Foreign {
+            return Ok(None);
+        }
+        let options = RequestOptions::of(extensions, &self.defaults);
+        let other = options
+            .account
+            .as_deref()
+            .is_some_and(|name| name != &*settings.account);
+        let taken = settings.has_credentials && chain.is_taken_by_other(settings.id);
+        if other || taken || chain.holds(settings.id, Layer::RateLimit) {
+            return Ok(None);
+        }
+        if whose == Whose::OursInTheClear && settings.has_credentials {
+            return Err(insecure(request.url()).with_account(&settings.account));
+        }
+        Ok((whose == Whose::Ours).then_some(options))
+    }
+
+    fn refuse(&self, error: Error) -> Error {
+        self.limiter.settings.events.emit(|| Event::Refused {
+            error: error.clone(),
+        });
+        error
     }
 }
 
@@ -30,6 +80,126 @@ impl Middleware for RateLimitMiddleware {
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> reqwest_middleware::Result<Response> {
-        next.run(request, extensions).await
+        let chain = Chain::pick_up(extensions);
+        let acts = self
+            .acts_on(&request, extensions, &chain)
+            .map_err(|error| self.refuse(error))?;
+        let Some(options) = acts else {
+            return next.run(request, extensions).await;
+        };
+        let settings = &self.limiter.settings;
+        let mut patience = options.patience(settings.clock.now());
+        patience.deadline = patience.deadline.into_iter().chain(chain.deadline()).min();
+        let turn = async {
+            let quota = self.limiter.quota(&options, request.url().path())?;
+            Turn::begin(&self.limiter, quota, patience).await
+        };
+        let turn = turn.await.map_err(|error| self.refuse(error))?;
+
+        // One clone for both layers: an outer auth layer may have made it already.
+        let shared = chain.spare(&request);
+        let clones = shared.is_none() && settings.max_replays > 0;
+        let own = if clones { Spare::of(&request) } else { None };
+        let turn = Arc::new(turn.carrying(own, Handle::present(extensions)));
+        self.send(request, &turn, shared, extensions, next).await
+    }
+}
+
+impl RateLimitMiddleware {
+    /// Sends the request, again after each rejection while that is allowed.
+    async fn send(
+        &self,
+        request: Request,
+        turn: &Arc<Turn>,
+        shared: Option<&Spare>,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> reqwest_middleware::Result<Response> {
+        let settings = &self.limiter.settings;
+        let copy = || shared.or(turn.spare()).and_then(Spare::copy);
+        let mut request = request;
+        let mut replays = 0;
+        loop {
+            let result = {
+                let mut left = Handle::leave(turn, extensions);
+                next.clone().run(request, left.extensions()).await
+            };
+            let mut response = self.settled(result, turn)?;
+            if !turn.is_rejected() {
+                self.tell_what_is_left(turn, &mut response);
+                return Ok(response);
+            }
+            let again = if replays < settings.max_replays {
+                copy()
+            } else {
+                None
+            };
+            let Some(again) = again else {
+                FinalRejection::mark(&mut response);
+                self.tell_what_is_left(turn, &mut response);
+                return Ok(response);
+            };
+            request = again;
+            replays += 1;
+            self.wait_again(response, turn).await?;
+            let attempt = replays;
+            let reason = ReplayReason::RateLimited;
+            settings.events.emit(|| Event::Replayed { reason, attempt });
+        }
+    }
+
+    /// Ends the permit, unless a layer beneath has done so.
+    fn settled(
+        &self,
+        result: reqwest_middleware::Result<Response>,
+        turn: &Turn,
+    ) -> reqwest_middleware::Result<Response> {
+        match &result {
+            Ok(response) => turn.settle(self.outcome_of(response)),
+            Err(error) => turn.settle(outcome_of_error(error)),
+        }
+        result
+    }
+
+    /// After a redirect to somebody else the status and the headers are not the account's.
+    fn outcome_of<'a>(&self, response: &'a Response) -> Outcome<'a> {
+        match self.limiter.settings.origins.whose(response.url()) {
+            Whose::Ours => Outcome::Answered {
+                status: response.status(),
+                headers: response.headers(),
+            },
+            _ => Outcome::Lost,
+        }
+    }
+
+    /// Waits for the permit of the replay; if that is too far off, the caller learns what the server
+    /// had answered.
+    async fn wait_again(&self, response: Response, turn: &Turn) -> Result<(), Error> {
+        let status = response.status();
+        let id = turn.request_id(response.headers());
+        // Read to its end, so that the connection is free for others during the wait.
+        drop(response::buffer(response, &*self.limiter.settings.clock).await);
+        let permit = turn.acquire().await;
+        permit.map_err(|error| self.refuse(error.with_status(status).with_request_id(id)))
+    }
+
+    fn tell_what_is_left(&self, turn: &Turn, response: &mut Response) {
+        if self.limiter.settings.snapshots {
+            response.extensions_mut().insert(turn.snapshot());
+        }
+    }
+}
+
+/// Nothing left if the connection was never made, or if a layer beneath refused to send; anything
+/// else may have reached the server.
+fn outcome_of_error(error: &reqwest_middleware::Error) -> Outcome<'static> {
+    let unsent = match error {
+        reqwest_middleware::Error::Reqwest(error) => error.is_connect() || error.is_builder(),
+        reqwest_middleware::Error::Middleware(_) => Error::find(error).is_some(),
+    };
+    if unsent {
+        Outcome::Unsent
+    } else {
+        Outcome::Lost
     }
 }

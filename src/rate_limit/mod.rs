@@ -1,7 +1,15 @@
 //! When a request may leave.
 
+mod gate;
+mod headers;
+mod in_flight;
 mod limiter;
+mod line;
+mod live;
 mod middleware;
+mod snapshot;
+mod state;
+mod turn;
 pub(crate) mod window;
 
 use std::sync::Arc;
@@ -14,8 +22,11 @@ use crate::event::Events;
 use crate::origin::Origins;
 use crate::passage::AccountId;
 
+#[cfg(feature = "retry")]
+pub(crate) use limiter::FinalRejection;
 pub(crate) use limiter::Limiter;
 pub use middleware::RateLimitMiddleware;
+pub use snapshot::{QuotaSnapshot, WindowSnapshot};
 pub use window::{Quota, ResetUnit, Window};
 
 /// What the rate-limit half of an account is made of, checked by `AccountBuilder::build`.
@@ -34,4 +45,6 @@ pub(crate) struct LimiterSettings {
     pub(crate) unanswered_after: Duration,
     pub(crate) has_credentials: bool,
     pub(crate) request_id_header: Option<HeaderName>,
+    /// Whether responses carry a `QuotaSnapshot`.
+    pub(crate) snapshots: bool,
 }

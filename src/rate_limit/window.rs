@@ -310,7 +310,8 @@ impl Quota {
     /// The name of the quota that takes what no other quota does.
     pub const DEFAULT: &'static str = "default";
 
-    /// A quota without windows: it limits nothing until some are added.
+    /// A quota without windows of its own: it has those of the account's default quota, counted for
+    /// itself.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),

@@ -1,0 +1,94 @@
+//! Names and values for the wire: headers and form fields, their secrets read once to check them.
+
+use std::str::FromStr;
+
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::Settings;
+use super::problems::Problems;
+use crate::secret::Secret;
+
+const NOT_A_VALUE: &str = "found a character that cannot stand in a header; expected visible ASCII";
+
+/// The headers of every request. The last one of a name wins, so that a preset's can be replaced.
+pub(super) fn of_requests(
+    settings: &Settings,
+    problems: &mut Problems,
+) -> Vec<(HeaderName, HeaderValue)> {
+    let mut headers = with_client_id(settings, problems);
+    headers.extend(sensitive("headers", &settings.headers, problems));
+    if settings.token_url.is_some() && headers.contains_key(AUTHORIZATION) {
+        let text = "is set, but the token of token_url goes there too: give one of both";
+        problems.add("headers.authorization", text);
+    }
+    // The map gives no name for a second value; there is none.
+    headers
+        .into_iter()
+        .filter_map(|(name, value)| Some((name?, value)))
+        .collect()
+}
+
+/// The headers of the token request.
+pub(super) fn of_token_requests(settings: &Settings, problems: &mut Problems) -> HeaderMap {
+    sensitive("token_headers", &settings.token_headers, problems)
+}
+
+pub(super) fn request_id(settings: &Settings, problems: &mut Problems) -> Option<HeaderName> {
+    let text = settings.request_id_header.as_deref()?;
+    problems.keep("request_id_header", name(text))
+}
+
+/// The names that a token request has anyway; a parameter must not be there twice (RFC 6749
+/// section 3.2).
+const OWN_FIELDS: [&str; 3] = ["grant_type", "refresh_token", "scope"];
+
+pub(super) fn check_token_fields(settings: &Settings, problems: &mut Problems) {
+    for (name, secret) in &settings.token_fields {
+        let field = format!("token_fields.{name}");
+        if OWN_FIELDS.contains(&name.as_str()) {
+            problems.add(&field, "is a field that the grant itself fills in");
+        }
+        if name.is_empty() {
+            problems.add(&field, "found a field without a name");
+        }
+        problems.keep(&field, secret.read());
+    }
+}
+
+/// A client id is no secret.
+fn with_client_id(settings: &Settings, problems: &mut Problems) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let id = settings.client_id.as_deref().unwrap_or_default();
+    for text in &settings.client_id_headers {
+        let value = HeaderValue::from_str(id).map_err(|_| NOT_A_VALUE.to_owned());
+        let name = problems.keep(text, name(text));
+        let value = problems.keep("client_id", value);
+        headers.extend(name.zip(value));
+    }
+    headers
+}
+
+fn sensitive(field: &str, given: &[(String, Secret)], problems: &mut Problems) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (text, secret) in given {
+        let field = format!("{field}.{text}");
+        let name = problems.keep(&field, name(text));
+        let value = problems.keep(&field, value(secret));
+        if let Some((name, value)) = name.zip(value) {
+            headers.insert(name, value);
+        }
+    }
+    headers
+}
+
+fn name(text: &str) -> Result<HeaderName, String> {
+    HeaderName::from_str(text).map_err(|_| format!("{text:?} is not a header name"))
+}
+
+fn value(secret: &Secret) -> Result<HeaderValue, String> {
+    let text = secret.read()?;
+    let mut value = HeaderValue::from_str(&text).map_err(|_| NOT_A_VALUE.to_owned())?;
+    value.set_sensitive(true);
+    Ok(value)
+}

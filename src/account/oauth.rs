@@ -1,0 +1,117 @@
+//! How an account gets its tokens, where it has a token URL.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use url::Url;
+
+use super::problems::Problems;
+use super::{Settings, headers, urls};
+use crate::auth::grant::GrantKind;
+use crate::auth::{Grant, OAuthSettings};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// None where there is no token URL, or where something is wrong with it.
+pub(super) fn oauth(
+    settings: &Settings,
+    base_url: Option<&Url>,
+    problems: &mut Problems,
+) -> Option<OAuthSettings> {
+    let Some(token_url) = &settings.token_url else {
+        check_unused(settings, problems);
+        return None;
+    };
+    let token_url = urls::token(token_url, base_url, problems);
+    let client_id = client_id(settings, problems);
+    if let Some(secret) = &settings.client_secret {
+        problems.keep("client_secret", secret.read());
+    }
+    let grant = settings
+        .grant
+        .clone()
+        .unwrap_or_else(Grant::client_credentials);
+    check_grant(settings, &grant, problems);
+    headers::check_token_fields(settings, problems);
+    let token_headers = headers::of_token_requests(settings, problems);
+    let token_client = token_client(settings, problems);
+    Some(OAuthSettings {
+        token_url: token_url?,
+        client_id: client_id?,
+        client_secret: settings.client_secret.clone(),
+        client_auth: settings.client_auth,
+        grant,
+        scope: settings.scope.clone(),
+        token_headers,
+        token_fields: settings.token_fields.clone(),
+        token_client: token_client?,
+        store: settings.token_store.clone(),
+        refresh_lead: settings.refresh_lead,
+        fallback_lifetime: settings.fallback_lifetime,
+    })
+}
+
+/// What is told in vain is most likely a forgotten token URL.
+fn check_unused(settings: &Settings, problems: &mut Problems) {
+    let told = [
+        ("client_secret", settings.client_secret.is_some()),
+        ("grant", settings.grant.is_some()),
+        ("scope", settings.scope.is_some()),
+        ("token_headers", !settings.token_headers.is_empty()),
+        ("token_fields", !settings.token_fields.is_empty()),
+    ];
+    for (field, _) in told.into_iter().filter(|(_, is_told)| *is_told) {
+        problems.add(field, "is set, but nothing uses it without a token_url");
+    }
+}
+
+fn client_id(settings: &Settings, problems: &mut Problems) -> Option<String> {
+    let id = settings.client_id.clone().filter(|id| !id.is_empty());
+    if id.is_none() {
+        problems.add("client_id", "is missing; token_url needs one");
+    }
+    id
+}
+
+fn check_grant(settings: &Settings, grant: &Grant, problems: &mut Problems) {
+    match &grant.0 {
+        GrantKind::ClientCredentials => return,
+        GrantKind::RefreshToken { initial } => {
+            problems.keep("refresh_token", initial.read());
+        }
+        GrantKind::AuthorizationCode { redirect_uri } => {
+            let expected = "expected the absolute URL that is registered with the distributor";
+            let uri = redirect_uri.as_ref();
+            let uri = uri.map_err(|text| format!("found {}; {expected}", urls::shown(text)));
+            problems.keep("redirect_uri", uri);
+        }
+    }
+    if settings.token_store.is_none() {
+        let text = "is missing; a refresh token that is good for one use is lost at the next start \
+                    unless a store keeps it. If that is what you want, say MemoryStore::new()";
+        problems.add("token_store", text);
+    }
+}
+
+fn token_client(settings: &Settings, problems: &mut Problems) -> Option<reqwest::Client> {
+    match &settings.token_client {
+        Some(client) => Some(client.clone()),
+        None => problems.keep("token_client", default_client()),
+    }
+}
+
+/// The client for the token requests of all accounts that were given none. Redirects are off: a
+/// redirected token request carries the client's secret along.
+fn default_client() -> Result<reqwest::Client, String> {
+    static CLIENT: OnceLock<Result<reqwest::Client, String>> = OnceLock::new();
+    let client = || {
+        reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(TIMEOUT)
+            .build()
+            .map_err(|error| format!("cannot be made: {error}; give one"))
+    };
+    CLIENT.get_or_init(client).clone()
+}

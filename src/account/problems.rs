@@ -1,0 +1,83 @@
+//! What is wrong with a configuration: everything at once, each with its field.
+
+use std::fmt;
+
+use crate::error::Error;
+
+/// A list of problems; empty is good. Its `Display` is one line for each.
+#[derive(Debug, Default)]
+pub(crate) struct Problems(Vec<Problem>);
+
+#[derive(Debug)]
+struct Problem {
+    field: String,
+    text: String,
+}
+
+impl Problems {
+    /// `text` says what was found and what was expected; it must not hold a secret.
+    pub(crate) fn add(&mut self, field: impl Into<String>, text: impl Into<String>) {
+        self.0.push(Problem {
+            field: field.into(),
+            text: text.into(),
+        });
+    }
+
+    /// The value, or its error as a problem of this field.
+    pub(crate) fn keep<T>(&mut self, field: &str, value: Result<T, String>) -> Option<T> {
+        value.map_err(|text| self.add(field, text)).ok()
+    }
+
+    /// Adds the problems of a part of a larger whole, whose place is `path`.
+    pub(crate) fn add_all(&mut self, path: &str, part: Self) {
+        for problem in part.0 {
+            self.add(format!("{path}.{}", problem.field), problem.text);
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn into_error(self) -> Error {
+        Error::config(self.to_string())
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.len() > 1 {
+            writeln!(f, "{} problems in the configuration:", self.0.len())?;
+        }
+        for (index, problem) in self.0.iter().enumerate() {
+            let line_break = if index == 0 { "" } else { "\n" };
+            write!(f, "{line_break}{}: {}", problem.field, problem.text)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_single_problem_is_a_single_line() {
+        let mut problems = Problems::default();
+        problems.add("name", "is empty");
+        assert_eq!(problems.to_string(), "name: is empty");
+    }
+
+    #[test]
+    fn several_problems_are_counted_and_stand_one_per_line() {
+        let mut part = Problems::default();
+        part.add("name", "is empty");
+        let mut all = Problems::default();
+        all.add("accounts", "is missing");
+        all.add_all("accounts.x", part);
+        assert_eq!(
+            all.to_string(),
+            "2 problems in the configuration:\naccounts: is missing\naccounts.x.name: is empty"
+        );
+    }
+}

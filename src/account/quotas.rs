@@ -1,0 +1,181 @@
+//! The quotas of an account: the default one first, windows inherited and overridden.
+//!
+//! Two rules make a preset adjustable window by window:
+//!
+//! * A window replaces the one of the same length; if it names no response headers, those of the
+//!   window it replaces go on reporting on it.
+//! * A quota without windows of its own has the windows of the default quota, counted for itself.
+
+use super::Settings;
+use super::problems::Problems;
+use crate::rate_limit::window::WindowHeaders;
+use crate::rate_limit::{Quota, Window};
+
+pub(super) fn quotas(settings: &Settings, problems: &mut Problems) -> Vec<Quota> {
+    let default = default_quota(settings);
+    let others = settings
+        .quotas
+        .iter()
+        .filter(|quota| quota.name != Quota::DEFAULT);
+    let others = others
+        .map(|quota| inheriting(quota, &default.windows))
+        .collect::<Vec<_>>();
+    check(settings, problems);
+    std::iter::once(default).chain(others).collect()
+}
+
+fn default_quota(settings: &Settings) -> Quota {
+    let given = settings
+        .quotas
+        .iter()
+        .find(|quota| quota.name == Quota::DEFAULT);
+    let mut default = given.cloned().unwrap_or_else(|| Quota::new(Quota::DEFAULT));
+    for window in &settings.windows {
+        replace(&mut default, window.clone());
+    }
+    default
+}
+
+fn inheriting(quota: &Quota, windows: &[Window]) -> Quota {
+    let mut quota = quota.clone();
+    if quota.windows.is_empty() {
+        quota.windows = windows.to_vec();
+    }
+    quota
+}
+
+fn replace(quota: &mut Quota, mut window: Window) {
+    let replaced = quota
+        .windows
+        .iter()
+        .find(|old| old.length() == window.length());
+    if let Some(old) = replaced.filter(|_| window.headers == WindowHeaders::default()) {
+        window.headers = old.headers.clone();
+    }
+    quota.set_window(window);
+}
+
+fn check(settings: &Settings, problems: &mut Problems) {
+    check_windows("windows", &settings.windows, problems);
+    for quota in &settings.quotas {
+        if quota.name.trim().is_empty() {
+            problems.add("quotas", "found a quota without a name");
+        }
+        for path in quota.paths.iter().filter(|path| !path.starts_with('/')) {
+            let text = format!("found {path:?}; expected the beginning of a path, with its slash");
+            problems.add(format!("quotas.{}.paths", quota.name), text);
+        }
+        let field = format!("quotas.{}.windows", quota.name);
+        check_windows(&field, &quota.windows, problems);
+    }
+    check_shared_paths(settings, problems);
+    check_default_option(settings, problems);
+}
+
+fn check_windows(field: &str, windows: &[Window], problems: &mut Problems) {
+    for window in windows {
+        for problem in &window.problems {
+            problems.add(field, format!("{window}: {problem}"));
+        }
+    }
+}
+
+/// Which quota a request belongs to must not depend on the order of the setters.
+fn check_shared_paths(settings: &Settings, problems: &mut Problems) {
+    for (index, quota) in settings.quotas.iter().enumerate() {
+        for other in &settings.quotas[..index] {
+            for path in quota.paths.iter().filter(|path| other.paths.contains(path)) {
+                let text = format!("{path:?} is a path of the quota {:?} too", other.name);
+                problems.add(format!("quotas.{}.paths", quota.name), text);
+            }
+        }
+    }
+}
+
+fn check_default_option(settings: &Settings, problems: &mut Problems) {
+    let Some(name) = settings.options.quota.as_deref() else {
+        return;
+    };
+    if name != Quota::DEFAULT && settings.quotas.iter().all(|quota| quota.name != name) {
+        problems.add("options", format!("there is no quota {name:?}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Account;
+
+    fn built(builder: crate::AccountBuilder) -> Vec<(String, Vec<String>)> {
+        let mut problems = Problems::default();
+        let quotas = quotas(&builder.settings, &mut problems);
+        assert!(problems.is_empty(), "{problems}");
+        let windows = |quota: &Quota| quota.windows.iter().map(Window::to_string).collect();
+        quotas
+            .iter()
+            .map(|quota| (quota.name.clone(), windows(quota)))
+            .collect()
+    }
+
+    fn named(name: &str, windows: &[&str]) -> (String, Vec<String>) {
+        (
+            name.into(),
+            windows.iter().map(|&text| text.into()).collect(),
+        )
+    }
+
+    fn account() -> crate::AccountBuilder {
+        Account::builder("acme", "https://api.acme.example")
+    }
+
+    #[test]
+    fn a_quota_without_windows_has_those_of_the_account() {
+        let builder = account()
+            .quota(Quota::new("search").path("/search/"))
+            .quota(
+                Quota::new("orders")
+                    .path("/orders/")
+                    .window(Window::per_minute(10)),
+            )
+            .window(Window::per_minute(120))
+            .window(Window::per_utc_day(1000))
+            .window(Window::per_minute(60));
+        assert_eq!(
+            built(builder),
+            [
+                named("default", &["60/min", "1000/utc-day"]),
+                named("search", &["60/min", "1000/utc-day"]),
+                named("orders", &["10/min"]),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_quota_named_default_replaces_the_windows_so_far_and_takes_those_to_come() {
+        let builder = account()
+            .window(Window::per_minute(120))
+            .window(Window::per_utc_day(1000))
+            .quota(Quota::new("default").window(Window::per_hour(7)))
+            .window(Window::per_second(2));
+        assert_eq!(built(builder), [named("default", &["2/s", "7/h"])]);
+    }
+
+    #[test]
+    fn a_window_that_names_no_headers_keeps_those_of_the_window_it_replaces() {
+        let builder = account()
+            .window(Window::per_utc_day(1000).remaining_header("x-left"))
+            .window(Window::per_utc_day(5000));
+        let quotas = quotas(&builder.settings, &mut Problems::default());
+        assert_eq!(
+            quotas[0].windows,
+            [Window::per_utc_day(5000).remaining_header("x-left")]
+        );
+
+        let builder = builder.window(Window::per_day(9).limit_header("x-limit"));
+        let quotas = super::quotas(&builder.settings, &mut Problems::default());
+        assert_eq!(
+            quotas[0].windows,
+            [Window::per_day(9).limit_header("x-limit")]
+        );
+    }
+}

@@ -1,0 +1,258 @@
+//! What a rejection does to everybody on the quota.
+//!
+//! | state      | entered when                                  | who may leave                |
+//! |------------|-----------------------------------------------|------------------------------|
+//! | open       | a probe was answered                          | all whom the windows allow   |
+//! | closed     | the server rejected a request                 | nobody until its end         |
+//! | half open  | the closure is over, or a spent day began anew | one probe at a time          |
+//!
+//! A probe that was dropped, never left or stays unanswered hands over to the next request. A probe
+//! that came back 401 keeps its right: its replay inherits it.
+//!
+//! Pure: `now` is an argument.
+
+use std::time::Duration;
+
+use crate::clock::Moment;
+
+/// A probe is given up after this long, or four mean round trips if they take longer.
+const PROBE_PATIENCE: Duration = Duration::from_secs(5);
+const PROBE_ROUND_TRIPS: u32 = 4;
+
+/// The pause after a rejection that does not say how long; doubled for each in a row.
+const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
+const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
+
+/// A request's place in line; the first to come has the lowest, and keeps it for its replays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Ticket(pub(crate) u64);
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Gate {
+    state: State,
+    /// In a row, without a success between them.
+    rejections: u32,
+    round_trip: Duration,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Open,
+    Closed {
+        until: Moment,
+    },
+    HalfOpen {
+        probe: Option<Probe>,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Probe {
+    ticket: Ticket,
+    given_up: Moment,
+}
+
+impl Gate {
+    /// When this request may pass: now, unless told otherwise.
+    pub(crate) fn opens(&mut self, ticket: Ticket, now: Moment) -> Option<Moment> {
+        if let State::Closed { until } = self.state {
+            if until > now {
+                return Some(until);
+            }
+            self.probe_first();
+        }
+        match self.state {
+            State::HalfOpen { probe: Some(probe) } if probe.ticket != ticket => {
+                Some(probe.given_up).filter(|given_up| *given_up > now)
+            }
+            _ => None,
+        }
+    }
+
+    /// The request leaves; if the gate is half open, as the probe.
+    pub(crate) fn pass(&mut self, ticket: Ticket, now: Moment) {
+        if let State::HalfOpen { probe } = &mut self.state {
+            let patience = PROBE_PATIENCE.max(self.round_trip * PROBE_ROUND_TRIPS);
+            *probe = Some(Probe {
+                ticket,
+                given_up: now + patience,
+            });
+        }
+    }
+
+    /// From now on one request goes ahead.
+    pub(crate) fn probe_first(&mut self) {
+        self.state = State::HalfOpen { probe: None };
+    }
+
+    /// The server rejected a request: nobody leaves for `told`, or for the back-off. Gives the end
+    /// of the pause, which a later rejection can only move on.
+    pub(crate) fn close(&mut self, told: Option<Duration>, now: Moment) -> Moment {
+        let old = self.closed_until();
+        // While it is closed nobody leaves: a rejection then is of the burst that closed it.
+        if old.is_none() {
+            self.rejections = self.rejections.saturating_add(1);
+        }
+        let span = told.unwrap_or_else(|| back_off(self.rejections));
+        let until = (now + span).max(old.unwrap_or(Moment::ZERO));
+        self.state = State::Closed { until };
+        until
+    }
+
+    /// A request was answered, and not rejected. True if that opened the gate.
+    pub(crate) fn answered(&mut self, ticket: Ticket, round_trip: Duration) -> bool {
+        self.round_trip = (self.round_trip * 7 + round_trip) / 8;
+        let probe = self.is_probe(ticket);
+        if probe {
+            self.state = State::Open;
+        }
+        if self.state == State::Open {
+            self.rejections = 0;
+        }
+        probe
+    }
+
+    /// A request was answered 401: its replay inherits the probe.
+    pub(crate) fn unauthorized(&mut self, ticket: Ticket, now: Moment) {
+        if self.is_probe(ticket) {
+            self.pass(ticket, now);
+        }
+    }
+
+    /// A request never left, was lost, or will not come back: the next one probes.
+    pub(crate) fn abandoned(&mut self, ticket: Ticket) {
+        if self.is_probe(ticket) {
+            self.probe_first();
+        }
+    }
+
+    /// The end of the pause, while there is one.
+    pub(crate) fn closed_until(&self) -> Option<Moment> {
+        match self.state {
+            State::Closed { until } => Some(until),
+            _ => None,
+        }
+    }
+
+    fn is_probe(&self, ticket: Ticket) -> bool {
+        matches!(self.state, State::HalfOpen { probe: Some(probe) } if probe.ticket == ticket)
+    }
+}
+
+fn back_off(rejections: u32) -> Duration {
+    let doublings = rejections.saturating_sub(1).min(6);
+    (FIRST_BACK_OFF * 2_u32.pow(doublings)).min(LONGEST_BACK_OFF)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: Ticket = Ticket(1);
+    const SECOND: Ticket = Ticket(2);
+
+    fn at(seconds: u64) -> Moment {
+        Moment::after_start(Duration::from_secs(seconds))
+    }
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn closed_until(end: u64) -> Gate {
+        let mut gate = Gate::default();
+        gate.close(Some(seconds(end)), at(0));
+        gate
+    }
+
+    #[test]
+    fn a_rejection_stops_everybody() {
+        let mut gate = closed_until(10);
+        assert_eq!(gate.opens(FIRST, at(9)), Some(at(10)));
+        assert_eq!(gate.opens(SECOND, at(9)), Some(at(10)));
+    }
+
+    #[test]
+    fn a_pause_is_never_shortened() {
+        let mut gate = closed_until(10);
+        assert_eq!(gate.close(Some(seconds(1)), at(1)), at(10));
+        assert_eq!(gate.close(Some(seconds(20)), at(2)), at(22));
+    }
+
+    #[test]
+    fn after_the_pause_one_probe_goes_first() {
+        let mut gate = closed_until(10);
+        assert_eq!(gate.opens(FIRST, at(10)), None);
+        gate.pass(FIRST, at(10));
+        assert_eq!(gate.opens(SECOND, at(11)), Some(at(15)));
+        assert!(gate.answered(FIRST, seconds(1)));
+        assert_eq!(gate.opens(SECOND, at(11)), None);
+    }
+
+    #[test]
+    fn the_answer_to_a_request_that_left_before_does_not_open_the_gate() {
+        let mut gate = closed_until(10);
+        assert!(!gate.answered(SECOND, seconds(1)));
+        assert_eq!(gate.opens(SECOND, at(9)), Some(at(10)));
+    }
+
+    #[test]
+    fn an_unanswered_probe_hands_over_to_the_next() {
+        let mut gate = closed_until(10);
+        gate.opens(FIRST, at(10));
+        gate.pass(FIRST, at(10));
+        assert_eq!(gate.opens(SECOND, at(15)), None);
+        gate.pass(SECOND, at(15));
+        assert!(
+            !gate.answered(FIRST, seconds(6)),
+            "it is no longer the probe"
+        );
+    }
+
+    #[test]
+    fn a_dropped_probe_hands_over_at_once() {
+        let mut gate = closed_until(10);
+        gate.opens(FIRST, at(10));
+        gate.pass(FIRST, at(10));
+        gate.abandoned(FIRST);
+        assert_eq!(gate.opens(SECOND, at(10)), None);
+    }
+
+    #[test]
+    fn the_replay_of_a_401_inherits_the_probe() {
+        let mut gate = closed_until(10);
+        gate.opens(FIRST, at(10));
+        gate.pass(FIRST, at(10));
+        gate.unauthorized(FIRST, at(12));
+        assert_eq!(gate.opens(SECOND, at(13)), Some(at(17)));
+        assert_eq!(gate.opens(FIRST, at(13)), None);
+    }
+
+    #[test]
+    fn a_rejection_without_a_time_backs_off_longer_each_time() {
+        let mut gate = Gate::default();
+        assert_eq!(gate.close(None, at(0)), at(1));
+        gate.opens(FIRST, at(1));
+        gate.pass(FIRST, at(1));
+        assert_eq!(gate.close(None, at(1)), at(3));
+        gate.opens(FIRST, at(3));
+        gate.pass(FIRST, at(3));
+        assert_eq!(gate.close(None, at(3)), at(7));
+    }
+
+    #[test]
+    fn the_late_rejections_of_one_burst_count_once() {
+        let mut gate = Gate::default();
+        gate.close(None, at(0));
+        for _ in 0..31 {
+            gate.close(None, at(0));
+        }
+        assert_eq!(gate.closed_until(), Some(at(1)));
+    }
+
+    #[test]
+    fn a_long_row_of_rejections_backs_off_for_a_minute_at_most() {
+        assert_eq!(back_off(u32::MAX), LONGEST_BACK_OFF);
+    }
+}

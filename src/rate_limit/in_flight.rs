@@ -1,0 +1,135 @@
+//! The requests of a quota that are on the wire.
+//!
+//! Pure: `now` is an argument.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use crate::clock::Moment;
+
+/// Names a permit: the how manyth of its quota.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct PermitId(u64);
+
+/// The permits that are out, oldest first.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct InFlight {
+    first: u64,
+    slots: VecDeque<Option<Slot>>,
+    count: u64,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Slot {
+    pub(crate) granted: Moment,
+    /// Our own requests that counted in each window when this one left, itself included.
+    pub(crate) ours: SmallVec<[u64; 2]>,
+}
+
+impl InFlight {
+    pub(crate) fn count(&self) -> u64 {
+        self.count
+    }
+
+    pub(crate) fn add(&mut self, slot: Slot) -> PermitId {
+        let id = self.granted();
+        self.slots.push_back(Some(slot));
+        self.count += 1;
+        PermitId(id)
+    }
+
+    /// How many permits were ever granted.
+    fn granted(&self) -> u64 {
+        self.first + self.slots.len() as u64
+    }
+
+    /// How many permits were granted after this one.
+    pub(crate) fn granted_since(&self, id: PermitId) -> u64 {
+        self.granted().saturating_sub(id.0 + 1)
+    }
+
+    /// Takes a permit in; none if it counts as answered already.
+    pub(crate) fn take(&mut self, id: PermitId) -> Option<Slot> {
+        let index = usize::try_from(id.0.checked_sub(self.first)?).ok()?;
+        let slot = self.slots.get_mut(index)?.take()?;
+        self.count -= 1;
+        self.drop_taken();
+        Some(slot)
+    }
+
+    /// The next permit that left so long ago that it counts as answered.
+    pub(crate) fn take_overdue(&mut self, now: Moment, after: Duration) -> Option<Slot> {
+        if self.oldest()? + after > now {
+            return None;
+        }
+        self.take(PermitId(self.first))
+    }
+
+    /// When the oldest permit left.
+    pub(crate) fn oldest(&self) -> Option<Moment> {
+        self.slots
+            .front()
+            .and_then(Option::as_ref)
+            .map(|slot| slot.granted)
+    }
+
+    fn drop_taken(&mut self) {
+        while let Some(None) = self.slots.front() {
+            self.slots.pop_front();
+            self.first += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slot(second: u64) -> Slot {
+        let granted = Moment::after_start(Duration::from_secs(second));
+        Slot {
+            granted,
+            ours: SmallVec::new(),
+        }
+    }
+
+    #[test]
+    fn a_permit_is_taken_in_once() {
+        let mut flight = InFlight::default();
+        let first = flight.add(slot(0));
+        let second = flight.add(slot(1));
+        assert!(flight.take(second).is_some());
+        assert!(flight.take(second).is_none());
+        assert!(flight.take(first).is_some());
+        assert!(flight.take(first).is_none());
+        assert_eq!(flight.count(), 0);
+    }
+
+    #[test]
+    fn one_that_hangs_is_overdue_and_the_next_is_the_oldest() {
+        let mut flight = InFlight::default();
+        let hanging = flight.add(slot(0));
+        flight.add(slot(5));
+        let now = Moment::after_start(Duration::from_secs(10));
+        assert!(flight.take_overdue(now, Duration::from_secs(10)).is_some());
+        assert!(flight.take_overdue(now, Duration::from_secs(10)).is_none());
+        assert!(flight.take(hanging).is_none());
+        assert_eq!(
+            flight.oldest(),
+            Some(Moment::after_start(Duration::from_secs(5)))
+        );
+    }
+
+    #[test]
+    fn it_knows_how_many_left_since() {
+        let mut flight = InFlight::default();
+        let first = flight.add(slot(0));
+        let second = flight.add(slot(0));
+        flight.take(first);
+        flight.add(slot(0));
+        assert_eq!(flight.granted_since(first), 2);
+        assert_eq!(flight.granted_since(second), 1);
+    }
+}

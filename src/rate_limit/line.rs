@@ -1,0 +1,267 @@
+//! The line of requests that wait for a permit of one quota: a queue around the ledger.
+//!
+//! There is no task that serves the line. The request at its head keeps the timer; whoever gets a
+//! permit, gives one back or leaves the line serves those behind ([`Line::serve`]): it grants what
+//! can be granted, one wake-up each, and wakes the new head if its time to look again has changed.
+//! So nothing is left behind when a request is dropped, and nothing needs a runtime of its own.
+//!
+//! Pure but for the wakers, which the caller wakes after it let go of the lock.
+
+use std::collections::{BTreeMap, HashMap};
+use std::task::Waker;
+
+use super::gate::Ticket;
+use super::in_flight::PermitId;
+use super::state::{Admission, Change, Ledger, Settlement};
+use crate::clock::{Moment, Now};
+use crate::options::Patience;
+
+/// A quota's ledger and those who wait for it.
+pub(crate) struct Line {
+    pub(crate) ledger: Ledger,
+    waiting: BTreeMap<Ticket, Waiting>,
+    decided: HashMap<Ticket, Result<PermitId, Refusal>>,
+    tickets: u64,
+    max_queue: Option<usize>,
+    /// What the head's timer is set to.
+    armed: Option<(Ticket, Moment)>,
+    /// Everybody in line is willing to wait until then.
+    accepted: Moment,
+}
+
+struct Waiting {
+    patience: Patience,
+    waker: Option<Waker>,
+}
+
+/// Why a request does not get a permit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The next permit is further off than `max_wait`.
+    TooFarOff(Moment),
+    /// The next permit comes after the deadline, or the deadline has passed.
+    TooLate(Option<Moment>),
+    QueueFull,
+}
+
+/// How a request stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Granted(PermitId),
+    Refused(Refusal),
+    /// In line; look again at this moment, or when woken.
+    Waiting(Moment),
+}
+
+/// Those to wake once the lock is free.
+pub(crate) type Wakers = Vec<Waker>;
+
+impl Line {
+    pub(crate) fn new(ledger: Ledger, max_queue: Option<usize>) -> Self {
+        Self {
+            ledger,
+            waiting: BTreeMap::new(),
+            decided: HashMap::new(),
+            tickets: 0,
+            max_queue,
+            armed: None,
+            accepted: Moment::ZERO,
+        }
+    }
+
+    /// The next place in line.
+    pub(crate) fn ticket(&mut self) -> Ticket {
+        self.tickets += 1;
+        Ticket(self.tickets)
+    }
+
+    /// A permit at once, a refusal at once, or a place in line.
+    pub(crate) fn enter(&mut self, ticket: Ticket, patience: Patience, now: Now) -> Standing {
+        let is_first = self.head().is_none_or(|head| ticket < head);
+        let admission = self.ledger.when(ticket, now);
+        match admission {
+            Admission::Now if is_first => {
+                return Standing::Granted(self.ledger.grant(ticket, now));
+            }
+            Admission::At(moment) => {
+                if let Some(refusal) = refusal(patience, now, moment) {
+                    return Standing::Refused(refusal);
+                }
+                self.accepted = self.accepted.min(moment);
+            }
+            _ => self.accepted = Moment::ZERO,
+        }
+        if self
+            .max_queue
+            .is_some_and(|most| self.waiting.len() >= most)
+        {
+            return Standing::Refused(Refusal::QueueFull);
+        }
+        self.waiting.insert(
+            ticket,
+            Waiting {
+                patience,
+                waker: None,
+            },
+        );
+        Standing::Waiting(next_look(admission, now))
+    }
+
+    /// A waiting request looks how it stands.
+    pub(crate) fn look(
+        &mut self,
+        ticket: Ticket,
+        waker: &Waker,
+        now: Now,
+        wakers: &mut Wakers,
+    ) -> Standing {
+        if self.head() == Some(ticket) {
+            self.armed = None;
+            // It is looking already and needs no wake-up.
+            self.set_waker(ticket, None);
+            self.serve(now, wakers);
+        }
+        if let Some(decision) = self.decided.remove(&ticket) {
+            return decision.map_or_else(Standing::Refused, Standing::Granted);
+        }
+        let armed = self
+            .armed
+            .filter(|(head, _)| *head == ticket)
+            .map(|(_, moment)| moment);
+        let Some(waiting) = self.waiting.get(&ticket) else {
+            return Standing::Refused(Refusal::TooLate(None));
+        };
+        let deadline = waiting.patience.deadline;
+        if deadline.is_some_and(|deadline| deadline <= now.moment) {
+            self.leave(ticket, now, wakers);
+            return Standing::Refused(Refusal::TooLate(None));
+        }
+        self.set_waker(ticket, Some(waker));
+        Standing::Waiting(
+            armed
+                .into_iter()
+                .chain(deadline)
+                .min()
+                .unwrap_or(Moment::NEVER),
+        )
+    }
+
+    /// Grants what can be granted, to the head of the line first; refuses those who would wait too
+    /// long; and sees that the head looks again in time.
+    pub(crate) fn serve(&mut self, now: Now, wakers: &mut Wakers) {
+        while let Some(head) = self.head() {
+            let look_at = match self.ledger.when(head, now) {
+                Admission::Now => {
+                    let permit = self.ledger.grant(head, now);
+                    self.decide(head, Ok(permit), wakers);
+                    continue;
+                }
+                Admission::At(moment) => {
+                    if self.refuse_impatient(moment, now, wakers) {
+                        continue;
+                    }
+                    moment
+                }
+                Admission::WhenAnswered(moment) => moment,
+            };
+            self.arm(head, look_at, wakers);
+            return;
+        }
+    }
+
+    /// A permit ends, and those behind are served.
+    pub(crate) fn settle(
+        &mut self,
+        permit: PermitId,
+        ticket: Ticket,
+        settlement: &Settlement,
+        now: Now,
+        wakers: &mut Wakers,
+    ) -> Change {
+        let change = self.ledger.settle(permit, ticket, settlement, now);
+        self.serve(now, wakers);
+        change
+    }
+
+    /// A request gives up its place; a permit that it was granted and did not take goes back.
+    pub(crate) fn leave(&mut self, ticket: Ticket, now: Now, wakers: &mut Wakers) {
+        self.waiting.remove(&ticket);
+        if let Some(Ok(permit)) = self.decided.remove(&ticket) {
+            self.ledger.settle(permit, ticket, &Settlement::Unsent, now);
+        }
+        self.serve(now, wakers);
+    }
+
+    /// A request will not come back for its replay: should it be the probe, the next one is.
+    pub(crate) fn abandon(&mut self, ticket: Ticket, now: Now, wakers: &mut Wakers) {
+        self.ledger.abandon(ticket);
+        self.serve(now, wakers);
+    }
+
+    fn head(&self) -> Option<Ticket> {
+        self.waiting.keys().next().copied()
+    }
+
+    fn set_waker(&mut self, ticket: Ticket, waker: Option<&Waker>) {
+        if let Some(waiting) = self.waiting.get_mut(&ticket) {
+            waiting.waker = waker.cloned();
+        }
+    }
+
+    fn decide(&mut self, ticket: Ticket, to: Result<PermitId, Refusal>, wakers: &mut Wakers) {
+        if let Some(waiting) = self.waiting.remove(&ticket) {
+            wakers.extend(waiting.waker);
+            self.decided.insert(ticket, to);
+        }
+    }
+
+    /// Everybody who is not willing to wait so long. True if the head was among them.
+    fn refuse_impatient(&mut self, moment: Moment, now: Now, wakers: &mut Wakers) -> bool {
+        let known = std::mem::replace(&mut self.accepted, moment);
+        if moment <= known {
+            return false;
+        }
+        let head = self.head();
+        let impatient: Vec<_> = self
+            .waiting
+            .iter()
+            .filter_map(|(ticket, waiting)| {
+                refusal(waiting.patience, now, moment).map(|refusal| (*ticket, refusal))
+            })
+            .collect();
+        let head_refused = impatient.iter().any(|(ticket, _)| Some(*ticket) == head);
+        for (ticket, refusal) in impatient {
+            self.decide(ticket, Err(refusal), wakers);
+        }
+        head_refused
+    }
+
+    fn arm(&mut self, head: Ticket, moment: Moment, wakers: &mut Wakers) {
+        // Looking too early costs one look, no more.
+        let early_enough = |(armed, at): (Ticket, Moment)| armed == head && at <= moment;
+        if self.armed.is_some_and(early_enough) {
+            return;
+        }
+        self.armed = Some((head, moment));
+        if let Some(waiting) = self.waiting.get_mut(&head) {
+            wakers.extend(waiting.waker.take());
+        }
+    }
+}
+
+fn refusal(patience: Patience, now: Now, moment: Moment) -> Option<Refusal> {
+    if patience.reaches(now.moment, moment) {
+        None
+    } else if moment - now.moment > patience.max_wait {
+        Some(Refusal::TooFarOff(moment))
+    } else {
+        Some(Refusal::TooLate(Some(moment)))
+    }
+}
+
+fn next_look(admission: Admission, now: Now) -> Moment {
+    match admission {
+        Admission::Now => now.moment,
+        Admission::At(moment) | Admission::WhenAnswered(moment) => moment,
+    }
+}

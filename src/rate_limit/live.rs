@@ -1,0 +1,471 @@
+//! How much of one window is used: our own requests, and what others take of the same quota.
+//!
+//! Pure: `now` is an argument.
+
+use std::collections::VecDeque;
+use std::time::{Duration, SystemTime};
+
+use time::{Month, OffsetDateTime, Time};
+
+use super::headers::{LONGEST_PAUSE, Reading};
+use super::window::{Period, Span, Window};
+use crate::clock::{Moment, Now};
+
+/// A day counts as over only so long after 00:00, since the server's clock may be behind ours.
+const CALENDAR_MARGIN: Duration = Duration::from_secs(2);
+
+/// Beyond so many entries, neighbours are merged: an entry costs 16 bytes, and a day's quota may
+/// be a million.
+const FINEST_ENTRIES: u64 = 4096;
+
+/// One window's state.
+#[derive(Clone, Debug)]
+pub(crate) struct Live {
+    configured: u64,
+    limit: u64,
+    answered: Answered,
+    others: Option<Others>,
+    /// Nobody leaves before: the server says that nothing is left, though we used less.
+    spent_until: Moment,
+    reset: Option<Moment>,
+    left_by_server: Option<u64>,
+}
+
+/// Our requests that were answered and still count.
+#[derive(Clone, Debug)]
+enum Answered {
+    /// Each until its response's arrival + W: the server counted it no later than that.
+    Rolling {
+        length: Duration,
+        grain: Duration,
+        entries: VecDeque<Entry>,
+        total: u64,
+    },
+    /// All since the last boundary.
+    Calendar {
+        period: Period,
+        ends: SystemTime,
+        total: u64,
+    },
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    from: Moment,
+    until: Moment,
+    count: u64,
+}
+
+/// What other users of the same quota took at least, by the server's own count.
+#[derive(Clone, Copy, Debug)]
+struct Others {
+    count: u64,
+    until: Moment,
+}
+
+/// When there is room for one more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    Now,
+    At(Moment),
+    /// Not before a request in flight is answered.
+    WhenAnswered,
+}
+
+impl Live {
+    pub(crate) fn new(window: &Window, now: Now) -> Self {
+        let answered = match window.span {
+            Span::Rolling(length) => Answered::Rolling {
+                length,
+                grain: grain(length, window.limit),
+                entries: VecDeque::new(),
+                total: 0,
+            },
+            Span::Calendar(period) => Answered::Calendar {
+                period,
+                ends: end_of(period, now.wall),
+                total: 0,
+            },
+        };
+        Self {
+            configured: window.limit,
+            limit: window.limit,
+            answered,
+            others: None,
+            spent_until: Moment::ZERO,
+            reset: None,
+            left_by_server: None,
+        }
+    }
+
+    /// Forgets what no longer counts. True if a calendar period in which nothing was left is over:
+    /// the first request of the new one is a probe.
+    pub(crate) fn forget(&mut self, now: Now) -> bool {
+        let was_full = self.used() >= self.limit;
+        if self.others.is_some_and(|others| others.until <= now.moment) {
+            self.others = None;
+        }
+        if self.reset.is_some_and(|reset| reset <= now.moment) {
+            self.reset = None;
+            self.left_by_server = None;
+        }
+        let rolled_over = self.answered.forget(now);
+        if rolled_over {
+            self.others = None;
+            self.spent_until = Moment::ZERO;
+        }
+        rolled_over && was_full
+    }
+
+    /// When one more may leave beside `in_flight` others. Call [`forget`](Self::forget) first.
+    pub(crate) fn room(&self, in_flight: u64, now: Now) -> Room {
+        if self.spent_until > now.moment {
+            return Room::At(self.spent_until);
+        }
+        let taken = self.used().saturating_add(in_flight).saturating_add(1);
+        let Some(excess) = taken.checked_sub(self.limit).filter(|excess| *excess > 0) else {
+            return Room::Now;
+        };
+        let own = self.answered.when_freed(excess, now);
+        let others = self
+            .others
+            .filter(|others| others.count >= excess)
+            .map(|others| others.until);
+        let enough = own.into_iter().chain(others).min();
+        // Where only both together make room, the nearer end is when it is worth another look.
+        let some = || {
+            let others = self.others.map(|others| others.until);
+            self.answered
+                .when_freed(self.own(), now)
+                .into_iter()
+                .chain(others)
+                .min()
+        };
+        enough.or_else(some).map_or(Room::WhenAnswered, Room::At)
+    }
+
+    /// Counts an answered request.
+    pub(crate) fn count(&mut self, now: Now) {
+        self.answered.push(now.moment);
+    }
+
+    /// All that counts, but for what is in flight.
+    pub(crate) fn used(&self) -> u64 {
+        let others = self.others.map_or(0, |others| others.count);
+        self.own().saturating_add(others)
+    }
+
+    /// Our own answered requests that count.
+    pub(crate) fn own(&self) -> u64 {
+        match &self.answered {
+            Answered::Rolling { total, .. } | Answered::Calendar { total, .. } => *total,
+        }
+    }
+
+    /// Takes in what a response says. `ours` is the most that the server can have counted of our
+    /// own requests when it said so.
+    ///
+    /// The server's count beyond that is what others took. It is a lower bound, so it never holds a
+    /// lone client back, and until the window resets it only grows: a late response cannot undo it.
+    pub(crate) fn learn(&mut self, reading: Reading, ours: u64, now: Now) {
+        if let Some(limit) = reading.limit {
+            // A limit above the configured one is not taken: who configured less meant it.
+            self.limit = limit.min(self.configured);
+        }
+        let told = reading.reset.map(|span| now.moment + span);
+        if told.is_some() {
+            self.reset = told;
+        }
+        let Some(remaining) = reading.remaining else {
+            return;
+        };
+        self.left_by_server = Some(remaining);
+        let server_limit = reading.limit.unwrap_or(self.configured);
+        let by_others = server_limit.saturating_sub(remaining).saturating_sub(ours);
+        if by_others > 0 {
+            self.others_took(by_others, remaining, told, now);
+        }
+    }
+
+    fn others_took(&mut self, count: u64, remaining: u64, told: Option<Moment>, now: Now) {
+        let until = told.unwrap_or_else(|| self.answered.longest(now));
+        let known = self.others.unwrap_or(Others { count: 0, until });
+        self.others = Some(Others {
+            count: known.count.max(count),
+            until: known.until.max(until),
+        });
+        if remaining == 0 {
+            self.spent_until = self.spent_until.max(told.unwrap_or(Moment::ZERO));
+        }
+    }
+
+    /// The limit in force.
+    pub(crate) fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// The smaller of the server's count and ours.
+    pub(crate) fn left(&self, in_flight: u64) -> u64 {
+        let ours = self
+            .limit
+            .saturating_sub(self.used())
+            .saturating_sub(in_flight);
+        self.left_by_server.map_or(ours, |theirs| theirs.min(ours))
+    }
+
+    /// When the window resets, by the server's word or by the calendar.
+    pub(crate) fn resets_at(&self, now: Now) -> Option<SystemTime> {
+        let told = self.reset.map(|moment| now.wall_at(moment));
+        match &self.answered {
+            Answered::Calendar { ends, .. } => told.or(Some(*ends)),
+            Answered::Rolling { .. } => told,
+        }
+    }
+}
+
+impl Answered {
+    fn push(&mut self, answered: Moment) {
+        match self {
+            Self::Calendar { total, .. } => *total = total.saturating_add(1),
+            Self::Rolling {
+                length,
+                grain,
+                entries,
+                total,
+            } => {
+                *total = total.saturating_add(1);
+                let until = answered + *length;
+                match entries.back_mut() {
+                    // To its later end: an early end would let one leave too soon.
+                    Some(last) if until - last.from < *grain => {
+                        last.until = until;
+                        last.count += 1;
+                    }
+                    _ => entries.push_back(Entry {
+                        from: until,
+                        until,
+                        count: 1,
+                    }),
+                }
+            }
+        }
+    }
+
+    /// True if a calendar period has ended.
+    fn forget(&mut self, now: Now) -> bool {
+        match self {
+            Self::Rolling { entries, total, .. } => {
+                while let Some(first) = entries.front().filter(|first| first.until <= now.moment) {
+                    *total = total.saturating_sub(first.count);
+                    entries.pop_front();
+                }
+                false
+            }
+            Self::Calendar {
+                period,
+                ends,
+                total,
+            } => {
+                let over = now.wall >= *ends + CALENDAR_MARGIN;
+                if over {
+                    *total = 0;
+                    *ends = end_of(*period, now.wall);
+                }
+                over
+            }
+        }
+    }
+
+    /// When so many of the requests will no longer count.
+    fn when_freed(&self, count: u64, now: Now) -> Option<Moment> {
+        match self {
+            Self::Calendar { ends, total, .. } => {
+                let any = count > 0 && *total >= count;
+                any.then(|| now.moment_at(*ends + CALENDAR_MARGIN))
+            }
+            Self::Rolling { entries, .. } => {
+                let mut freed = 0_u64;
+                let enough = entries.iter().find(|entry| {
+                    freed = freed.saturating_add(entry.count);
+                    freed >= count
+                });
+                enough.map(|entry| entry.until)
+            }
+        }
+    }
+
+    /// When a window that begins now has ended.
+    fn longest(&self, now: Now) -> Moment {
+        match self {
+            Self::Rolling { length, .. } => now.moment + *length,
+            Self::Calendar { ends, .. } => now.moment_at(*ends + CALENDAR_MARGIN),
+        }
+    }
+}
+
+fn grain(length: Duration, limit: u64) -> Duration {
+    if limit <= FINEST_ENTRIES {
+        Duration::ZERO
+    } else {
+        length / u32::try_from(FINEST_ENTRIES).unwrap_or(u32::MAX)
+    }
+}
+
+/// The first boundary after `time`.
+fn end_of(period: Period, time: SystemTime) -> SystemTime {
+    let date = OffsetDateTime::from(time).date();
+    let next = match period {
+        Period::UtcDay => date.next_day(),
+        Period::UtcMonth => {
+            let first = date.replace_day(1).ok();
+            first.and_then(|first| match first.month() {
+                Month::December => first
+                    .replace_year(first.year() + 1)
+                    .ok()?
+                    .replace_month(Month::January)
+                    .ok(),
+                month => first.replace_month(month.next()).ok(),
+            })
+        }
+    };
+    // Without a next day the calendar has ended, which is far enough.
+    next.map_or(time + LONGEST_PAUSE, |day| {
+        day.with_time(Time::MIDNIGHT).assume_utc().into()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Now {
+        let span = Duration::from_secs(seconds);
+        Now {
+            moment: Moment::after_start(span),
+            wall: SystemTime::UNIX_EPOCH + span,
+        }
+    }
+
+    fn live(window: &str) -> Live {
+        Live::new(&window.parse().expect("a window"), at(0))
+    }
+
+    fn remaining(remaining: u64, reset: Option<u64>) -> Reading {
+        let reset = reset.map(Duration::from_secs);
+        Reading {
+            limit: None,
+            remaining: Some(remaining),
+            reset,
+        }
+    }
+
+    #[test]
+    fn a_request_counts_until_its_answer_plus_the_window() {
+        let mut live = live("1/10s");
+        live.count(at(3));
+        live.forget(at(12));
+        assert_eq!(live.room(0, at(12)), Room::At(at(13).moment));
+        live.forget(at(13));
+        assert_eq!(live.room(0, at(13)), Room::Now);
+    }
+
+    #[test]
+    fn a_full_flight_waits_for_an_answer() {
+        assert_eq!(live("3/10s").room(3, at(0)), Room::WhenAnswered);
+    }
+
+    #[test]
+    fn a_large_window_merges_neighbours_to_their_later_end() {
+        let mut live = live("40960/4096s");
+        for _ in 0..40_960 {
+            live.count(at(1));
+        }
+        live.forget(at(4096));
+        assert_eq!(live.room(0, at(4096)), Room::At(at(4097).moment));
+        let Answered::Rolling { entries, .. } = &live.answered else {
+            panic!("rolling")
+        };
+        assert_eq!(entries.len(), 1);
+    }
+
+    #[test]
+    fn a_day_ends_at_midnight_and_a_margin() {
+        const DAY: u64 = 24 * 60 * 60;
+        let mut live = live("1/utc-day");
+        live.count(at(5));
+        live.forget(at(DAY));
+        assert_eq!(live.room(0, at(DAY)), Room::At(at(DAY + 2).moment));
+        assert!(
+            live.forget(at(DAY + 2)),
+            "a day that was spent asks for a probe"
+        );
+        assert_eq!(live.room(0, at(DAY + 2)), Room::Now);
+    }
+
+    #[test]
+    fn a_month_ends_on_the_first() {
+        let end = |text: &str| {
+            let time = super::super::headers::date(text).expect("a date");
+            httpdate::fmt_http_date(end_of(Period::UtcMonth, time))
+        };
+        assert_eq!(end("2026-01-31T12:00:00Z"), "Sun, 01 Feb 2026 00:00:00 GMT");
+        assert_eq!(end("2026-12-31T23:59:59Z"), "Fri, 01 Jan 2027 00:00:00 GMT");
+    }
+
+    #[test]
+    fn a_lone_client_is_not_held_back_by_the_servers_count() {
+        let mut live = live("10/10s");
+        live.count(at(1));
+        live.learn(remaining(9, Some(9)), 1, at(1));
+        assert_eq!(live.room(8, at(1)), Room::Now);
+    }
+
+    #[test]
+    fn what_others_took_counts_until_the_reset() {
+        let mut live = live("10/10s");
+        live.count(at(1));
+        live.learn(remaining(3, Some(5)), 1, at(1));
+        assert_eq!(live.room(2, at(1)), Room::Now);
+        assert_eq!(live.room(3, at(1)), Room::At(at(6).moment));
+        live.forget(at(6));
+        assert_eq!(live.room(3, at(6)), Room::Now);
+    }
+
+    #[test]
+    fn a_late_answer_can_only_lower_what_is_left() {
+        let mut live = live("10/10s");
+        live.learn(remaining(3, Some(5)), 1, at(1));
+        live.learn(remaining(8, Some(5)), 1, at(1));
+        assert_eq!(live.left(0), 4);
+    }
+
+    #[test]
+    fn a_day_that_others_spent_is_closed_until_its_reset() {
+        let mut live = live("1000/utc-day");
+        live.learn(remaining(0, Some(500)), 1, at(10));
+        assert_eq!(live.room(0, at(10)), Room::At(at(510).moment));
+    }
+
+    #[test]
+    fn a_lower_limit_is_taken_and_a_higher_one_only_up_to_the_configured() {
+        let mut live = live("10/10s");
+        let limit = |limit| Reading {
+            limit: Some(limit),
+            ..Reading::default()
+        };
+        live.learn(limit(4), 0, at(0));
+        assert_eq!(live.limit(), 4);
+        live.learn(limit(1_000), 0, at(0));
+        assert_eq!(live.limit(), 10);
+        assert_eq!(live.resets_at(at(0)), None);
+    }
+
+    #[test]
+    fn two_full_shares_do_not_wait_for_an_answer_that_never_comes() {
+        let mut live = live("2/10s");
+        live.count(at(1));
+        live.count(at(1));
+        live.learn(remaining(0, None), 0, at(1));
+        assert_eq!(live.room(0, at(1)), Room::At(at(11).moment));
+    }
+}

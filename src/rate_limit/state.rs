@@ -1,0 +1,463 @@
+//! The ledger of one quota: the pure decision who may leave when.
+//!
+//! A request may leave if for every window `live + in flight + 1 ≤ limit`, the gate is open, and
+//! `max_in_flight` allows it. It stays *live* in a window until its response arrived + W: the
+//! server counted it at some moment between its departure and that arrival, and forgets it W after
+//! that moment. So the ledger never lets more leave than any server of that limit accepts, whether
+//! it counts by fixed windows, by a log or by a bucket, and whatever the latency. The price is a
+//! throughput of W/(W + round trip).
+//!
+//! | a permit ends as              | windows               | gate                              |
+//! |-------------------------------|-----------------------|-----------------------------------|
+//! | unsent                        | nothing               | a probe hands over                |
+//! | lost, or dropped in flight    | live until now + W    | a probe hands over                |
+//! | unanswered for long           | live until now + W    | a probe was given up long before  |
+//! | answered                      | live until now + W    | a probe opens it                  |
+//! | answered 401                  | live until now + W    | a probe stays its own             |
+//! | rejected (429)                | live until now + W    | closes for everybody              |
+//!
+//! A rejected request stays live too, since some servers count it (HAProxy does).
+
+use std::time::Duration;
+
+use http::StatusCode;
+use smallvec::SmallVec;
+
+use super::gate::{Gate, Ticket};
+use super::headers::Reading;
+use super::in_flight::{InFlight, PermitId, Slot};
+use super::live::{Live, Room};
+use super::window::Window;
+use crate::clock::{Moment, Now};
+
+/// One quota's state.
+#[derive(Clone, Debug)]
+pub(crate) struct Ledger {
+    windows: SmallVec<[Live; 2]>,
+    in_flight: InFlight,
+    gate: Gate,
+    max_in_flight: Option<u64>,
+    unanswered_after: Duration,
+}
+
+/// When a request may leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admission {
+    Now,
+    /// Not before this moment, by all that is known now.
+    At(Moment),
+    /// Not before a request in flight is answered; worth another look at this moment.
+    WhenAnswered(Moment),
+}
+
+/// How a permit ended.
+#[derive(Clone, Debug)]
+pub(crate) enum Settlement {
+    Unsent,
+    Lost,
+    Answered(Report),
+}
+
+/// What an answer says to the ledger.
+#[derive(Clone, Debug)]
+pub(crate) struct Report {
+    pub(crate) status: StatusCode,
+    /// Some if the server said "too many requests"; for how long, if it said so.
+    pub(crate) rejected: Option<Option<Duration>>,
+    /// One for each window, in order.
+    pub(crate) readings: SmallVec<[Reading; 2]>,
+}
+
+/// What the end of a permit changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    None,
+    Reopened,
+    ClosedUntil(Moment),
+}
+
+impl Ledger {
+    pub(crate) fn new(
+        windows: &[Window],
+        max_in_flight: Option<usize>,
+        unanswered_after: Duration,
+        now: Now,
+    ) -> Self {
+        Self {
+            windows: windows
+                .iter()
+                .map(|window| Live::new(window, now))
+                .collect(),
+            in_flight: InFlight::default(),
+            gate: Gate::default(),
+            max_in_flight: max_in_flight.map(|most| most as u64),
+            unanswered_after,
+        }
+    }
+
+    /// When this request may leave. It grants nothing yet.
+    pub(crate) fn when(&mut self, ticket: Ticket, now: Now) -> Admission {
+        self.forget(now);
+        let gate = self.gate.opens(ticket, now.moment);
+        let mut latest = gate;
+        let mut answer_needed = self
+            .max_in_flight
+            .is_some_and(|most| self.in_flight.count() >= most);
+        for window in &self.windows {
+            match window.room(self.in_flight.count(), now) {
+                Room::Now => {}
+                Room::At(moment) => latest = latest.max(Some(moment)),
+                Room::WhenAnswered => answer_needed = true,
+            }
+        }
+        match latest {
+            Some(moment) => Admission::At(moment),
+            None if answer_needed => Admission::WhenAnswered(self.next_overdue(now)),
+            None => Admission::Now,
+        }
+    }
+
+    /// The request leaves; only after [`when`](Self::when) said `Now`.
+    pub(crate) fn grant(&mut self, ticket: Ticket, now: Now) -> PermitId {
+        self.gate.pass(ticket, now.moment);
+        let in_flight = self.in_flight.count() + 1;
+        let ours = self
+            .windows
+            .iter()
+            .map(|window| window.own() + in_flight)
+            .collect();
+        self.in_flight.add(Slot {
+            granted: now.moment,
+            ours,
+        })
+    }
+
+    /// The permit ends.
+    pub(crate) fn settle(
+        &mut self,
+        permit: PermitId,
+        ticket: Ticket,
+        settlement: &Settlement,
+        now: Now,
+    ) -> Change {
+        self.forget(now);
+        let since = self.in_flight.granted_since(permit);
+        let Some(slot) = self.in_flight.take(permit) else {
+            // It hung for so long that it was counted as answered.
+            self.gate.abandoned(ticket);
+            return Change::None;
+        };
+        match settlement {
+            Settlement::Unsent => {
+                self.gate.abandoned(ticket);
+                Change::None
+            }
+            Settlement::Lost => {
+                self.count(now);
+                self.gate.abandoned(ticket);
+                Change::None
+            }
+            Settlement::Answered(report) => {
+                self.count(now);
+                self.learn(report, &slot, since, now);
+                self.pass_on(report, &slot, ticket, now)
+            }
+        }
+    }
+
+    /// The request will not come back for its replay.
+    pub(crate) fn abandon(&mut self, ticket: Ticket) {
+        self.gate.abandoned(ticket);
+    }
+
+    fn pass_on(&mut self, report: &Report, slot: &Slot, ticket: Ticket, now: Now) -> Change {
+        if let Some(told) = report.rejected {
+            let span = told.or_else(|| wait_of_the_spent(&report.readings));
+            return Change::ClosedUntil(self.gate.close(span, now.moment));
+        }
+        if report.status == StatusCode::UNAUTHORIZED {
+            self.gate.unauthorized(ticket, now.moment);
+            return Change::None;
+        }
+        match self.gate.answered(ticket, now.moment - slot.granted) {
+            true => Change::Reopened,
+            false => Change::None,
+        }
+    }
+
+    fn learn(&mut self, report: &Report, slot: &Slot, since: u64, now: Now) {
+        let read = self
+            .windows
+            .iter_mut()
+            .zip(&report.readings)
+            .zip(&slot.ours);
+        for ((window, reading), ours) in read {
+            window.learn(*reading, ours.saturating_add(since), now);
+        }
+    }
+
+    fn count(&mut self, now: Now) {
+        for window in &mut self.windows {
+            window.count(now);
+        }
+    }
+
+    fn forget(&mut self, now: Now) {
+        while self
+            .in_flight
+            .take_overdue(now.moment, self.unanswered_after)
+            .is_some()
+        {
+            self.count(now);
+        }
+        let mut begins_anew = false;
+        for window in &mut self.windows {
+            begins_anew |= window.forget(now);
+        }
+        if begins_anew
+            && self
+                .gate
+                .closed_until()
+                .is_none_or(|until| until <= now.moment)
+        {
+            self.gate.probe_first();
+        }
+    }
+
+    fn next_overdue(&self, now: Now) -> Moment {
+        self.in_flight.oldest().unwrap_or(now.moment) + self.unanswered_after
+    }
+
+    /// The end of the pause after a rejection, while there is one.
+    pub(crate) fn closed_until(&self, now: Now) -> Option<Moment> {
+        self.gate.closed_until().filter(|until| *until > now.moment)
+    }
+
+    /// The windows, and how many requests are in flight in each.
+    pub(crate) fn windows(&self) -> (&[Live], u64) {
+        (&self.windows, self.in_flight.count())
+    }
+}
+
+/// Without a `Retry-After`, the window with nothing left says how long; the longest of them.
+fn wait_of_the_spent(readings: &[Reading]) -> Option<Duration> {
+    let spent = readings
+        .iter()
+        .filter(|reading| reading.remaining == Some(0));
+    spent
+        .filter_map(|reading| reading.reset)
+        .filter(|span| !span.is_zero())
+        .max()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::SystemTime;
+
+    const WINDOW: Duration = Duration::from_secs(10);
+    const HANGING: Duration = Duration::from_secs(300);
+
+    fn at(milliseconds: u64) -> Now {
+        let span = Duration::from_millis(milliseconds);
+        Now {
+            moment: Moment::after_start(span),
+            wall: SystemTime::UNIX_EPOCH + span,
+        }
+    }
+
+    fn ledger(limit: u64) -> Ledger {
+        Ledger::new(&[Window::new(limit, WINDOW)], None, HANGING, at(0))
+    }
+
+    fn leave(ledger: &mut Ledger, ticket: u64, now: Now) -> PermitId {
+        assert_eq!(
+            ledger.when(Ticket(ticket), now),
+            Admission::Now,
+            "ticket {ticket}"
+        );
+        ledger.grant(Ticket(ticket), now)
+    }
+
+    fn answered(status: u16) -> Settlement {
+        let status = StatusCode::from_u16(status).expect("a status");
+        let rejected = (status == 429).then_some(None);
+        Settlement::Answered(Report {
+            status,
+            rejected,
+            readings: SmallVec::new(),
+        })
+    }
+
+    fn rejected(seconds: u64) -> Settlement {
+        let rejected = Some(Some(Duration::from_secs(seconds)));
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        Settlement::Answered(Report {
+            status,
+            rejected,
+            readings: SmallVec::new(),
+        })
+    }
+
+    #[test]
+    fn in_flight_and_answered_requests_share_the_limit() {
+        let mut ledger = ledger(2);
+        let first = leave(&mut ledger, 1, at(0));
+        let _second = leave(&mut ledger, 2, at(0));
+        assert!(matches!(
+            ledger.when(Ticket(3), at(0)),
+            Admission::WhenAnswered(_)
+        ));
+        ledger.settle(first, Ticket(1), &answered(200), at(400));
+        assert_eq!(
+            ledger.when(Ticket(3), at(500)),
+            Admission::At(at(10_400).moment)
+        );
+        assert_eq!(ledger.when(Ticket(3), at(10_400)), Admission::Now);
+    }
+
+    #[test]
+    fn a_permit_never_sent_is_given_back() {
+        let mut ledger = ledger(1);
+        let permit = leave(&mut ledger, 1, at(0));
+        ledger.settle(permit, Ticket(1), &Settlement::Unsent, at(1));
+        assert_eq!(ledger.when(Ticket(2), at(1)), Admission::Now);
+    }
+
+    #[test]
+    fn a_permit_dropped_in_flight_counts_until_its_drop_and_a_window() {
+        let mut ledger = ledger(1);
+        let permit = leave(&mut ledger, 1, at(0));
+        ledger.settle(permit, Ticket(1), &Settlement::Lost, at(3_000));
+        assert_eq!(
+            ledger.when(Ticket(2), at(3_000)),
+            Admission::At(at(13_000).moment)
+        );
+    }
+
+    #[test]
+    fn a_request_that_hangs_counts_as_answered_after_its_time() {
+        let mut ledger = ledger(1);
+        let permit = leave(&mut ledger, 1, at(0));
+        assert_eq!(
+            ledger.when(Ticket(2), at(1)),
+            Admission::WhenAnswered(at(300_000).moment)
+        );
+        assert_eq!(
+            ledger.when(Ticket(2), at(300_000)),
+            Admission::At(at(310_000).moment)
+        );
+        ledger.settle(permit, Ticket(1), &answered(200), at(305_000));
+        assert_eq!(ledger.when(Ticket(2), at(310_000)), Admission::Now);
+    }
+
+    #[test]
+    fn every_window_has_to_have_room() {
+        let windows = [
+            Window::new(5, Duration::from_secs(1)),
+            Window::new(6, WINDOW),
+        ];
+        let mut ledger = Ledger::new(&windows, None, HANGING, at(0));
+        for ticket in 0..5 {
+            let permit = leave(&mut ledger, ticket, at(0));
+            ledger.settle(permit, Ticket(ticket), &answered(200), at(0));
+        }
+        assert_eq!(
+            ledger.when(Ticket(5), at(0)),
+            Admission::At(at(1_000).moment)
+        );
+        let permit = leave(&mut ledger, 5, at(1_000));
+        ledger.settle(permit, Ticket(5), &answered(200), at(1_000));
+        assert_eq!(
+            ledger.when(Ticket(6), at(1_000)),
+            Admission::At(at(10_000).moment)
+        );
+    }
+
+    #[test]
+    fn max_in_flight_bounds_what_is_on_the_wire() {
+        let mut ledger = Ledger::new(&[], Some(1), HANGING, at(0));
+        let permit = leave(&mut ledger, 1, at(0));
+        assert!(matches!(
+            ledger.when(Ticket(2), at(0)),
+            Admission::WhenAnswered(_)
+        ));
+        ledger.settle(permit, Ticket(1), &answered(200), at(5));
+        assert_eq!(ledger.when(Ticket(2), at(5)), Admission::Now);
+    }
+
+    #[test]
+    fn a_rejection_closes_the_gate_and_a_probe_opens_it() {
+        let mut ledger = ledger(10);
+        let permit = leave(&mut ledger, 1, at(0));
+        let change = ledger.settle(permit, Ticket(1), &rejected(3), at(0));
+        assert_eq!(change, Change::ClosedUntil(at(3_000).moment));
+        assert_eq!(
+            ledger.when(Ticket(2), at(2_999)),
+            Admission::At(at(3_000).moment)
+        );
+        let probe = leave(&mut ledger, 1, at(3_000));
+        assert_eq!(
+            ledger.when(Ticket(2), at(3_000)),
+            Admission::At(at(8_000).moment)
+        );
+        let change = ledger.settle(probe, Ticket(1), &answered(200), at(3_100));
+        assert_eq!(change, Change::Reopened);
+        assert_eq!(ledger.when(Ticket(2), at(3_100)), Admission::Now);
+    }
+
+    #[test]
+    fn settling_a_401_and_acquiring_again_does_not_hang_where_one_permit_is_all() {
+        let windows = [Window::new(2, WINDOW)];
+        let mut ledger = Ledger::new(&windows, Some(1), HANGING, at(0));
+        let permit = leave(&mut ledger, 1, at(0));
+        ledger.settle(permit, Ticket(1), &answered(401), at(1));
+        assert_eq!(ledger.when(Ticket(1), at(1)), Admission::Now);
+    }
+
+    #[test]
+    fn without_retry_after_the_spent_window_says_how_long() {
+        let mut ledger = ledger(10);
+        let permit = leave(&mut ledger, 1, at(0));
+        let reading = Reading {
+            limit: None,
+            remaining: Some(0),
+            reset: Some(Duration::from_secs(7)),
+        };
+        let report = Report {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            rejected: Some(None),
+            readings: [reading].into_iter().collect(),
+        };
+        let change = ledger.settle(permit, Ticket(1), &Settlement::Answered(report), at(0));
+        assert_eq!(change, Change::ClosedUntil(at(7_000).moment));
+    }
+
+    #[test]
+    fn a_lone_client_with_many_in_flight_sees_no_others_in_the_servers_count() {
+        let mut ledger = ledger(100);
+        let permits: Vec<_> = (0..50)
+            .map(|ticket| leave(&mut ledger, ticket, at(0)))
+            .collect();
+        // The last one was counted last, and its answer comes first.
+        let reading = Reading {
+            limit: None,
+            remaining: Some(50),
+            reset: None,
+        };
+        let report = Report {
+            status: StatusCode::OK,
+            rejected: None,
+            readings: [reading].into_iter().collect(),
+        };
+        ledger.settle(
+            permits[49],
+            Ticket(49),
+            &Settlement::Answered(report.clone()),
+            at(10),
+        );
+        ledger.settle(permits[0], Ticket(0), &Settlement::Answered(report), at(20));
+        let (windows, in_flight) = ledger.windows();
+        assert_eq!(windows[0].used() + in_flight, 50);
+    }
+}

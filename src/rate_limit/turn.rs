@@ -1,0 +1,207 @@
+//! One request's turn: its permit, from the first grant to the last answer.
+//!
+//! The limiter's future owns it; the layers beneath reach it through the request's extensions
+//! (`passage.rs`). Dropping it ends the permit, whatever state it is in.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use http::HeaderMap;
+
+use super::gate::Ticket;
+use super::in_flight::PermitId;
+use super::limiter::{Limiter, QuotaLine};
+use super::snapshot::QuotaSnapshot;
+use super::state::{Change, Settlement};
+use crate::clock::{BoxFuture, Moment};
+use crate::error::Error;
+use crate::event::Event;
+use crate::options::Patience;
+use crate::passage::{AccountId, Handle, Layer, Outcome, Passage, Spare};
+
+pub(super) struct Turn {
+    limiter: Arc<Limiter>,
+    quota: Arc<QuotaLine>,
+    patience: Patience,
+    ticket: Ticket,
+    spare: Option<Spare>,
+    outer: Option<Handle>,
+    state: Mutex<State>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct State {
+    permit: Option<Permit>,
+    /// What the last answer was to the quota.
+    rejected: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Permit {
+    id: PermitId,
+    granted: Moment,
+}
+
+impl Turn {
+    /// Waits for the first permit.
+    ///
+    /// # Errors
+    /// As [`Limiter::acquire`].
+    ///
+    /// # Cancel safety
+    /// As [`Limiter::acquire`].
+    pub(super) async fn begin(
+        limiter: &Arc<Limiter>,
+        quota: &Arc<QuotaLine>,
+        patience: Patience,
+    ) -> Result<Self, Error> {
+        let (ticket, id, granted) = limiter.acquire(quota, None, patience).await?;
+        let state = State {
+            permit: Some(Permit { id, granted }),
+            rejected: false,
+        };
+        Ok(Self {
+            limiter: limiter.clone(),
+            quota: quota.clone(),
+            patience,
+            ticket,
+            spare: None,
+            outer: None,
+            state: Mutex::new(state),
+        })
+    }
+
+    /// What the layers beneath will find: the clone for replays, and the handle that was there.
+    pub(super) fn carrying(mut self, spare: Option<Spare>, outer: Option<Handle>) -> Self {
+        self.spare = spare;
+        self.outer = outer;
+        self
+    }
+
+    /// Whether the last answer was a rejection by the quota.
+    pub(super) fn is_rejected(&self) -> bool {
+        self.state().rejected
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end(&self, permit: Permit, outcome: Outcome<'_>) {
+        let now = self.limiter.settings.clock.now();
+        let (settlement, rejected) = match outcome {
+            Outcome::Unsent => (Settlement::Unsent, false),
+            Outcome::Lost => (Settlement::Lost, false),
+            Outcome::Answered { status, headers } => {
+                let report = self.quota.report(status, headers, now);
+                let rejected = report.rejected.is_some();
+                (Settlement::Answered(report), rejected)
+            }
+        };
+        self.state().rejected = rejected;
+        let change = self.quota.settle(permit.id, self.ticket, &settlement, now);
+        self.tell(permit, outcome, change);
+    }
+
+    fn tell(&self, permit: Permit, outcome: Outcome<'_>, change: Change) {
+        let settings = &self.limiter.settings;
+        let quota = || self.quota.name.clone();
+        let now = settings.clock.now();
+        let elapsed = now.moment - permit.granted;
+        match outcome {
+            Outcome::Unsent => {}
+            Outcome::Lost => settings.events.emit(|| Event::Lost {
+                quota: quota(),
+                elapsed,
+            }),
+            Outcome::Answered { status, headers } => settings.events.emit(|| Event::Answered {
+                quota: quota(),
+                status,
+                elapsed,
+                request_id: self.request_id(headers),
+            }),
+        }
+        match (change, outcome) {
+            (Change::ClosedUntil(moment), Outcome::Answered { status, headers }) => {
+                settings.events.emit(|| Event::QuotaRejected {
+                    quota: quota(),
+                    status,
+                    until: now.wall_at(moment),
+                    request_id: self.request_id(headers),
+                });
+            }
+            (Change::Reopened, _) => {
+                settings
+                    .events
+                    .emit(|| Event::QuotaReopened { quota: quota() });
+            }
+            _ => {}
+        }
+    }
+
+    /// What is left of its quota.
+    pub(super) fn snapshot(&self) -> QuotaSnapshot {
+        self.quota.snapshot(self.limiter.settings.clock.now())
+    }
+
+    pub(super) fn request_id(&self, headers: &HeaderMap) -> Option<String> {
+        let name = self.limiter.settings.request_id_header.as_ref()?;
+        Some(headers.get(name)?.to_str().ok()?.to_owned())
+    }
+}
+
+impl Passage for Turn {
+    fn account(&self) -> AccountId {
+        self.limiter.settings.id
+    }
+
+    fn layer(&self) -> Layer {
+        Layer::RateLimit
+    }
+
+    fn has_credentials(&self) -> bool {
+        self.limiter.settings.has_credentials
+    }
+
+    fn settle(&self, outcome: Outcome<'_>) {
+        let permit = self.state().permit.take();
+        if let Some(permit) = permit {
+            self.end(permit, outcome);
+        }
+    }
+
+    fn acquire(&self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            if self.state().permit.is_some() {
+                return Ok(());
+            }
+            let ticket = Some(self.ticket);
+            let (_, id, granted) = self
+                .limiter
+                .acquire(&self.quota, ticket, self.patience)
+                .await?;
+            self.state().permit = Some(Permit { id, granted });
+            Ok(())
+        })
+    }
+
+    fn spare(&self) -> Option<&Spare> {
+        self.spare.as_ref()
+    }
+
+    fn deadline(&self) -> Option<Moment> {
+        self.patience.deadline
+    }
+
+    fn outer(&self) -> Option<&Handle> {
+        self.outer.as_ref()
+    }
+}
+
+impl Drop for Turn {
+    /// Dropped with a permit, the request may be on the wire: it counts as sent.
+    fn drop(&mut self) {
+        self.settle(Outcome::Lost);
+        let now = self.limiter.settings.clock.now();
+        self.quota.abandon(self.ticket, now);
+    }
+}

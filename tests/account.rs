@@ -1,0 +1,240 @@
+//! What `AccountBuilder::build` takes and what it refuses.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use reqwest_tollgate::{
+    Account, AccountBuilder, BoxError, Environment, Error, ErrorKind, Grant, Quota, Record,
+    Recovery, RequestOptions, Secret, Swap, TokenStore, Window,
+};
+
+const CANARY: &str = "canary-4711";
+
+struct NoStore;
+
+#[async_trait]
+impl TokenStore for NoStore {
+    async fn load(&self, _: &str) -> Result<Option<Record>, BoxError> {
+        Ok(None)
+    }
+
+    async fn compare_and_swap(
+        &self,
+        _: &str,
+        _: Option<u64>,
+        _: &Record,
+    ) -> Result<Swap, BoxError> {
+        Ok(Swap::Saved)
+    }
+}
+
+fn acme() -> AccountBuilder {
+    Account::builder("acme", "https://api.acme.example")
+}
+
+fn with_token() -> AccountBuilder {
+    acme()
+        .token_url("https://login.acme.example/token")
+        .client_id("id")
+        .client_secret(CANARY)
+}
+
+fn refused(builder: AccountBuilder) -> String {
+    let error: Error = builder.build().expect_err("it should not build");
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert_eq!(error.recovery(), Recovery::Reconfigure);
+    let text = format!("{error}\n{error:?}");
+    assert!(!text.contains(CANARY), "{text}");
+    error.to_string()
+}
+
+#[test]
+fn an_account_needs_no_more_than_a_name_and_a_url() {
+    let account = acme().build().expect("builds");
+    assert_eq!(account.name(), "acme");
+    assert_eq!(account.base_url().as_str(), "https://api.acme.example/");
+}
+
+#[test]
+fn every_problem_is_listed_on_its_own_line_with_its_field() {
+    let error = refused(
+        with_token()
+            .name(" ")
+            .base_url("api.acme.example")
+            .origin("https://cdn.acme.example/files")
+            .header("two words", CANARY)
+            .header("X-Key", Secret::env("TOLLGATE_NO_SUCH_VARIABLE"))
+            .token_header("X-Line", format!("{CANARY}\n"))
+            .client_id("")
+            .request_id_header("¿")
+            .window(Window::new(0, Duration::ZERO))
+            .quota(Quota::new("").path("search"))
+            .max_in_flight(0)
+            .unanswered_after(Duration::ZERO)
+            .fallback_lifetime(Duration::ZERO)
+            .not_the_token(" ")
+            .grant(Grant::authorization_code("nonsense")),
+    );
+    for expected in [
+        "\nname: is empty",
+        "\nbase_url: found \"api.acme.example\"; expected an absolute URL",
+        "\norigins: found \"https://cdn.acme.example/files\"; expected scheme, host and port only",
+        "\nheaders.two words: \"two words\" is not a header name",
+        "\nheaders.X-Key: environment variable TOLLGATE_NO_SUCH_VARIABLE is not set",
+        "\ntoken_headers.X-Line: found a character that cannot stand in a header",
+        "\nclient_id: is missing",
+        "\nrequest_id_header: \"¿\" is not a header name",
+        "\nwindows: 0/0day: a window's limit must be at least 1",
+        "\nquotas: found a quota without a name",
+        "\nquotas..paths: found \"search\"; expected the beginning of a path",
+        "\nmax_in_flight: found 0; expected at least 1",
+        "\nunanswered_after: found 0; expected more",
+        "\nfallback_lifetime: found 0; expected more",
+        "\nnot_the_token: found an empty phrase",
+        "\nredirect_uri: found \"nonsense\"; expected the absolute URL",
+        "\ntoken_store: is missing;",
+    ] {
+        assert!(error.contains(expected), "{expected:?} is not in:\n{error}");
+    }
+    // A title, these, and the length of the window.
+    assert_eq!(error.lines().count(), 1 + 17 + 1, "{error}");
+}
+
+#[test]
+fn plain_http_is_refused_but_within_the_machine() {
+    for builder in [
+        Account::builder("acme", "http://api.acme.example"),
+        acme().origin("http://cdn.acme.example"),
+        with_token().token_url("http://login.acme.example/token"),
+    ] {
+        let error = refused(builder);
+        assert!(error.contains("over plain http; expected https"), "{error}");
+    }
+    assert!(
+        Account::builder("acme", "http://127.0.0.1:1")
+            .build()
+            .is_ok()
+    );
+    assert!(acme().origin("http://localhost:1").build().is_ok());
+    let error = refused(Account::builder("acme", "ftp://api.acme.example"));
+    assert!(
+        error.contains("expected an absolute URL such as https://"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_url_shows_neither_password_nor_query() {
+    let url = format!("https://user:{CANARY}@api.acme.example/?key={CANARY}");
+    let error = refused(Account::builder("acme", &url).token_url(format!("http://x/?{CANARY}")));
+    assert!(error.contains("***@api.acme.example/"), "{error}");
+}
+
+#[test]
+fn a_grant_with_a_refresh_token_asks_for_a_store() {
+    for grant in [
+        Grant::refresh_token(CANARY),
+        Grant::authorization_code("https://localhost:8139/callback"),
+    ] {
+        let error = refused(with_token().grant(grant.clone()));
+        assert!(error.contains("token_store: is missing"), "{error}");
+        assert!(error.contains("MemoryStore::new()"), "{error}");
+        assert!(
+            with_token()
+                .grant(grant)
+                .token_store(NoStore)
+                .build()
+                .is_ok()
+        );
+    }
+}
+
+#[test]
+fn what_nothing_uses_without_a_token_url_is_named() {
+    let builder = acme()
+        .client_secret(CANARY)
+        .scope("all")
+        .grant(Grant::client_credentials());
+    let error = refused(builder);
+    for field in ["client_secret", "scope", "grant"] {
+        assert!(
+            error.contains(&format!("\n{field}: is set, but nothing uses it")),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_secret_that_cannot_be_read_is_told_before_the_first_request() {
+    let missing = || Secret::file("no/such/file");
+    for (builder, field) in [
+        (with_token().client_secret(missing()), "client_secret"),
+        (
+            with_token().token_field("audience", missing()),
+            "token_fields.audience",
+        ),
+        (
+            with_token().token_header("X-Key", missing()),
+            "token_headers.X-Key",
+        ),
+        (acme().header("X-Key", missing()), "headers.X-Key"),
+    ] {
+        let error = refused(builder);
+        assert!(
+            error.contains(&format!("{field}: cannot read no/such/file")),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn an_own_authorization_header_and_a_token_are_one_too_many() {
+    let error = refused(with_token().header("Authorization", format!("Bearer {CANARY}")));
+    assert!(
+        error.contains("headers.authorization: is set, but the token"),
+        "{error}"
+    );
+    assert!(
+        acme()
+            .header("Authorization", format!("Bearer {CANARY}"))
+            .build()
+            .is_ok()
+    );
+}
+
+#[test]
+fn a_path_belongs_to_one_quota() {
+    let builder = acme()
+        .quota(Quota::new("one").path("/a"))
+        .quota(Quota::new("two").path("/a"));
+    let error = refused(builder);
+    assert!(
+        error.contains("quotas.two.paths: \"/a\" is a path of the quota \"one\""),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_default_quota_option_must_name_a_quota() {
+    let builder = || acme().quota(Quota::new("search").path("/search/"));
+    let options = |quota| RequestOptions::new().quota(quota);
+    let error = refused(builder().options(options("serch")));
+    assert!(error.contains("there is no quota \"serch\""), "{error}");
+    assert!(builder().options(options("search")).build().is_ok());
+}
+
+#[test]
+fn an_unknown_sandbox_is_a_problem_unless_the_base_url_is_ones_own() {
+    let builder = || acme().environment(Environment::Sandbox);
+    let error = refused(builder());
+    assert!(
+        error.contains("environment: the sandbox of this distributor is not known"),
+        "{error}"
+    );
+    assert!(
+        builder()
+            .base_url("https://sandbox.acme.example")
+            .build()
+            .is_ok()
+    );
+}

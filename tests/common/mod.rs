@@ -1,0 +1,188 @@
+//! A world without sockets: a terminal middleware plays the server, and time is tokio's paused one.
+//!
+//! A paused clock with real sockets fires timeouts wrongly, since it jumps ahead whenever every task
+//! waits; with a stub for a server nothing waits but for time itself.
+
+#![allow(dead_code, clippy::disallowed_methods)] // Each test file uses a part; tests may read time.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use http::Extensions;
+use reqwest::{Request, Response, ResponseBuilderExt};
+use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
+use reqwest_tollgate::{Account, AccountBuilder, Event, PausedClock};
+use tokio::time::{Instant, sleep};
+
+pub const API: &str = "https://api.acme.example";
+
+/// 2026-11-21 12:00:00 UTC.
+pub fn noon() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_262_400)
+}
+
+pub fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+pub fn millis(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+/// An account of a distributor without credentials, under paused time.
+pub fn acme() -> AccountBuilder {
+    Account::builder("acme", API).clock(PausedClock::starting_at(noon()))
+}
+
+/// What the stub answers: a status and headers, after some time.
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub after: Duration,
+}
+
+pub fn answer(status: u16) -> Answer {
+    Answer { status, ..Answer::default() }
+}
+
+impl Answer {
+    pub fn header(mut self, name: &str, value: impl ToString) -> Self {
+        self.headers.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    pub fn after(mut self, span: Duration) -> Self {
+        self.after = span;
+        self
+    }
+}
+
+type Script = dyn Fn(&Request) -> Answer + Send + Sync;
+
+/// The server: a terminal middleware that never calls the next one.
+pub struct Stub {
+    script: Box<Script>,
+    seen: Mutex<Vec<Seen>>,
+    in_flight: AtomicUsize,
+    most_in_flight: AtomicUsize,
+    start: Instant,
+}
+
+/// One request as the server saw it.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub path: String,
+    pub at: Duration,
+    pub headers: http::HeaderMap,
+    pub body: Option<Vec<u8>>,
+}
+
+impl Stub {
+    pub fn new(script: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self {
+            script: Box::new(script),
+            seen: Mutex::default(),
+            in_flight: AtomicUsize::new(0),
+            most_in_flight: AtomicUsize::new(0),
+            start: Instant::now(),
+        })
+    }
+
+    /// These answers in order, then 200 for ever.
+    pub fn answering(answers: impl IntoIterator<Item = Answer>) -> Arc<Self> {
+        let answers: Mutex<VecDeque<_>> = Mutex::new(answers.into_iter().collect());
+        Self::new(move |_| answers.lock().unwrap().pop_front().unwrap_or_else(|| answer(200)))
+    }
+
+    pub fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// When each request arrived, in whole seconds since the start.
+    pub fn arrivals(&self) -> Vec<u64> {
+        self.seen().iter().map(|seen| seen.at.as_secs()).collect()
+    }
+
+    pub fn count(&self) -> usize {
+        self.seen.lock().unwrap().len()
+    }
+
+    pub fn most_in_flight(&self) -> usize {
+        self.most_in_flight.load(Ordering::Relaxed)
+    }
+}
+
+/// The stub as the last layer of a stack.
+pub struct Terminal(pub Arc<Stub>);
+
+#[async_trait]
+impl Middleware for Terminal {
+    async fn handle(
+        &self,
+        request: Request,
+        _: &mut Extensions,
+        _: Next<'_>,
+    ) -> reqwest_middleware::Result<Response> {
+        let stub = &self.0;
+        stub.seen.lock().unwrap().push(Seen {
+            path: request.url().path().to_owned(),
+            at: stub.start.elapsed(),
+            headers: request.headers().clone(),
+            body: request.body().and_then(|body| body.as_bytes()).map(<[u8]>::to_vec),
+        });
+        let now = stub.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
+        stub.most_in_flight.fetch_max(now, Ordering::Relaxed);
+        let _leaves = Leaves(&stub.in_flight);
+        let answer = (stub.script)(&request);
+        if !answer.after.is_zero() {
+            sleep(answer.after).await;
+        }
+        let mut response =
+            http::Response::builder().status(answer.status).url(request.url().clone());
+        for (name, value) in &answer.headers {
+            response = response.header(name, value);
+        }
+        Ok(response.body(format!("answer {}", answer.status)).unwrap().into())
+    }
+}
+
+struct Leaves<'a>(&'a AtomicUsize);
+
+impl Drop for Leaves<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A client whose requests pass both layers of the account and end at the stub.
+pub fn client(account: &Account, stub: &Arc<Stub>) -> ClientWithMiddleware {
+    account.attach(ClientBuilder::new(reqwest::Client::new())).with(Terminal(stub.clone())).build()
+}
+
+/// Sends so many GETs at once and gives their results in order.
+pub async fn send_all(
+    client: &ClientWithMiddleware,
+    count: usize,
+) -> Vec<reqwest_middleware::Result<Response>> {
+    let requests = (0..count).map(|number| client.get(format!("{API}/{number}")).send());
+    futures_util::future::join_all(requests).await
+}
+
+/// Keeps every event of an account.
+#[derive(Clone, Default)]
+pub struct Events(Arc<Mutex<Vec<Event>>>);
+
+impl Events {
+    pub fn observer(&self) -> impl Fn(&str, &Event) + Send + Sync + 'static {
+        let events = self.0.clone();
+        move |_: &str, event: &Event| events.lock().unwrap().push(event.clone())
+    }
+
+    pub fn count(&self, wanted: impl Fn(&Event) -> bool) -> usize {
+        self.0.lock().unwrap().iter().filter(|event| wanted(event)).count()
+    }
+}

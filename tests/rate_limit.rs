@@ -1,0 +1,563 @@
+//! Stories about the limiter, under paused time and without sockets.
+
+#![allow(clippy::disallowed_methods)] // Tests may read tokio's paused time.
+
+mod common;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::{API, Events, Stub, Terminal, acme, answer, client, millis, noon, seconds, send_all};
+use http::Extensions;
+use proptest::prelude::*;
+use reqwest::StatusCode;
+use reqwest_middleware::ClientBuilder;
+use reqwest_tollgate::{
+    Account, Error, ErrorKind, Event, Quota, QuotaSnapshot, Recovery, RequestOptions, Window,
+};
+use tokio::time::{Instant, sleep, timeout};
+
+fn our_error(result: &reqwest_middleware::Result<reqwest::Response>) -> &Error {
+    Error::find(result.as_ref().expect_err("an error")).expect("an error of ours")
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_than_the_limit_leave_in_any_window() {
+    let account = acme().window("3/10s".parse().unwrap()).build().unwrap();
+    let stub = Stub::answering([]);
+    send_all(&client(&account, &stub), 7).await;
+    assert_eq!(stub.arrivals(), [0, 0, 0, 10, 10, 10, 20]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_counts_from_the_arrival_of_its_answer() {
+    let account = acme().window("1/10s".parse().unwrap()).build().unwrap();
+    let stub = Stub::new(|_| answer(200).after(seconds(4)));
+    send_all(&client(&account, &stub), 2).await;
+    assert_eq!(stub.arrivals(), [0, 14]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_windows_hold_at_once() {
+    let account = acme()
+        .window("2/s".parse().unwrap())
+        .window("4/10s".parse().unwrap())
+        .build()
+        .unwrap();
+    let stub = Stub::answering([]);
+    send_all(&client(&account, &stub), 6).await;
+    assert_eq!(stub.arrivals(), [0, 0, 1, 1, 10, 10]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_utc_day_begins_anew_at_midnight_with_one_probe() {
+    let account = acme()
+        .window(Window::per_utc_day(2))
+        .options(RequestOptions::new().max_wait(seconds(24 * 60 * 60)))
+        .build()
+        .unwrap();
+    let stub = Stub::new(|_| answer(200).after(seconds(1)));
+    send_all(&client(&account, &stub), 4).await;
+    let midnight = 12 * 60 * 60;
+    // Two seconds of margin for the server's clock; the second of the new day waits for the probe.
+    assert_eq!(stub.arrivals(), [0, 0, midnight + 2, midnight + 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_wait_leave_in_the_order_they_came() {
+    let account = acme().window("1/s".parse().unwrap()).build().unwrap();
+    let stub = Stub::answering([]);
+    send_all(&client(&account, &stub), 50).await;
+    let paths: Vec<_> = stub.seen().into_iter().map(|seen| seen.path).collect();
+    let expected: Vec<_> = (0..50).map(|number| format!("/{number}")).collect();
+    assert_eq!(paths, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_429_stops_everybody_then_one_probe_goes_first() {
+    let account = acme().window("100/s".parse().unwrap()).build().unwrap();
+    let stub = Stub::answering([
+        answer(429).header("retry-after", 7).after(millis(10)),
+        answer(200).after(millis(10)),
+        answer(200).after(millis(500)),
+    ]);
+    let client = client(&account, &stub);
+    let first = send_all(&client, 2);
+    let rest = async {
+        sleep(seconds(1)).await;
+        send_all(&client, 3).await
+    };
+    let (first, rest) = tokio::join!(first, rest);
+    assert!(first.iter().chain(&rest).all(|result| result.as_ref().unwrap().status() == 200));
+    let arrivals: Vec<_> = stub.seen().iter().map(|seen| seen.at.as_millis()).collect();
+    assert_eq!(arrivals, [0, 0, 7_010, 7_510, 7_510, 7_510]);
+    assert_eq!(stub.seen()[2].path, "/0", "the rejected request keeps its place");
+}
+
+#[tokio::test(start_paused = true)]
+async fn retry_after_may_be_a_date() {
+    let date = httpdate::fmt_http_date(noon() + seconds(30));
+    let account = acme().build().unwrap();
+    let stub = Stub::answering([answer(429).header("retry-after", date)]);
+    send_all(&client(&account, &stub), 1).await;
+    assert_eq!(stub.arrivals(), [0, 30]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_503_with_retry_after_is_a_rejection_and_one_without_is_not() {
+    let account = acme().build().unwrap();
+    let stub = Stub::answering([answer(503).header("retry-after", 5), answer(200), answer(503)]);
+    let client = client(&account, &stub);
+    assert_eq!(send_all(&client, 1).await[0].as_ref().unwrap().status(), 200);
+    assert_eq!(send_all(&client, 1).await[0].as_ref().unwrap().status(), 503);
+    assert_eq!(stub.arrivals(), [0, 5, 5]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn retry_after_on_a_200_is_ignored() {
+    let account = acme().build().unwrap();
+    let stub = Stub::new(|_| answer(200).header("retry-after", 3600));
+    send_all(&client(&account, &stub), 3).await;
+    assert_eq!(stub.arrivals(), [0, 0, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_last_replay_the_caller_gets_the_servers_answer() {
+    let account = acme().max_replays(2).build().unwrap();
+    let stub = Stub::new(|_| answer(429).header("retry-after", 1));
+    let result = send_all(&client(&account, &stub), 1).await.remove(0).unwrap();
+    assert_eq!(result.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(result.text().await.unwrap(), "answer 429");
+    assert_eq!(stub.arrivals(), [0, 1, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replay_carries_the_whole_request() {
+    let account = acme().build().unwrap();
+    let stub = Stub::answering([answer(429).header("retry-after", 1)]);
+    let request = client(&account, &stub).post(API).header("x-own", "kept").body("{\"n\":1}");
+    request.send().await.unwrap();
+    let replay = &stub.seen()[1];
+    assert_eq!(replay.body.as_deref(), Some(b"{\"n\":1}".as_slice()));
+    assert_eq!(replay.headers["x-own"], "kept");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_gets_its_429_back() {
+    let account = acme().build().unwrap();
+    let stub = Stub::answering([answer(429).header("retry-after", 1)]);
+    let chunks = futures_util::stream::iter([Ok::<_, std::io::Error>("part")]);
+    let body = reqwest::Body::wrap_stream(chunks);
+    let response = client(&account, &stub).post(API).body(body).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(stub.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spent_day_fails_everybody_at_once_with_the_reset_time() {
+    let account = acme().build().unwrap();
+    let stub = Stub::answering([answer(429).header("retry-after", 28_416)]);
+    let results = send_all(&client(&account, &stub), 3).await;
+    let error = our_error(&results[0]);
+    assert_eq!(error.kind(), ErrorKind::QuotaExceeded);
+    assert_eq!(error.recovery(), Recovery::WaitUntil(noon() + seconds(28_416)));
+    assert_eq!(error.status(), Some(StatusCode::TOO_MANY_REQUESTS));
+    let begun = Instant::now();
+    let late = send_all(&client(&account, &stub), 5).await;
+    assert!(late.iter().all(|result| our_error(result).kind() == ErrorKind::QuotaExceeded));
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spent_day_also_fails_those_who_wait_already() {
+    let account = acme().window("1/60s".parse().unwrap()).build().unwrap();
+    let stub = Stub::answering([answer(429).header("retry-after", 28_416).after(seconds(1))]);
+    let begun = Instant::now();
+    let results = send_all(&client(&account, &stub), 20).await;
+    assert!(results.iter().all(|result| our_error(result).kind() == ErrorKind::QuotaExceeded));
+    assert_eq!(begun.elapsed(), seconds(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_day_that_somebody_else_spent_is_seen_in_the_first_answer() {
+    let account = acme().window(Window::per_utc_day(1000)).build().unwrap();
+    let stub = Stub::new(|_| answer(200).header("x-ratelimit-remaining", 0).header("x-ratelimit-reset", 9_000));
+    let client = client(&account, &stub);
+    assert!(send_all(&client, 1).await[0].is_ok());
+    let results = send_all(&client, 2).await;
+    let until = our_error(&results[0]).recovery();
+    assert_eq!(until, Recovery::WaitUntil(noon() + seconds(9_000)));
+    assert_eq!(stub.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timeout_covers_the_wait_for_a_permit() {
+    let account = acme().window("1/60s".parse().unwrap()).build().unwrap();
+    let stub = Stub::answering([answer(200).after(seconds(30))]);
+    let client = client(&account, &stub);
+    let urgent = RequestOptions::new().timeout(seconds(2));
+    let begun = Instant::now();
+    let hurried = async {
+        sleep(millis(1)).await;
+        client.get(API).with_extension(urgent).send().await
+    };
+    let (_, hurried) = tokio::join!(client.get(API).send(), hurried);
+    assert_eq!(our_error(&hurried).kind(), ErrorKind::DeadlineExceeded);
+    assert_eq!(begun.elapsed(), seconds(30));
+    assert_eq!(stub.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_beyond_the_timeout_is_not_begun() {
+    let account = acme().window("1/60s".parse().unwrap()).build().unwrap();
+    let stub = Stub::answering([]);
+    let client = client(&account, &stub);
+    client.get(API).send().await.unwrap();
+    let begun = Instant::now();
+    let options = RequestOptions::new().deadline(noon() + seconds(59));
+    let result = client.get(API).with_extension(options).send().await;
+    assert_eq!(our_error(&result).kind(), ErrorKind::DeadlineExceeded);
+    assert_eq!(our_error(&result).recovery(), Recovery::WaitUntil(noon() + seconds(60)));
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_waiter_leaves_its_place_to_those_behind() {
+    let account = acme().window("1/10s".parse().unwrap()).build().unwrap();
+    let stub = Stub::answering([]);
+    let client = client(&account, &stub);
+    client.get(API).send().await.unwrap();
+    let (dropped, kept) = tokio::join!(
+        timeout(seconds(5), client.get(format!("{API}/dropped")).send()),
+        async {
+            sleep(seconds(1)).await;
+            client.get(format!("{API}/kept")).send().await
+        }
+    );
+    assert!(dropped.is_err());
+    assert!(kept.is_ok());
+    assert_eq!(stub.arrivals(), [0, 10]);
+    assert_eq!(stub.seen()[1].path, "/kept");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_dropped_in_flight_counts_until_its_drop_and_a_window() {
+    let account = acme().window("1/10s".parse().unwrap()).build().unwrap();
+    let stub = Stub::answering([answer(200).after(seconds(60))]);
+    let client = client(&account, &stub);
+    assert!(timeout(seconds(3), client.get(API).send()).await.is_err());
+    client.get(API).send().await.unwrap();
+    assert_eq!(stub.arrivals(), [0, 13]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_hangs_does_not_hold_its_place_for_ever() {
+    let account = acme()
+        .window("1/10s".parse().unwrap())
+        .unanswered_after(seconds(20))
+        .build()
+        .unwrap();
+    let stub = Stub::answering([answer(200).after(seconds(100_000))]);
+    let client = client(&account, &stub);
+    let hanging = tokio::spawn(client.get(API).send());
+    sleep(millis(1)).await;
+    client.get(API).send().await.unwrap();
+    assert_eq!(stub.arrivals(), [0, 30]);
+    hanging.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn max_in_flight_bounds_what_is_on_the_wire() {
+    let account = acme().max_in_flight(3).build().unwrap();
+    let stub = Stub::new(|_| answer(200).after(seconds(1)));
+    send_all(&client(&account, &stub), 9).await;
+    assert_eq!(stub.most_in_flight(), 3);
+    assert_eq!(stub.arrivals(), [0, 0, 0, 1, 1, 1, 2, 2, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_queue_refuses_the_next() {
+    let account = acme().window("1/10s".parse().unwrap()).max_queue(2).build().unwrap();
+    let stub = Stub::answering([]);
+    let results = send_all(&client(&account, &stub), 4).await;
+    assert_eq!(our_error(&results[3]).kind(), ErrorKind::QueueFull);
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn foreign_origins_pass_unmetered() {
+    let account = acme().window("1/60s".parse().unwrap()).build().unwrap();
+    let stub = Stub::new(|_| answer(429).header("retry-after", 60));
+    let client = client(&account, &stub);
+    for _ in 0..3 {
+        let response = client.get("https://datasheets.example/lm358.pdf").send().await.unwrap();
+        assert_eq!(response.status(), 429);
+        assert!(response.extensions().get::<QuotaSnapshot>().is_none());
+    }
+    assert_eq!(stub.arrivals(), [0, 0, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_accounts_on_one_client_do_not_meter_each_other() {
+    let acme = acme().window("1/60s".parse().unwrap()).build().unwrap();
+    let other = Account::builder("other", "https://api.other.example")
+        .clock(reqwest_tollgate::PausedClock::starting_at(noon()))
+        .window("2/60s".parse().unwrap())
+        .build()
+        .unwrap();
+    let stub = Stub::answering([]);
+    let builder = other.attach(acme.attach(ClientBuilder::new(reqwest::Client::new())));
+    let client = builder.with(Terminal(stub.clone())).build();
+    client.get(API).send().await.unwrap();
+    client.get("https://api.other.example/1").send().await.unwrap();
+    client.get("https://api.other.example/2").send().await.unwrap();
+    assert_eq!(stub.arrivals(), [0, 0, 0]);
+    assert_eq!(acme.quotas()[0].windows()[0].remaining, 0);
+    assert_eq!(other.quotas()[0].windows()[0].remaining, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_attached_twice_does_not_meter_twice() {
+    let account = acme().window("2/60s".parse().unwrap()).build().unwrap();
+    let stub = Stub::answering([]);
+    let builder = account.attach(account.attach(ClientBuilder::new(reqwest::Client::new())));
+    let client = builder.with(Terminal(stub.clone())).build();
+    send_all(&client, 2).await;
+    assert_eq!(stub.arrivals(), [0, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn clones_and_handles_share_the_quota() {
+    let account = acme().window("1/60s".parse().unwrap()).build().unwrap();
+    let hurried = account.with_options(RequestOptions::new().max_wait(seconds(1)));
+    let stub = Stub::answering([]);
+    client(&account.clone(), &stub).get(API).send().await.unwrap();
+    let result = client(&hurried, &stub).get(API).send().await;
+    assert_eq!(our_error(&result).kind(), ErrorKind::QuotaExceeded);
+}
+
+#[tokio::test(start_paused = true)]
+async fn quotas_are_chosen_by_the_longest_path_or_by_option() {
+    let account = acme()
+        .window("9/60s".parse().unwrap())
+        .quota(Quota::new("products").path("/products/").window("9/60s".parse().unwrap()))
+        .quota(Quota::new("pricing").path("/products/pricing/").window("9/60s".parse().unwrap()))
+        .quota(Quota::new("bulk").window("9/60s".parse().unwrap()))
+        .build()
+        .unwrap();
+    let stub = Stub::answering([]);
+    let client = client(&account, &stub);
+    let quota_of = async |path: &str, options: RequestOptions| {
+        let url = format!("{API}{path}");
+        let response = client.get(url).with_extension(options).send().await.unwrap();
+        response.extensions().get::<QuotaSnapshot>().unwrap().quota().to_owned()
+    };
+    let none = RequestOptions::new;
+    assert_eq!(quota_of("/products/1", none()).await, "products");
+    assert_eq!(quota_of("/products/pricing/1", none()).await, "pricing");
+    assert_eq!(quota_of("/orders", none()).await, "default");
+    assert_eq!(quota_of("/products/1", none().quota("bulk")).await, "bulk");
+    let unknown = client.get(API).with_extension(none().quota("bluk")).send().await;
+    assert_eq!(our_error(&unknown).kind(), ErrorKind::Config);
+    assert!(our_error(&unknown).to_string().contains("default, products, pricing, bulk"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_429_on_one_quota_does_not_stop_another() {
+    let account = acme().quota(Quota::new("slow").path("/slow")).build().unwrap();
+    let stub = Stub::answering([answer(429).header("retry-after", 60)]);
+    let client = client(&account, &stub);
+    let fast = async {
+        sleep(seconds(1)).await;
+        client.get(format!("{API}/fast")).send().await
+    };
+    let (slow, fast) = tokio::join!(client.get(format!("{API}/slow")).send(), fast);
+    assert!(slow.is_ok() && fast.is_ok());
+    assert_eq!(stub.arrivals(), [0, 1, 60]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_response_says_what_is_left() {
+    let account = acme()
+        .window("10/10s".parse().unwrap())
+        .window(Window::per_utc_day(1000))
+        .build()
+        .unwrap();
+    let stub = Stub::answering([answer(200)
+        .header("x-burstlimit-remaining", 9)
+        .header("x-ratelimit-limit", 1000)
+        .header("x-ratelimit-remaining", 321)]);
+    let response = client(&account, &stub).get(API).send().await.unwrap();
+    let snapshot = response.extensions().get::<QuotaSnapshot>().unwrap();
+    let left: Vec<_> = snapshot.windows().iter().map(|window| window.remaining).collect();
+    assert_eq!(left, [9, 321]);
+    let midnight = noon() + seconds(12 * 60 * 60);
+    assert_eq!(snapshot.windows()[1].reset, Some(midnight));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_stays_in_extensions_that_the_caller_owns() {
+    let account = acme().build().unwrap();
+    let stub = Stub::answering([answer(200), answer(200).after(seconds(60))]);
+    let client = client(&account, &stub);
+    let mut extensions = Extensions::new();
+    let request = || reqwest::Request::new(http::Method::GET, API.parse().unwrap());
+    client.execute_with_extensions(request(), &mut extensions).await.unwrap();
+    assert!(extensions.is_empty());
+    let dropped = client.execute_with_extensions(request(), &mut extensions);
+    assert!(timeout(seconds(1), dropped).await.is_err());
+    assert!(extensions.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits_without_credentials_stack() {
+    let company = Account::builder("company", API)
+        .clock(reqwest_tollgate::PausedClock::starting_at(noon()))
+        .window("3/60s".parse().unwrap())
+        .build()
+        .unwrap();
+    let team = acme().window("2/10s".parse().unwrap()).build().unwrap();
+    let stub = Stub::answering([]);
+    let builder = ClientBuilder::new(reqwest::Client::new()).with(company.rate_limit());
+    let client = builder.with(team.rate_limit()).with(Terminal(stub.clone())).build();
+    send_all(&client, 4).await;
+    assert_eq!(stub.arrivals(), [0, 0, 10, 60]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_attempt_is_an_event() {
+    let events = Events::default();
+    let account = acme()
+        .observer(events.observer())
+        .request_id_header("X-Request-Id")
+        .build()
+        .unwrap();
+    let stub = Stub::answering([answer(429).header("retry-after", 1).header("x-request-id", "r-1")]);
+    client(&account, &stub).get(API).send().await.unwrap();
+    assert_eq!(events.count(|event| matches!(event, Event::Answered { .. })), 2);
+    let named = |event: &Event| {
+        matches!(event, Event::QuotaRejected { request_id: Some(id), .. } if id == "r-1")
+    };
+    assert_eq!(events.count(named), 1);
+    assert_eq!(events.count(|event| matches!(event, Event::Replayed { attempt: 1, .. })), 1);
+    assert_eq!(events.count(|event| matches!(event, Event::Waited { .. })), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hostile_server_cannot_stop_the_account_for_good() {
+    let account = acme().window("5/10s".parse().unwrap()).build().unwrap();
+    let stub = Stub::new(|_| {
+        answer(200)
+            .header("x-ratelimit-limit", 0)
+            .header("x-ratelimit-remaining", "-1")
+            .header("x-ratelimit-reset", "99999999999999999999")
+            .header("retry-after", "NaN")
+    });
+    let results = send_all(&client(&account, &stub), 10).await;
+    assert!(results.iter().all(Result::is_ok));
+    assert_eq!(stub.arrivals(), [0, 0, 0, 0, 0, 10, 10, 10, 10, 10]);
+}
+
+/// How a server counts.
+#[derive(Clone, Copy, Debug)]
+enum Server {
+    FixedWindow { phase: Duration },
+    SlidingLog,
+    TokenBucket,
+}
+
+/// Counts by the server's own time; true if the request is accepted.
+struct Counting {
+    server: Server,
+    limit: usize,
+    window: Duration,
+    accepted: Vec<Duration>,
+}
+
+impl Counting {
+    fn accept(&mut self, now: Duration) -> bool {
+        let window = self.window.as_secs_f64();
+        let accepted = match self.server {
+            Server::FixedWindow { phase } => {
+                let period = |at: Duration| ((at + phase).as_secs_f64() / window).floor();
+                self.accepted.iter().filter(|at| period(**at) == period(now)).count() < self.limit
+            }
+            Server::SlidingLog => {
+                self.accepted.iter().filter(|at| **at + self.window > now).count() < self.limit
+            }
+            Server::TokenBucket => self.tokens(now) >= 1.0 - 1e-9,
+        };
+        if accepted {
+            self.accepted.push(now);
+        }
+        accepted
+    }
+
+    fn tokens(&self, now: Duration) -> f64 {
+        let full = self.limit as f64;
+        let rate = full / self.window.as_secs_f64();
+        let mut tokens = full;
+        let mut last = Duration::ZERO;
+        for at in &self.accepted {
+            tokens = (tokens + (*at - last).as_secs_f64() * rate).min(full) - 1.0;
+            last = *at;
+        }
+        (tokens + (now - last).as_secs_f64() * rate).min(full)
+    }
+}
+
+async fn rejections(server: Server, limit: usize, workers: usize, latencies: Vec<u64>) -> usize {
+    let window = seconds(1);
+    let account = acme().window(Window::new(limit as u64, window)).max_replays(0).build().unwrap();
+    let counting = Counting { server, limit, window, accepted: Vec::new() };
+    let counting = std::sync::Mutex::new((counting, 0_usize));
+    let begun = Instant::now();
+    // The request takes its latency on the way; the server counts it somewhere in between.
+    let stub = Stub::new(move |_| {
+        let mut counting = counting.lock().unwrap();
+        counting.1 += 1;
+        let latency = millis(latencies[counting.1 % latencies.len()]);
+        let status = if counting.0.accept(begun.elapsed()) { 200 } else { 429 };
+        answer(status).after(latency)
+    });
+    let client = client(&account, &stub);
+    let total = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let work = (0..workers).map(|_| {
+        let (client, total) = (client.clone(), total.clone());
+        async move {
+            let mut rejected = 0;
+            while total.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < limit * 6 {
+                let response = client.get(API).send().await.unwrap();
+                rejected += usize::from(response.status() == 429);
+            }
+            rejected
+        }
+    });
+    futures_util::future::join_all(work).await.into_iter().sum()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn no_server_has_to_reject_a_lone_client(
+        kind in 0_u8..3,
+        phase in 0_u64..1000,
+        limit in 1_usize..30,
+        workers in 1_usize..40,
+        latencies in prop::collection::vec(0_u64..1500, 1..20),
+    ) {
+        let server = match kind {
+            0 => Server::FixedWindow { phase: millis(phase) },
+            1 => Server::SlidingLog,
+            _ => Server::TokenBucket,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        let rejected = runtime.block_on(rejections(server, limit, workers, latencies));
+        prop_assert_eq!(rejected, 0, "{:?}", server);
+    }
+}
