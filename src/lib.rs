@@ -25,6 +25,7 @@ pub use account::{Account, AccountBuilder, Environment};
 pub use auth::store::{Record, Swap, TokenStore};
 pub use auth::{AuthMiddleware, ClientAuth, Grant};
 pub use clock::{BoxFuture, Clock, Moment, Now, PausedClock, SystemClock};
+pub use config::Config;
 pub use error::{BoxError, Cause, Error, ErrorKind, Recovery};
 pub use event::{Event, Observer, RejectionVerdict, RenewalReason, ReplayReason};
 pub use options::RequestOptions;

@@ -155,6 +155,6 @@ fn next_id() -> AccountId {
 }
 
 /// In lower case and without white space, as bodies are compared.
-fn folded(phrase: &str) -> String {
+pub(crate) fn folded(phrase: &str) -> String {
     phrase.split_whitespace().collect::<String>().to_lowercase()
 }

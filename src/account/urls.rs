@@ -146,6 +146,25 @@ mod tests {
     }
 
     #[test]
+    fn the_token_url_of_a_preset_moves_along_with_the_base_url() {
+        let builder = crate::distributors::digikey::account("id", "secret");
+        let moved = |builder: crate::AccountBuilder| {
+            let mut problems = Problems::default();
+            let base_url = base(&builder.settings, &mut problems);
+            let text = builder.settings.token_url.unwrap_or_default();
+            token(&text, base_url.as_ref(), &mut problems).map(String::from)
+        };
+        let url = moved(builder.base_url("http://127.0.0.1:9"));
+        assert_eq!(url.as_deref(), Some("http://127.0.0.1:9/v1/oauth2/token"));
+        let builder = crate::distributors::digikey::account("id", "secret");
+        let url = moved(builder.environment(Environment::Sandbox));
+        assert_eq!(
+            url.as_deref(),
+            Some("https://sandbox-api.digikey.com/v1/oauth2/token")
+        );
+    }
+
+    #[test]
     fn a_token_url_over_plain_http_is_refused_but_for_loopback() {
         let error = token_url("http://login.example/token", "https://a.example").unwrap_err();
         assert!(error.contains("plain http"), "{error}");
