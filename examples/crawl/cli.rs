@@ -126,7 +126,11 @@ pub(crate) struct SandboxOptions {
     pub(crate) token_ttl: Duration,
 
     /// What goes wrong; may be given several times
-    #[arg(long = "sandbox-fault", value_name = "NAME=ARG", conflicts_with = "config")]
+    #[arg(
+        long = "sandbox-fault",
+        value_name = "NAME=ARG",
+        conflicts_with = "config"
+    )]
     pub(crate) faults: Vec<Fault>,
 }
 
@@ -223,7 +227,7 @@ mod tests {
     fn nonsense_is_refused_with_what_was_expected() {
         for (arguments, expected) in [
             (["--workers", "0"], "at least 1"),
-            (["--deadline", "-1"], "expected seconds"),
+            (["--deadline", "0"], "expected seconds"),
             (["--sandbox-token-ttl", "5"], "expected a span"),
             (["--sandbox-latency", "5ms"], "expected a range"),
             (["--sandbox-latency", "9ms..5ms"], "ends before it begins"),

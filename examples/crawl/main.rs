@@ -32,10 +32,10 @@ use reqwest_tollgate::{Account, Clock as _, RequestOptions, RetryStrategy, Syste
 
 use crate::cli::Cli;
 use crate::output::{Answered, Output};
-use crate::plot::Picture;
+use crate::plot::{Allowance, Picture};
 use crate::source::Source;
 use crate::summary::{Summary, Verdict};
-use crate::tally::Tally;
+use crate::tally::{Counts, Tally};
 use crate::template::Template;
 use crate::worker::Crawl;
 
@@ -140,11 +140,22 @@ fn verdict(source: &Source) -> Option<Verdict> {
     })
 }
 
+/// What the limiter took for allowed: the shortest window of the quota that was used most.
+fn allowance(account: &Account, counts: &Counts) -> Option<Allowance> {
+    let busiest = counts.busiest_quota()?;
+    let quotas = account.quotas();
+    let quota = quotas.iter().find(|quota| quota.quota() == busiest)?;
+    quota.windows().first().map(|window| Allowance {
+        limit: window.limit,
+        window: window.length,
+    })
+}
+
 fn report(cli: &Cli, source: &Source, summary: &Summary) -> Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{summary}")?;
     if let Some(path) = &cli.plot {
-        let allowance = source.allowance();
+        let allowance = allowance(&source.account, &summary.counts);
         Picture::new(summary, allowance).draw(path)?;
         writeln!(stdout, "  picture: {}", path.display())?;
     }

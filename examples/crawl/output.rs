@@ -214,7 +214,11 @@ mod tests {
             let content = format!("{whole}{}", &torn[..cut]);
             let scratch = Scratch::new("torn", &content);
             let (_, answered) = Output::open(&scratch.0).unwrap();
-            assert_eq!(answered.leaves(parts(&["A", "µB"])), parts(&["µB"]), "{cut}");
+            assert_eq!(
+                answered.leaves(parts(&["A", "µB"])),
+                parts(&["µB"]),
+                "{cut}"
+            );
             assert_eq!(scratch.content(), whole);
         }
     }
@@ -230,7 +234,11 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_of_a_crawl_is_left_alone() {
-        for content in ["dear diary\n", "dear diary", "{\"part\":\"A\"}\n\n{\"x\":1}\n"] {
+        for content in [
+            "dear diary\n",
+            "dear diary",
+            "{\"part\":\"A\"}\n\n{\"x\":1}\n",
+        ] {
             let scratch = Scratch::new("foreign", content);
             let error = Output::open(&scratch.0).err().unwrap();
             assert!(format!("{error:#}").contains("is not a line of a crawl"));

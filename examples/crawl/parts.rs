@@ -39,7 +39,11 @@ pub(crate) fn cycle(parts: Vec<Part>, requests: Option<usize>) -> Vec<Part> {
 fn parse(text: &str) -> Result<Vec<Part>> {
     let text = text.trim_start_matches('\u{feff}'); // Spreadsheets like to begin a file with it.
     let header = fields(text.lines().next().unwrap_or_default()).unwrap_or_default();
-    let column = |name: &str| header.iter().position(|field| field.eq_ignore_ascii_case(name));
+    let column = |name: &str| {
+        header
+            .iter()
+            .position(|field| field.eq_ignore_ascii_case(name))
+    };
     let parts = match column("part") {
         Some(part) => parse_csv(text, part, column("manufacturer"))?,
         None => text.lines().filter_map(plain).collect(),
@@ -110,7 +114,12 @@ mod tests {
         assert!(parts.len() >= 600, "{} parts", parts.len());
         assert!(makers.len() >= 40, "{} makers", makers.len());
         assert_eq!(numbers.len(), parts.len());
-        for difficult in ["LT1763CS8-3.3#PBF", "MAX232ESE+", "BAV99,215", "LM2596S-5.0/NOPB"] {
+        for difficult in [
+            "LT1763CS8-3.3#PBF",
+            "MAX232ESE+",
+            "BAV99,215",
+            "LM2596S-5.0/NOPB",
+        ] {
             assert!(numbers.contains(&difficult.to_owned()), "{difficult}");
         }
     }

@@ -15,7 +15,7 @@ use crate::tally::Tally;
 pub(crate) struct Source {
     pub(crate) account: Account,
     pub(crate) sandbox: Option<Sandbox>,
-    /// What is known to be allowed; the tightest of them is drawn.
+    /// What that sandbox allows.
     pub(crate) windows: Vec<Window>,
 }
 

@@ -106,7 +106,10 @@ impl fmt::Display for Summary {
         row("replayed 401", counts.replayed_401.to_string())?;
         row("replayed 429", counts.replayed_429.to_string())?;
         row("token requests", counts.token_requests.to_string())?;
-        row("waited, in all", format!("{:.1} s", counts.waited.as_secs_f64()))?;
+        row(
+            "waited, in all",
+            format!("{:.1} s", counts.waited.as_secs_f64()),
+        )?;
         row("elapsed", format!("{:.1} s", self.elapsed.as_secs_f64()))?;
         row("requests/s", format!("{:.1}", self.rate()))?;
         if let Some(verdict) = &self.verdict {

@@ -19,6 +19,8 @@ pub(crate) struct Tally {
 pub(crate) struct Counts {
     /// Requests on the wire by the status that they were answered with.
     pub(crate) statuses: BTreeMap<u16, u64>,
+    /// The same by the quota that they were counted in.
+    pub(crate) quotas: BTreeMap<String, u64>,
     /// Requests on the wire that no answer came back to.
     pub(crate) lost: u64,
     pub(crate) replayed_401: u64,
@@ -46,11 +48,23 @@ impl Counts {
         self.statuses.values().sum::<u64>() + self.lost
     }
 
+    /// The quota that most of them were counted in.
+    pub(crate) fn busiest_quota(&self) -> Option<&str> {
+        let busiest = self.quotas.iter().max_by_key(|(_, count)| **count);
+        busiest.map(|(name, _)| name.as_str())
+    }
+
     fn add(&mut self, at: Duration, event: &Event) {
         match event {
             Event::Answered {
-                status, elapsed, ..
-            } => self.answered(at, *status, *elapsed),
+                quota,
+                status,
+                elapsed,
+                ..
+            } => {
+                *self.quotas.entry(quota.to_string()).or_default() += 1;
+                self.answered(at, *status, *elapsed);
+            }
             Event::Lost { elapsed, .. } => {
                 self.lost += 1;
                 self.sent_at.push(at.saturating_sub(*elapsed));

@@ -89,12 +89,17 @@ mod tests {
     #[test]
     fn a_part_number_in_a_query_does_not_end_its_value() {
         let url = template("parts?q={part}&n=1", None).url("A&n=2#+").unwrap();
-        assert_eq!(url.as_str(), "https://api.example/v4/parts?q=A%26n%3D2%23%2B&n=1");
+        assert_eq!(
+            url.as_str(),
+            "https://api.example/v4/parts?q=A%26n%3D2%23%2B&n=1"
+        );
     }
 
     #[test]
     fn an_absolute_url_stays_as_it_is() {
-        let url = template("http://127.0.0.1:8080/x/{part}", None).url("A").unwrap();
+        let url = template("http://127.0.0.1:8080/x/{part}", None)
+            .url("A")
+            .unwrap();
         assert_eq!(url.as_str(), "http://127.0.0.1:8080/x/A");
     }
 
@@ -109,7 +114,7 @@ mod tests {
     #[test]
     fn a_template_that_makes_no_url_is_refused_at_once() {
         let base = Url::parse("https://api.example/").unwrap();
-        let error = Template::new(&base, "https://{part", None).unwrap_err();
+        let error = Template::new(&base, "http://[{part}", None).unwrap_err();
         assert!(error.to_string().contains("is not a URL"), "{error}");
     }
 

@@ -131,6 +131,7 @@ fn json_or_text(body: String) -> Value {
 /// On stderr, and only if that is a terminal: indicatif sees to it.
 fn progress_bar(parts: usize) -> ProgressBar {
     let style = "{elapsed_precise} {bar:40} {pos}/{len} parts, {per_sec}, {eta} to go";
-    let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style =
+        ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(parts as u64).with_style(style)
 }

@@ -1,0 +1,439 @@
+//! The picture of a crawl: what left against what was allowed, and what happened on the way.
+//!
+//! The upper panel shows the rate over the length of the window, which is what the server counts:
+//! it may touch the allowance and never pass it. The lower panel shows when the requests really
+//! left, window by window.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow};
+use plotters::coord::types::RangedCoordf64;
+use plotters::prelude::*;
+
+use crate::summary::Summary;
+use crate::tally::Mark;
+
+const SIZE: (u32, u32) = (1200, 680);
+/// Room for title and legend.
+const HEAD: u32 = 96;
+/// Where the upper panel ends.
+const MIDDLE: u32 = 500;
+/// Points of the line, and columns that marks fall into.
+const STEPS: u32 = 600;
+/// Bars of the lower panel in a window.
+const BARS_PER_WINDOW: f64 = 20.0;
+/// The width of an axis' labels.
+const LABELS: u32 = 64;
+
+const INK: RGBColor = RGBColor(38, 50, 56);
+const FAINT: RGBColor = RGBColor(120, 134, 141);
+const GRID: RGBColor = RGBColor(233, 237, 239);
+const RATE: RGBColor = RGBColor(33, 118, 174);
+const ALLOWED: RGBColor = RGBColor(69, 90, 100);
+
+type Root<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
+type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+
+/// So many requests in so long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Allowance {
+    pub(crate) limit: u64,
+    pub(crate) window: Duration,
+}
+
+impl Allowance {
+    fn rate(self) -> f64 {
+        self.limit as f64 / self.window.as_secs_f64()
+    }
+}
+
+/// What is drawn, in seconds since the start.
+pub(crate) struct Picture {
+    title: String,
+    subtitle: String,
+    sent_at: Vec<f64>,
+    marks: Vec<(f64, Mark)>,
+    end: f64,
+    allowance: Option<Allowance>,
+}
+
+impl Picture {
+    pub(crate) fn new(summary: &Summary, allowance: Option<Allowance>) -> Self {
+        let counts = &summary.counts;
+        let mut sent_at: Vec<f64> = counts.sent_at.iter().map(Duration::as_secs_f64).collect();
+        sent_at.sort_by(f64::total_cmp);
+        let marks = counts.marks.iter();
+        Self {
+            title: title(summary),
+            subtitle: subtitle(summary, allowance),
+            sent_at,
+            marks: marks.map(|(at, mark)| (at.as_secs_f64(), *mark)).collect(),
+            end: summary.elapsed.as_secs_f64().max(0.1),
+            allowance,
+        }
+    }
+
+    /// Draws it as SVG.
+    pub(crate) fn draw(&self, path: &Path) -> Result<()> {
+        let root = SVGBackend::new(path, SIZE).into_drawing_area();
+        self.draw_on(&root)
+            .and_then(|()| root.present().map_err(|error| anyhow!("{error}")))
+            .with_context(|| format!("cannot draw {}", path.display()))
+    }
+
+    fn draw_on(&self, root: &Root<'_>) -> Result<()> {
+        root.fill(&WHITE)?;
+        let (head, rest) = root.split_vertically(HEAD);
+        let (upper, lower) = rest.split_vertically(MIDDLE - HEAD);
+        self.draw_head(&head)?;
+        self.draw_rate(&upper)?;
+        self.draw_departures(&lower)
+    }
+
+    fn draw_head(&self, area: &Root<'_>) -> Result<()> {
+        let left = LABELS as i32 + 12;
+        area.draw(&Text::new(self.title.as_str(), (left, 16), font(24, INK)))?;
+        area.draw(&Text::new(
+            self.subtitle.as_str(),
+            (left, 48),
+            font(15, FAINT),
+        ))?;
+        let mut x = left;
+        area.draw(&Rectangle::new(
+            [(x, 74), (x + 20, 86)],
+            RATE.mix(0.35).filled(),
+        ))?;
+        area.draw(&PathElement::new(
+            [(x, 74), (x + 20, 74)],
+            RATE.stroke_width(2),
+        ))?;
+        x = legend(area, x + 28, "sent")?;
+        if self.allowance.is_some() {
+            for dash in [0, 9, 18] {
+                let ends = [(x + dash, 80), (x + dash + 6, 80)];
+                area.draw(&PathElement::new(ends, ALLOWED.stroke_width(2)))?;
+            }
+            x = legend(area, x + 32, "allowed")?;
+        }
+        for mark in Mark::ALL {
+            mark.draw(area, (x + 6, 80))?;
+            let count = self
+                .marks
+                .iter()
+                .filter(|(_, other)| *other == mark)
+                .count();
+            x = legend(area, x + 18, &format!("{} ({count})", mark.name()))?;
+        }
+        Ok(())
+    }
+
+    /// The rate over a window, the allowance, and the marks in three rows above it.
+    fn draw_rate(&self, area: &Root<'_>) -> Result<()> {
+        let line = rolling(&self.sent_at, self.window(), self.end);
+        let peak = line.iter().map(|point| point.1).fold(0.0, f64::max);
+        let allowed = self.allowance.map(Allowance::rate);
+        let top = 1.45 * peak.max(allowed.unwrap_or(0.0)).max(1.0);
+        let description = format!("requests/s, over {}", span(self.window()));
+        let mut chart = chart(area, self.end, top, &description, None)?;
+
+        let mut outline = line.clone();
+        outline.extend([(self.end, 0.0), (0.0, 0.0)]);
+        chart.draw_series([Polygon::new(outline, RATE.mix(0.18).filled())])?;
+        chart.draw_series(LineSeries::new(line, RATE.stroke_width(2)))?;
+        if let Some(rate) = allowed {
+            let ends = [(0.0, rate), (self.end, rate)];
+            let style = ALLOWED.stroke_width(2);
+            chart.draw_series(DashedLineSeries::new(ends, 8, 6, style))?;
+        }
+        self.draw_marks(&mut chart, top)
+    }
+
+    fn draw_marks(&self, chart: &mut Chart<'_, '_>, top: f64) -> Result<()> {
+        let plane = chart.plotting_area().clone();
+        let root = plane.strip_coord_spec();
+        let (left, upper) = root.get_base_pixel();
+        for (at, mark) in thinned(&self.marks, self.end) {
+            let y = top * mark.row();
+            if mark == Mark::Renewed {
+                let ends = vec![(at, 0.0), (at, y)];
+                chart.draw_series([PathElement::new(ends, mark.color().mix(0.35))])?;
+            }
+            let (x, y) = plane.map_coordinate(&(at, y));
+            mark.draw(&root, (x - left, y - upper))?;
+        }
+        Ok(())
+    }
+
+    /// When requests left, in bars that are a fraction of a window wide.
+    fn draw_departures(&self, area: &Root<'_>) -> Result<()> {
+        let width = self.window() / BARS_PER_WINDOW;
+        let bars = histogram(&self.sent_at, width, self.end);
+        let top = 1.1 * bars.iter().copied().max().unwrap_or(0).max(1) as f64;
+        let description = format!("sent per {}", span(width));
+        let x = Some("seconds since the start");
+        let mut chart = chart(area, self.end, top, &description, x)?;
+        let bar = |(index, count): (usize, &u32)| {
+            let start = index as f64 * width;
+            let corners = [
+                (start, 0.0),
+                ((start + width).min(self.end), f64::from(*count)),
+            ];
+            Rectangle::new(corners, RATE.mix(0.75).filled())
+        };
+        let bars = bars.iter().enumerate().filter(|(_, count)| **count > 0);
+        chart.draw_series(bars.map(bar))?;
+        Ok(())
+    }
+
+    fn window(&self) -> f64 {
+        self.allowance
+            .map_or(1.0, |allowance| allowance.window.as_secs_f64())
+    }
+}
+
+impl Mark {
+    const ALL: [Self; 3] = [Self::Renewed, Self::Unauthorized, Self::RateLimited];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Renewed => "token renewed",
+            Self::Unauthorized => "401",
+            Self::RateLimited => "429",
+        }
+    }
+
+    fn color(self) -> RGBColor {
+        match self {
+            Self::Renewed => RGBColor(46, 139, 87),
+            Self::Unauthorized => RGBColor(232, 136, 20),
+            Self::RateLimited => RGBColor(200, 38, 53),
+        }
+    }
+
+    /// How high it stands in the upper panel.
+    fn row(self) -> f64 {
+        match self {
+            Self::Renewed => 0.94,
+            Self::Unauthorized => 0.87,
+            Self::RateLimited => 0.80,
+        }
+    }
+
+    /// Each has a shape of its own: not everybody tells the colours apart.
+    fn draw(self, area: &Root<'_>, at: (i32, i32)) -> Result<()> {
+        let color = self.color();
+        match self {
+            Self::Renewed => area.draw(&TriangleMarker::new(at, 7, color.filled()))?,
+            Self::Unauthorized => area.draw(&Circle::new(at, 5, color.filled()))?,
+            Self::RateLimited => area.draw(&Cross::new(at, 5, color.stroke_width(3)))?,
+        }
+        Ok(())
+    }
+}
+
+/// Axes and grid; only the lower of two panels needs to name what they share.
+fn chart<'a, 'b>(
+    area: &'a Root<'b>,
+    end: f64,
+    top: f64,
+    y: &str,
+    x: Option<&str>,
+) -> Result<Chart<'a, 'b>> {
+    let mut chart = ChartBuilder::on(area)
+        .margin_left(12)
+        .margin_right(28)
+        .margin_top(8)
+        .margin_bottom(if x.is_some() { 10 } else { 0 })
+        .x_label_area_size(if x.is_some() { 44 } else { 16 })
+        .y_label_area_size(LABELS)
+        .build_cartesian_2d(0.0..end, 0.0..top)?;
+    chart
+        .configure_mesh()
+        .disable_x_mesh()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(GRID)
+        .axis_style(FAINT)
+        .label_style(font(13, FAINT))
+        .axis_desc_style(font(14, INK))
+        .x_labels(if x.is_some() { 12 } else { 0 })
+        .y_labels(if x.is_some() { 4 } else { 7 })
+        .x_label_formatter(&|value| number(*value))
+        .y_label_formatter(&|value| number(*value))
+        .x_desc(x.unwrap_or_default())
+        .y_desc(y)
+        .draw()?;
+    Ok(chart)
+}
+
+fn font(size: u32, color: RGBColor) -> TextStyle<'static> {
+    ("sans-serif", size).into_font().color(&color)
+}
+
+/// Writes a name into the legend; where the next entry begins.
+fn legend(area: &Root<'_>, x: i32, name: &str) -> Result<i32> {
+    let style = font(14, INK);
+    area.draw(&Text::new(name.to_owned(), (x, 73), style.clone()))?;
+    let (width, _) = area.estimate_text_size(name, &style)?;
+    Ok(x + width as i32 + 34)
+}
+
+fn title(summary: &Summary) -> String {
+    let answered = summary.outcomes.succeeded;
+    let seconds = summary.elapsed.as_secs_f64();
+    format!(
+        "{answered} of {} parts answered in {seconds:.1} s",
+        summary.requested()
+    )
+}
+
+fn subtitle(summary: &Summary, allowance: Option<Allowance>) -> String {
+    let mut facts = Vec::new();
+    if let Some(Allowance { limit, window }) = allowance {
+        facts.push(format!(
+            "{limit} requests allowed in {}",
+            span(window.as_secs_f64())
+        ));
+    }
+    facts.push(format!(
+        "{} requests on the wire",
+        summary.counts.attempts()
+    ));
+    if let Some(verdict) = &summary.verdict {
+        facts.push(format!("{} rejected", verdict.rejected_429));
+        if let Some(share) = verdict.utilisation {
+            facts.push(format!("{:.1} % of the allowance used", 100.0 * share));
+        }
+    }
+    facts.join("  ·  ")
+}
+
+/// Seconds as people write them.
+fn span(seconds: f64) -> String {
+    if seconds < 1.0 {
+        return format!("{} ms", number(seconds * 1_000.0));
+    }
+    format!("{} s", number(seconds))
+}
+
+/// Two decimals at most, and none that say nothing.
+fn number(value: f64) -> String {
+    let text = format!("{value:.2}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// Requests per second over the `window` before each step.
+fn rolling(sent_at: &[f64], window: f64, end: f64) -> Vec<(f64, f64)> {
+    let sent_before = |time: f64| sent_at.partition_point(|sent| *sent <= time);
+    let point = |step: u32| {
+        let time = end * f64::from(step) / f64::from(STEPS);
+        let sent = sent_before(time) - sent_before(time - window);
+        (time, sent as f64 / window)
+    };
+    (0..=STEPS).map(point).collect()
+}
+
+/// How many left in each span of `width`.
+fn histogram(sent_at: &[f64], width: f64, end: f64) -> Vec<u32> {
+    let last = (end / width) as usize;
+    let mut bars = vec![0; last + 1];
+    for sent in sent_at {
+        bars[((sent / width) as usize).min(last)] += 1;
+    }
+    bars
+}
+
+/// One mark of a kind per column: a thousand 401s at once are one dot, and the file stays small.
+fn thinned(marks: &[(f64, Mark)], end: f64) -> Vec<(f64, Mark)> {
+    let mut seen = BTreeSet::new();
+    let mut is_new = |at: f64, mark: Mark| {
+        let column = (at / end * f64::from(STEPS)) as u32;
+        seen.insert((mark.name(), column))
+    };
+    let marks = marks.iter().copied();
+    marks.filter(|(at, mark)| is_new(*at, *mark)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_counts_the_window_before_each_moment() {
+        let line = rolling(&[0.0, 0.1, 0.2, 5.0], 2.0, 6.0);
+        let at = |time: f64| line[(time / 6.0 * f64::from(STEPS)).round() as usize].1;
+        assert!((at(1.0) - 1.5).abs() < 1e-9);
+        assert!((at(3.0) - 0.0).abs() < 1e-9);
+        assert!((at(6.0) - 0.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn every_request_is_in_one_bar() {
+        let bars = histogram(&[0.0, 0.1, 0.1, 0.99, 1.0], 0.1, 1.0);
+        assert_eq!(bars.iter().sum::<u32>(), 5);
+        assert_eq!(bars.len(), 11);
+    }
+
+    #[test]
+    fn a_thousand_marks_at_once_are_one() {
+        let marks = vec![(1.0, Mark::Unauthorized); 1_000];
+        assert_eq!(thinned(&marks, 10.0).len(), 1);
+    }
+
+    #[test]
+    fn a_picture_shows_what_was_sent_what_was_allowed_and_the_marks() {
+        let allowance = Allowance {
+            limit: 120,
+            window: Duration::from_secs(2),
+        };
+        let picture = Picture::new(&bursts(), Some(allowance));
+        let name = format!("crawl-{}-picture.svg", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        picture.draw(&path).unwrap();
+        let svg = std::fs::read_to_string(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        for text in [
+            "allowed",
+            "token renewed (2)",
+            "401 (1)",
+            "429 (1)",
+            "seconds since",
+        ] {
+            assert!(svg.contains(text), "{text}");
+        }
+    }
+
+    /// 896 requests, 120 every two seconds and a little.
+    fn bursts() -> Summary {
+        let mut counts = crate::tally::Counts::default();
+        counts.sent_at = (0..896u64)
+            .map(|request| Duration::from_millis(request / 120 * 2_025 + request % 120 * 2))
+            .collect();
+        counts.statuses.insert(200, 896);
+        let at = Duration::from_millis;
+        counts.marks = vec![
+            (at(20), Mark::Renewed),
+            (at(3_900), Mark::Renewed),
+            (at(5_000), Mark::Unauthorized),
+            (at(7_000), Mark::RateLimited),
+        ];
+        let mut outcomes = crate::summary::Outcomes::default();
+        outcomes.succeeded = 896;
+        Summary {
+            skipped: 0,
+            outcomes,
+            counts,
+            elapsed: at(14_500),
+            verdict: None,
+        }
+    }
+
+    #[test]
+    fn numbers_are_short() {
+        assert_eq!(
+            (number(60.0), number(0.25), number(100.0)),
+            ("60".into(), "0.25".into(), "100".into())
+        );
+    }
+}
