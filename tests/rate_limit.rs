@@ -88,10 +88,19 @@ async fn a_429_stops_everybody_then_one_probe_goes_first() {
         send_all(&client, 3).await
     };
     let (first, rest) = tokio::join!(first, rest);
-    assert!(first.iter().chain(&rest).all(|result| result.as_ref().unwrap().status() == 200));
+    assert!(
+        first
+            .iter()
+            .chain(&rest)
+            .all(|result| result.as_ref().unwrap().status() == 200)
+    );
     let arrivals: Vec<_> = stub.seen().iter().map(|seen| seen.at.as_millis()).collect();
     assert_eq!(arrivals, [0, 0, 7_010, 7_510, 7_510, 7_510]);
-    assert_eq!(stub.seen()[2].path, "/0", "the rejected request keeps its place");
+    assert_eq!(
+        stub.seen()[2].path,
+        "/0",
+        "the rejected request keeps its place"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -106,10 +115,20 @@ async fn retry_after_may_be_a_date() {
 #[tokio::test(start_paused = true)]
 async fn a_503_with_retry_after_is_a_rejection_and_one_without_is_not() {
     let account = acme().build().unwrap();
-    let stub = Stub::answering([answer(503).header("retry-after", 5), answer(200), answer(503)]);
+    let stub = Stub::answering([
+        answer(503).header("retry-after", 5),
+        answer(200),
+        answer(503),
+    ]);
     let client = client(&account, &stub);
-    assert_eq!(send_all(&client, 1).await[0].as_ref().unwrap().status(), 200);
-    assert_eq!(send_all(&client, 1).await[0].as_ref().unwrap().status(), 503);
+    assert_eq!(
+        send_all(&client, 1).await[0].as_ref().unwrap().status(),
+        200
+    );
+    assert_eq!(
+        send_all(&client, 1).await[0].as_ref().unwrap().status(),
+        503
+    );
     assert_eq!(stub.arrivals(), [0, 5, 5]);
 }
 
@@ -125,7 +144,10 @@ async fn retry_after_on_a_200_is_ignored() {
 async fn after_the_last_replay_the_caller_gets_the_servers_answer() {
     let account = acme().max_replays(2).build().unwrap();
     let stub = Stub::new(|_| answer(429).header("retry-after", 1));
-    let result = send_all(&client(&account, &stub), 1).await.remove(0).unwrap();
+    let result = send_all(&client(&account, &stub), 1)
+        .await
+        .remove(0)
+        .unwrap();
     assert_eq!(result.status(), StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(result.text().await.unwrap(), "answer 429");
     assert_eq!(stub.arrivals(), [0, 1, 2]);
@@ -135,7 +157,10 @@ async fn after_the_last_replay_the_caller_gets_the_servers_answer() {
 async fn a_replay_carries_the_whole_request() {
     let account = acme().build().unwrap();
     let stub = Stub::answering([answer(429).header("retry-after", 1)]);
-    let request = client(&account, &stub).post(API).header("x-own", "kept").body("{\"n\":1}");
+    let request = client(&account, &stub)
+        .post(API)
+        .header("x-own", "kept")
+        .body("{\"n\":1}");
     request.send().await.unwrap();
     let replay = &stub.seen()[1];
     assert_eq!(replay.body.as_deref(), Some(b"{\"n\":1}".as_slice()));
@@ -148,7 +173,12 @@ async fn a_stream_gets_its_429_back() {
     let stub = Stub::answering([answer(429).header("retry-after", 1)]);
     let chunks = futures_util::stream::iter([Ok::<_, std::io::Error>("part")]);
     let body = reqwest::Body::wrap_stream(chunks);
-    let response = client(&account, &stub).post(API).body(body).send().await.unwrap();
+    let response = client(&account, &stub)
+        .post(API)
+        .body(body)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(stub.count(), 1);
 }
@@ -160,11 +190,17 @@ async fn a_spent_day_fails_everybody_at_once_with_the_reset_time() {
     let results = send_all(&client(&account, &stub), 3).await;
     let error = our_error(&results[0]);
     assert_eq!(error.kind(), ErrorKind::QuotaExceeded);
-    assert_eq!(error.recovery(), Recovery::WaitUntil(noon() + seconds(28_416)));
+    assert_eq!(
+        error.recovery(),
+        Recovery::WaitUntil(noon() + seconds(28_416))
+    );
     assert_eq!(error.status(), Some(StatusCode::TOO_MANY_REQUESTS));
     let begun = Instant::now();
     let late = send_all(&client(&account, &stub), 5).await;
-    assert!(late.iter().all(|result| our_error(result).kind() == ErrorKind::QuotaExceeded));
+    assert!(
+        late.iter()
+            .all(|result| our_error(result).kind() == ErrorKind::QuotaExceeded)
+    );
     assert_eq!(begun.elapsed(), Duration::ZERO);
 }
 
@@ -174,14 +210,22 @@ async fn a_spent_day_also_fails_those_who_wait_already() {
     let stub = Stub::answering([answer(429).header("retry-after", 28_416).after(seconds(1))]);
     let begun = Instant::now();
     let results = send_all(&client(&account, &stub), 20).await;
-    assert!(results.iter().all(|result| our_error(result).kind() == ErrorKind::QuotaExceeded));
+    assert!(
+        results
+            .iter()
+            .all(|result| our_error(result).kind() == ErrorKind::QuotaExceeded)
+    );
     assert_eq!(begun.elapsed(), seconds(1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_day_that_somebody_else_spent_is_seen_in_the_first_answer() {
     let account = acme().window(Window::per_utc_day(1000)).build().unwrap();
-    let stub = Stub::new(|_| answer(200).header("x-ratelimit-remaining", 0).header("x-ratelimit-reset", 9_000));
+    let stub = Stub::new(|_| {
+        answer(200)
+            .header("x-ratelimit-remaining", 0)
+            .header("x-ratelimit-reset", 9_000)
+    });
     let client = client(&account, &stub);
     assert!(send_all(&client, 1).await[0].is_ok());
     let results = send_all(&client, 2).await;
@@ -217,7 +261,10 @@ async fn a_wait_beyond_the_timeout_is_not_begun() {
     let options = RequestOptions::new().deadline(noon() + seconds(59));
     let result = client.get(API).with_extension(options).send().await;
     assert_eq!(our_error(&result).kind(), ErrorKind::DeadlineExceeded);
-    assert_eq!(our_error(&result).recovery(), Recovery::WaitUntil(noon() + seconds(60)));
+    assert_eq!(
+        our_error(&result).recovery(),
+        Recovery::WaitUntil(noon() + seconds(60))
+    );
     assert_eq!(begun.elapsed(), Duration::ZERO);
 }
 
@@ -277,7 +324,11 @@ async fn max_in_flight_bounds_what_is_on_the_wire() {
 
 #[tokio::test(start_paused = true)]
 async fn a_full_queue_refuses_the_next() {
-    let account = acme().window("1/10s".parse().unwrap()).max_queue(2).build().unwrap();
+    let account = acme()
+        .window("1/10s".parse().unwrap())
+        .max_queue(2)
+        .build()
+        .unwrap();
     let stub = Stub::answering([]);
     let results = send_all(&client(&account, &stub), 4).await;
     assert_eq!(our_error(&results[3]).kind(), ErrorKind::QueueFull);
@@ -290,7 +341,11 @@ async fn foreign_origins_pass_unmetered() {
     let stub = Stub::new(|_| answer(429).header("retry-after", 60));
     let client = client(&account, &stub);
     for _ in 0..3 {
-        let response = client.get("https://datasheets.example/lm358.pdf").send().await.unwrap();
+        let response = client
+            .get("https://datasheets.example/lm358.pdf")
+            .send()
+            .await
+            .unwrap();
         assert_eq!(response.status(), 429);
         assert!(response.extensions().get::<QuotaSnapshot>().is_none());
     }
@@ -309,8 +364,16 @@ async fn two_accounts_on_one_client_do_not_meter_each_other() {
     let builder = other.attach(acme.attach(ClientBuilder::new(reqwest::Client::new())));
     let client = builder.with(Terminal(stub.clone())).build();
     client.get(API).send().await.unwrap();
-    client.get("https://api.other.example/1").send().await.unwrap();
-    client.get("https://api.other.example/2").send().await.unwrap();
+    client
+        .get("https://api.other.example/1")
+        .send()
+        .await
+        .unwrap();
+    client
+        .get("https://api.other.example/2")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(stub.arrivals(), [0, 0, 0]);
     assert_eq!(acme.quotas()[0].windows()[0].remaining, 0);
     assert_eq!(other.quotas()[0].windows()[0].remaining, 0);
@@ -331,7 +394,11 @@ async fn clones_and_handles_share_the_quota() {
     let account = acme().window("1/60s".parse().unwrap()).build().unwrap();
     let hurried = account.with_options(RequestOptions::new().max_wait(seconds(1)));
     let stub = Stub::answering([]);
-    client(&account.clone(), &stub).get(API).send().await.unwrap();
+    client(&account.clone(), &stub)
+        .get(API)
+        .send()
+        .await
+        .unwrap();
     let result = client(&hurried, &stub).get(API).send().await;
     assert_eq!(our_error(&result).kind(), ErrorKind::QuotaExceeded);
 }
@@ -340,8 +407,16 @@ async fn clones_and_handles_share_the_quota() {
 async fn quotas_are_chosen_by_the_longest_path_or_by_option() {
     let account = acme()
         .window("9/60s".parse().unwrap())
-        .quota(Quota::new("products").path("/products/").window("9/60s".parse().unwrap()))
-        .quota(Quota::new("pricing").path("/products/pricing/").window("9/60s".parse().unwrap()))
+        .quota(
+            Quota::new("products")
+                .path("/products/")
+                .window("9/60s".parse().unwrap()),
+        )
+        .quota(
+            Quota::new("pricing")
+                .path("/products/pricing/")
+                .window("9/60s".parse().unwrap()),
+        )
         .quota(Quota::new("bulk").window("9/60s".parse().unwrap()))
         .build()
         .unwrap();
@@ -349,22 +424,43 @@ async fn quotas_are_chosen_by_the_longest_path_or_by_option() {
     let client = client(&account, &stub);
     let quota_of = async |path: &str, options: RequestOptions| {
         let url = format!("{API}{path}");
-        let response = client.get(url).with_extension(options).send().await.unwrap();
-        response.extensions().get::<QuotaSnapshot>().unwrap().quota().to_owned()
+        let response = client
+            .get(url)
+            .with_extension(options)
+            .send()
+            .await
+            .unwrap();
+        response
+            .extensions()
+            .get::<QuotaSnapshot>()
+            .unwrap()
+            .quota()
+            .to_owned()
     };
     let none = RequestOptions::new;
     assert_eq!(quota_of("/products/1", none()).await, "products");
     assert_eq!(quota_of("/products/pricing/1", none()).await, "pricing");
     assert_eq!(quota_of("/orders", none()).await, "default");
     assert_eq!(quota_of("/products/1", none().quota("bulk")).await, "bulk");
-    let unknown = client.get(API).with_extension(none().quota("bluk")).send().await;
+    let unknown = client
+        .get(API)
+        .with_extension(none().quota("bluk"))
+        .send()
+        .await;
     assert_eq!(our_error(&unknown).kind(), ErrorKind::Config);
-    assert!(our_error(&unknown).to_string().contains("default, products, pricing, bulk"));
+    assert!(
+        our_error(&unknown)
+            .to_string()
+            .contains("default, products, pricing, bulk")
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_429_on_one_quota_does_not_stop_another() {
-    let account = acme().quota(Quota::new("slow").path("/slow")).build().unwrap();
+    let account = acme()
+        .quota(Quota::new("slow").path("/slow"))
+        .build()
+        .unwrap();
     let stub = Stub::answering([answer(429).header("retry-after", 60)]);
     let client = client(&account, &stub);
     let fast = async {
@@ -389,7 +485,11 @@ async fn a_response_says_what_is_left() {
         .header("x-ratelimit-remaining", 321)]);
     let response = client(&account, &stub).get(API).send().await.unwrap();
     let snapshot = response.extensions().get::<QuotaSnapshot>().unwrap();
-    let left: Vec<_> = snapshot.windows().iter().map(|window| window.remaining).collect();
+    let left: Vec<_> = snapshot
+        .windows()
+        .iter()
+        .map(|window| window.remaining)
+        .collect();
     assert_eq!(left, [9, 321]);
     let midnight = noon() + seconds(12 * 60 * 60);
     assert_eq!(snapshot.windows()[1].reset, Some(midnight));
@@ -402,7 +502,10 @@ async fn nothing_stays_in_extensions_that_the_caller_owns() {
     let client = client(&account, &stub);
     let mut extensions = Extensions::new();
     let request = || reqwest::Request::new(http::Method::GET, API.parse().unwrap());
-    client.execute_with_extensions(request(), &mut extensions).await.unwrap();
+    client
+        .execute_with_extensions(request(), &mut extensions)
+        .await
+        .unwrap();
     assert!(extensions.is_empty());
     let dropped = client.execute_with_extensions(request(), &mut extensions);
     assert!(timeout(seconds(1), dropped).await.is_err());
@@ -419,7 +522,10 @@ async fn limits_without_credentials_stack() {
     let team = acme().window("2/10s".parse().unwrap()).build().unwrap();
     let stub = Stub::answering([]);
     let builder = ClientBuilder::new(reqwest::Client::new()).with(company.rate_limit());
-    let client = builder.with(team.rate_limit()).with(Terminal(stub.clone())).build();
+    let client = builder
+        .with(team.rate_limit())
+        .with(Terminal(stub.clone()))
+        .build();
     send_all(&client, 4).await;
     assert_eq!(stub.arrivals(), [0, 0, 10, 60]);
 }
@@ -432,15 +538,24 @@ async fn every_attempt_is_an_event() {
         .request_id_header("X-Request-Id")
         .build()
         .unwrap();
-    let stub = Stub::answering([answer(429).header("retry-after", 1).header("x-request-id", "r-1")]);
+    let stub = Stub::answering([answer(429)
+        .header("retry-after", 1)
+        .header("x-request-id", "r-1")]);
     client(&account, &stub).get(API).send().await.unwrap();
-    assert_eq!(events.count(|event| matches!(event, Event::Answered { .. })), 2);
-    let named = |event: &Event| {
-        matches!(event, Event::QuotaRejected { request_id: Some(id), .. } if id == "r-1")
-    };
+    assert_eq!(
+        events.count(|event| matches!(event, Event::Answered { .. })),
+        2
+    );
+    let named = |event: &Event| matches!(event, Event::QuotaRejected { request_id: Some(id), .. } if id == "r-1");
     assert_eq!(events.count(named), 1);
-    assert_eq!(events.count(|event| matches!(event, Event::Replayed { attempt: 1, .. })), 1);
-    assert_eq!(events.count(|event| matches!(event, Event::Waited { .. })), 1);
+    assert_eq!(
+        events.count(|event| matches!(event, Event::Replayed { attempt: 1, .. })),
+        1
+    );
+    assert_eq!(
+        events.count(|event| matches!(event, Event::Waited { .. })),
+        1
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -480,10 +595,18 @@ impl Counting {
         let accepted = match self.server {
             Server::FixedWindow { phase } => {
                 let period = |at: Duration| ((at + phase).as_secs_f64() / window).floor();
-                self.accepted.iter().filter(|at| period(**at) == period(now)).count() < self.limit
+                self.accepted
+                    .iter()
+                    .filter(|at| period(**at) == period(now))
+                    .count()
+                    < self.limit
             }
             Server::SlidingLog => {
-                self.accepted.iter().filter(|at| **at + self.window > now).count() < self.limit
+                self.accepted
+                    .iter()
+                    .filter(|at| **at + self.window > now)
+                    .count()
+                    < self.limit
             }
             Server::TokenBucket => self.tokens(now) >= 1.0 - 1e-9,
         };
@@ -508,8 +631,17 @@ impl Counting {
 
 async fn rejections(server: Server, limit: usize, workers: usize, latencies: Vec<u64>) -> usize {
     let window = seconds(1);
-    let account = acme().window(Window::new(limit as u64, window)).max_replays(0).build().unwrap();
-    let counting = Counting { server, limit, window, accepted: Vec::new() };
+    let account = acme()
+        .window(Window::new(limit as u64, window))
+        .max_replays(0)
+        .build()
+        .unwrap();
+    let counting = Counting {
+        server,
+        limit,
+        window,
+        accepted: Vec::new(),
+    };
     let counting = std::sync::Mutex::new((counting, 0_usize));
     let begun = Instant::now();
     // The request takes its latency on the way; the server counts it somewhere in between.
@@ -517,7 +649,11 @@ async fn rejections(server: Server, limit: usize, workers: usize, latencies: Vec
         let mut counting = counting.lock().unwrap();
         counting.1 += 1;
         let latency = millis(latencies[counting.1 % latencies.len()]);
-        let status = if counting.0.accept(begun.elapsed()) { 200 } else { 429 };
+        let status = if counting.0.accept(begun.elapsed()) {
+            200
+        } else {
+            429
+        };
         answer(status).after(latency)
     });
     let client = client(&account, &stub);

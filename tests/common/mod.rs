@@ -46,7 +46,10 @@ pub struct Answer {
 }
 
 pub fn answer(status: u16) -> Answer {
-    Answer { status, ..Answer::default() }
+    Answer {
+        status,
+        ..Answer::default()
+    }
 }
 
 impl Answer {
@@ -95,7 +98,13 @@ impl Stub {
     /// These answers in order, then 200 for ever.
     pub fn answering(answers: impl IntoIterator<Item = Answer>) -> Arc<Self> {
         let answers: Mutex<VecDeque<_>> = Mutex::new(answers.into_iter().collect());
-        Self::new(move |_| answers.lock().unwrap().pop_front().unwrap_or_else(|| answer(200)))
+        Self::new(move |_| {
+            answers
+                .lock()
+                .unwrap()
+                .pop_front()
+                .unwrap_or_else(|| answer(200))
+        })
     }
 
     pub fn seen(&self) -> Vec<Seen> {
@@ -132,7 +141,10 @@ impl Middleware for Terminal {
             path: request.url().path().to_owned(),
             at: stub.start.elapsed(),
             headers: request.headers().clone(),
-            body: request.body().and_then(|body| body.as_bytes()).map(<[u8]>::to_vec),
+            body: request
+                .body()
+                .and_then(|body| body.as_bytes())
+                .map(<[u8]>::to_vec),
         });
         let now = stub.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
         stub.most_in_flight.fetch_max(now, Ordering::Relaxed);
@@ -141,12 +153,16 @@ impl Middleware for Terminal {
         if !answer.after.is_zero() {
             sleep(answer.after).await;
         }
-        let mut response =
-            http::Response::builder().status(answer.status).url(request.url().clone());
+        let mut response = http::Response::builder()
+            .status(answer.status)
+            .url(request.url().clone());
         for (name, value) in &answer.headers {
             response = response.header(name, value);
         }
-        Ok(response.body(format!("answer {}", answer.status)).unwrap().into())
+        Ok(response
+            .body(format!("answer {}", answer.status))
+            .unwrap()
+            .into())
     }
 }
 
@@ -160,7 +176,10 @@ impl Drop for Leaves<'_> {
 
 /// A client whose requests pass both layers of the account and end at the stub.
 pub fn client(account: &Account, stub: &Arc<Stub>) -> ClientWithMiddleware {
-    account.attach(ClientBuilder::new(reqwest::Client::new())).with(Terminal(stub.clone())).build()
+    account
+        .attach(ClientBuilder::new(reqwest::Client::new()))
+        .with(Terminal(stub.clone()))
+        .build()
 }
 
 /// Sends so many GETs at once and gives their results in order.
@@ -183,6 +202,11 @@ impl Events {
     }
 
     pub fn count(&self, wanted: impl Fn(&Event) -> bool) -> usize {
-        self.0.lock().unwrap().iter().filter(|event| wanted(event)).count()
+        self.0
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|event| wanted(event))
+            .count()
     }
 }
