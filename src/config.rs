@@ -1,1 +1,193 @@
-//! placeholder
+//! Accounts from a configuration file.
+//!
+//! Each table `[accounts.NAME]` is one account. Its keys are the setters of
+//! [`AccountBuilder`](crate::AccountBuilder), in the plural where a setter adds to a list, and the
+//! arguments of a preset; `distributor` chooses the preset. Any string may be a reference,
+//! `{ env = "VARIABLE" }` or `{ file = "/path" }` (a relative path begins at the working directory),
+//! so a file needs to hold no secret.
+//!
+//! A file is read leniently and checked at the end: [`Config::build`] lists all that is wrong in
+//! all accounts, so that one look is enough.
+
+mod account;
+mod deserialize;
+mod fields;
+mod limits;
+mod nearest;
+mod stores;
+mod value;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::de::{Deserialize, Deserializer};
+
+use self::fields::Fields;
+use self::value::{Table, Value};
+use crate::account::problems::Problems;
+use crate::account::{Account, AccountBuilder};
+use crate::auth::store::TokenStore;
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::event::Observer;
+
+/// Accounts by name, from a file of any format that serde reads.
+///
+/// ```no_run
+/// use reqwest_tollgate::Config;
+///
+/// let config: Config = toml::from_str(
+///     r#"
+///     [accounts.digikey]
+///     distributor = "digikey"
+///     client_id = "my-client-id"
+///     client_secret = { env = "DIGIKEY_CLIENT_SECRET" }
+///
+///     [accounts.acme]
+///     base_url = "https://api.acme.example"
+///     headers = { X-Acme-Key = "literal" }
+///     windows = ["10/s", { rate = "5000/day", remaining_header = "X-Acme-Left" }]
+///     "#,
+/// )?;
+/// let accounts = config.build()?;
+/// assert_eq!(accounts["acme"].name(), "acme");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Keys of an account
+///
+/// | keys | values |
+/// |---|---|
+/// | `distributor` | `"digikey"`; without one `base_url` is required |
+/// | `environment` | `"production"`, `"sandbox"` |
+/// | `base_url`, `token_url` | URLs; a relative `token_url` follows `base_url` |
+/// | `origins`, `not_the_token` | lists of strings |
+/// | `headers`, `token_headers`, `token_fields` | tables of strings |
+/// | `client_id`, `client_secret`, `scope`, `request_id_header` | strings |
+/// | `client_auth` | `"basic"`, `"basic-raw"`, `"body"` |
+/// | `grant` | `"client_credentials"`; `"refresh_token"` with a `refresh_token` to begin with; `"authorization_code"` with a `redirect_uri` |
+/// | `refresh_lead`, `fallback_lifetime`, `max_wait`, `timeout`, `unanswered_after` | spans: `"500ms"`, `"30s"`, `"15min"`, `"12h"` |
+/// | `windows` | a list of `"120/min"` or `{ rate = "5000/day", limit_header, remaining_header, reset_header, reset_time_header, reset_unit }` |
+/// | `quotas` | a list of `{ name, paths, windows }` |
+/// | `max_replays`, `max_in_flight`, `max_queue` | integers |
+/// | `rejection_statuses` | a list of integers |
+/// | `replay_unauthorized` | true or false |
+/// | `token_store` | `"memory"`; at the top of the file it is that of all accounts that name none |
+pub struct Config {
+    tree: Value,
+    shared: Shared,
+}
+
+/// What is the same for all accounts.
+#[derive(Default)]
+struct Shared {
+    observers: Vec<Arc<dyn Observer>>,
+    clock: Option<Arc<dyn Clock>>,
+    token_client: Option<reqwest::Client>,
+    token_store: Option<Arc<dyn TokenStore>>,
+}
+
+impl Config {
+    /// Somebody who sees the events of every account; may be called several times.
+    #[must_use]
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.shared.observers.push(Arc::new(observer));
+        self
+    }
+
+    /// Another clock for every account, for tests under paused time.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.shared.clock = Some(Arc::new(clock));
+        self
+    }
+
+    /// The client for the token requests of every account, as
+    /// [`AccountBuilder::token_client`](crate::AccountBuilder::token_client).
+    #[must_use]
+    pub fn token_client(mut self, client: reqwest::Client) -> Self {
+        self.shared.token_client = Some(client);
+        self
+    }
+
+    /// Where the tokens of an account survive for which the file names no store.
+    #[must_use]
+    pub fn token_store(mut self, store: impl TokenStore) -> Self {
+        self.shared.token_store = Some(Arc::new(store));
+        self
+    }
+
+    /// Reads what the file refers to, checks everything and makes the accounts, by name. It sends
+    /// nothing and needs no runtime.
+    ///
+    /// # Errors
+    /// One [`ErrorKind::Config`](crate::ErrorKind::Config) that lists every unknown key and every
+    /// bad value of all accounts, one per line: its path, what was found and what was expected. It
+    /// never shows a secret.
+    pub fn build(self) -> Result<BTreeMap<String, Account>, Error> {
+        build(self.tree, self.shared).map_err(Problems::into_error)
+    }
+}
+
+fn build(tree: Value, mut shared: Shared) -> Result<BTreeMap<String, Account>, Problems> {
+    let tree = tree
+        .into_table()
+        .map_err(|text| Problems::of("configuration", text))?;
+    let mut fields = Fields::new(tree);
+    if !fields.has("accounts") {
+        fields
+            .problems
+            .add("accounts", "is missing; expected tables [accounts.NAME]");
+    }
+    let tables = fields
+        .read("accounts", Value::into_table)
+        .unwrap_or_default();
+    let store = fields.read("token_store", stores::token_store);
+    shared.token_store = store.or(shared.token_store);
+    let mut problems = fields.finish();
+    let accounts = accounts(tables, &shared, &mut problems);
+    problems.into_result(accounts)
+}
+
+fn accounts(tables: Table, shared: &Shared, problems: &mut Problems) -> BTreeMap<String, Account> {
+    let mut accounts = BTreeMap::new();
+    for (name, value) in tables {
+        let table = value.into_table().map_err(Problems::of_value);
+        match table.and_then(|table| account::account(&name, table, shared)) {
+            Ok(account) => {
+                accounts.insert(name, account);
+            }
+            Err(part) => problems.add_all(&format!("accounts.{name}"), part),
+        }
+    }
+    accounts
+}
+
+impl Shared {
+    /// `store` is the account's own, which goes before the shared one.
+    fn equip(&self, builder: &mut AccountBuilder, store: Option<Arc<dyn TokenStore>>) {
+        let settings = &mut builder.settings;
+        settings.observers.extend(self.observers.iter().cloned());
+        settings.clock = self.clock.clone();
+        settings.token_client = self.token_client.clone();
+        settings.token_store = store.or_else(|| self.token_store.clone());
+    }
+}
+
+/// Takes any tree of values: what is wrong with it, [`Config::build`] tells.
+impl<'de> Deserialize<'de> for Config {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self {
+            tree: Value::deserialize(deserializer)?,
+            shared: Shared::default(),
+        })
+    }
+}
+
+/// Without the file's values, any of which may be a secret.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config").finish_non_exhaustive()
+    }
+}

@@ -43,6 +43,7 @@ mod task_scope;
 pub mod sandbox;
 
 pub use account::{Account, AccountBuilder, Environment};
+pub use config::Config;
 
 pub use auth::store::{Record, Swap, TokenStore};
 pub use auth::{AuthMiddleware, ClientAuth, Grant};

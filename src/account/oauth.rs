@@ -9,6 +9,7 @@ use super::problems::Problems;
 use super::{Settings, headers, urls};
 use crate::auth::grant::GrantKind;
 use crate::auth::{Grant, OAuthSettings};
+use crate::secret::Secret;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -26,7 +27,7 @@ pub(super) fn oauth(
     let token_url = urls::token(token_url, base_url, problems);
     let client_id = client_id(settings, problems);
     if let Some(secret) = &settings.client_secret {
-        problems.keep("client_secret", secret.read());
+        check_secret("client_secret", secret, problems);
     }
     let grant = settings
         .grant
@@ -78,7 +79,7 @@ fn check_grant(settings: &Settings, grant: &Grant, problems: &mut Problems) {
     match &grant.0 {
         GrantKind::ClientCredentials => return,
         GrantKind::RefreshToken { initial } => {
-            problems.keep("refresh_token", initial.read());
+            check_secret("refresh_token", initial, problems);
         }
         GrantKind::AuthorizationCode { redirect_uri } => {
             let expected = "expected the absolute URL that is registered with the distributor";
@@ -91,6 +92,13 @@ fn check_grant(settings: &Settings, grant: &Grant, problems: &mut Problems) {
         let text = "is missing; a refresh token that is good for one use is lost at the next start \
                     unless a store keeps it. If that is what you want, say MemoryStore::new()";
         problems.add("token_store", text);
+    }
+}
+
+fn check_secret(field: &str, secret: &Secret, problems: &mut Problems) {
+    let value = problems.keep(field, secret.read());
+    if value.is_some_and(|value| value.is_empty()) {
+        problems.add(field, "is empty");
     }
 }
 

@@ -15,6 +15,17 @@ struct Problem {
 }
 
 impl Problems {
+    /// The only problem of a value whose place the caller knows.
+    pub(crate) fn of_value(text: String) -> Self {
+        Self::of("", text)
+    }
+
+    pub(crate) fn of(field: &str, text: String) -> Self {
+        let mut problems = Self::default();
+        problems.add(field, text);
+        problems
+    }
+
     /// `text` says what was found and what was expected; it must not hold a secret.
     pub(crate) fn add(&mut self, field: impl Into<String>, text: impl Into<String>) {
         self.0.push(Problem {
@@ -31,7 +42,28 @@ impl Problems {
     /// Adds the problems of a part of a larger whole, whose place is `path`.
     pub(crate) fn add_all(&mut self, path: &str, part: Self) {
         for problem in part.0 {
-            self.add(format!("{path}.{}", problem.field), problem.text);
+            let field = match problem.field.as_str() {
+                "" => path.to_owned(),
+                field => format!("{path}.{field}"),
+            };
+            self.add(field, problem.text);
+        }
+    }
+
+    /// Adds the problems of fields that have none yet: what could not be read is also missing, and
+    /// telling both helps nobody.
+    pub(crate) fn add_other_fields(&mut self, others: Self) {
+        let told: Vec<_> = self.0.iter().map(|problem| problem.field.clone()).collect();
+        let is_new = |problem: &Problem| !told.contains(&problem.field);
+        self.0.extend(others.0.into_iter().filter(is_new));
+    }
+
+    /// The value if there are no problems.
+    pub(crate) fn into_result<T>(self, value: T) -> Result<T, Self> {
+        if self.is_empty() {
+            Ok(value)
+        } else {
+            Err(self)
         }
     }
 

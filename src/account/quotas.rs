@@ -11,7 +11,7 @@ use super::problems::Problems;
 use crate::rate_limit::window::WindowHeaders;
 use crate::rate_limit::{Quota, Window};
 
-pub(super) fn quotas(settings: &Settings, problems: &mut Problems) -> Vec<Quota> {
+pub(crate) fn quotas(settings: &Settings, problems: &mut Problems) -> Vec<Quota> {
     let default = default_quota(settings);
     let others = settings
         .quotas

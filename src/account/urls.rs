@@ -9,7 +9,7 @@ use crate::origin::is_secure;
 const EXPECTED: &str = "expected an absolute URL such as https://api.acme.example";
 
 /// The base URL, or the vendor's sandbox in its place.
-pub(super) fn base(settings: &Settings, problems: &mut Problems) -> Option<Url> {
+pub(crate) fn base(settings: &Settings, problems: &mut Problems) -> Option<Url> {
     let text = match (settings.environment, &settings.sandbox_url) {
         (Environment::Production, _) => &settings.base_url,
         (Environment::Sandbox, Some(sandbox_url)) => sandbox_url,
@@ -39,7 +39,7 @@ pub(super) fn origins(
 
 /// An absolute token URL as it is; a relative one below the base URL's path, or, if it begins with
 /// a slash, below its host.
-pub(super) fn token(text: &str, base_url: Option<&Url>, problems: &mut Problems) -> Option<Url> {
+pub(crate) fn token(text: &str, base_url: Option<&Url>, problems: &mut Problems) -> Option<Url> {
     let url = match Url::parse(text) {
         Err(ParseError::RelativeUrlWithoutBase) => below(base_url?, text),
         parsed => parsed,

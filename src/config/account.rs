@@ -1,0 +1,228 @@
+//! One table `[accounts.NAME]`: from its keys to the calls of an [`AccountBuilder`].
+
+use http::StatusCode;
+
+use super::Shared;
+use super::fields::Fields;
+use super::limits::{quota, span, window};
+use super::stores;
+use super::value::{Table, Value};
+use crate::account::problems::Problems;
+use crate::account::{Account, AccountBuilder, Environment, build};
+use crate::auth::{ClientAuth, Grant};
+use crate::distributors::{PRESETS, Preset};
+use crate::options::RequestOptions;
+use crate::rate_limit::Quota;
+
+const ENVIRONMENTS: [(&str, Environment); 2] = [
+    ("production", Environment::Production),
+    ("sandbox", Environment::Sandbox),
+];
+
+const CLIENT_AUTHS: [(&str, ClientAuth); 3] = [
+    ("basic", ClientAuth::Basic),
+    ("basic-raw", ClientAuth::BasicRaw),
+    ("body", ClientAuth::Body),
+];
+
+/// The account, or everything that is wrong with its table.
+pub(super) fn account(name: &str, table: Table, shared: &Shared) -> Result<Account, Problems> {
+    let (builder, mut problems) = read(name, table, shared);
+    match build::check(builder.settings) {
+        Ok(account) => problems.into_result(account),
+        Err(others) => {
+            problems.add_other_fields(others);
+            Err(problems)
+        }
+    }
+}
+
+/// A builder that was told what could be read, and what could not.
+fn read(name: &str, table: Table, shared: &Shared) -> (AccountBuilder, Problems) {
+    let mut fields = Fields::new(table);
+    let mut builder = begin(&mut fields).name(name);
+    builder = place(&mut fields, builder);
+    builder = credentials(&mut fields, builder);
+    builder = token_request(&mut fields, builder);
+    builder = refusals(&mut fields, builder);
+    builder = limits(&mut fields, builder);
+    builder = patience(&mut fields, builder);
+    let store = fields.read("token_store", stores::token_store);
+    shared.equip(&mut builder, store);
+    (builder, fields.finish())
+}
+
+/// The preset's builder, or an empty one; what it cannot do without is asked for here.
+fn begin(fields: &mut Fields) -> AccountBuilder {
+    let choices: Vec<_> = PRESETS.iter().map(|preset| (preset.name, preset)).collect();
+    let is_own = !fields.has("distributor");
+    let preset = fields.choice::<&Preset>("distributor", &choices);
+    let required = match preset {
+        Some(preset) => preset.required,
+        None if is_own => &["base_url"],
+        // Of a distributor that is not known nobody can say what it needs.
+        None => &[],
+    };
+    for key in required {
+        if !fields.has(key) {
+            fields.problems.add(*key, "is missing");
+        }
+    }
+    match preset {
+        Some(preset) => (preset.builder)(),
+        None if is_own => Account::builder("", ""),
+        // Its URL is not known either, and that is told already.
+        None => Account::builder("", "https://unknown.invalid"),
+    }
+}
+
+fn place(fields: &mut Fields, builder: AccountBuilder) -> AccountBuilder {
+    let environment = fields.choice("environment", &ENVIRONMENTS);
+    let builder = set(builder, environment, AccountBuilder::environment);
+    let builder = set(builder, fields.text("base_url"), AccountBuilder::base_url);
+    let origins = fields.texts("origins");
+    let builder = origins.into_iter().fold(builder, AccountBuilder::origin);
+    let headers = fields.named_secrets("headers").into_iter();
+    headers.fold(builder, |builder, (name, value)| {
+        builder.header(&name, value)
+    })
+}
+
+fn credentials(fields: &mut Fields, builder: AccountBuilder) -> AccountBuilder {
+    let builder = set(builder, fields.text("client_id"), AccountBuilder::client_id);
+    let builder = set(
+        builder,
+        fields.secret("client_secret"),
+        AccountBuilder::client_secret,
+    );
+    let client_auth = fields.choice("client_auth", &CLIENT_AUTHS);
+    let builder = set(builder, client_auth, AccountBuilder::client_auth);
+    set(builder, grant(fields), AccountBuilder::grant)
+}
+
+/// The name of a grant, and what it needs beside.
+fn grant(fields: &mut Fields) -> Option<Grant> {
+    let names = ["client_credentials", "refresh_token", "authorization_code"];
+    let is_told = fields.has("grant");
+    let name = fields.choice("grant", &names.map(|name| (name, name)));
+    if name.is_some() || !is_told {
+        check_grant_keys(fields, name);
+    }
+    let initial = fields.secret("refresh_token");
+    let redirect_uri = fields.text("redirect_uri");
+    match name? {
+        "refresh_token" => initial.map(Grant::refresh_token),
+        "authorization_code" => redirect_uri.map(Grant::authorization_code),
+        _ => Some(Grant::client_credentials()),
+    }
+}
+
+fn check_grant_keys(fields: &mut Fields, name: Option<&str>) {
+    let needs = [
+        ("refresh_token", "refresh_token"),
+        ("authorization_code", "redirect_uri"),
+    ];
+    for (grant, key) in needs {
+        let text = match (name == Some(grant), fields.has(key)) {
+            (true, false) => format!("is missing; grant = {grant:?} needs it"),
+            (false, true) => format!("is set, but only grant = {grant:?} uses it"),
+            _ => continue,
+        };
+        fields.problems.add(key, text);
+    }
+}
+
+fn token_request(fields: &mut Fields, builder: AccountBuilder) -> AccountBuilder {
+    let builder = set(builder, fields.text("token_url"), AccountBuilder::token_url);
+    let builder = set(builder, fields.text("scope"), AccountBuilder::scope);
+    let headers = fields.named_secrets("token_headers").into_iter();
+    let builder = headers.fold(builder, |builder, (name, value)| {
+        builder.token_header(&name, value)
+    });
+    let form = fields.named_secrets("token_fields").into_iter();
+    let builder = form.fold(builder, |builder, (name, value)| {
+        builder.token_field(&name, value)
+    });
+    let builder = set(
+        builder,
+        fields.read("refresh_lead", span),
+        AccountBuilder::refresh_lead,
+    );
+    let lifetime = fields.read("fallback_lifetime", span);
+    set(builder, lifetime, AccountBuilder::fallback_lifetime)
+}
+
+fn refusals(fields: &mut Fields, builder: AccountBuilder) -> AccountBuilder {
+    let statuses = fields.list("rejection_statuses", |value| {
+        status(value).map_err(Problems::of_value)
+    });
+    let builder = statuses
+        .into_iter()
+        .fold(builder, AccountBuilder::rejection_status);
+    let phrases = fields.texts("not_the_token");
+    let builder = phrases
+        .into_iter()
+        .fold(builder, AccountBuilder::not_the_token);
+    let replay = fields.read("replay_unauthorized", Value::into_flag);
+    let builder = set(builder, replay, AccountBuilder::replay_unauthorized);
+    let header = fields.text("request_id_header");
+    set(builder, header, |builder, name: String| {
+        builder.request_id_header(&name)
+    })
+}
+
+fn status(value: Value) -> Result<StatusCode, String> {
+    let number: u16 = value.into_integer()?;
+    StatusCode::from_u16(number).map_err(|_| format!("found {number}; expected a status"))
+}
+
+/// Quotas first: one named `default` replaces the windows so far, and those of `windows` add to it.
+fn limits(fields: &mut Fields, builder: AccountBuilder) -> AccountBuilder {
+    let quotas = fields.list("quotas", quota);
+    check_names(fields, &quotas);
+    let builder = quotas.into_iter().fold(builder, AccountBuilder::quota);
+    let windows = fields.list("windows", window);
+    let builder = windows.into_iter().fold(builder, AccountBuilder::window);
+    let replays = fields.read("max_replays", Value::into_integer);
+    let builder = set(builder, replays, AccountBuilder::max_replays);
+    let in_flight = fields.read("max_in_flight", Value::into_integer);
+    let builder = set(builder, in_flight, AccountBuilder::max_in_flight);
+    let queue = fields.read("max_queue", Value::into_integer);
+    let builder = set(builder, queue, AccountBuilder::max_queue);
+    let unanswered = fields.read("unanswered_after", span);
+    set(builder, unanswered, AccountBuilder::unanswered_after)
+}
+
+fn check_names(fields: &mut Fields, quotas: &[Quota]) {
+    for (index, quota) in quotas.iter().enumerate() {
+        if quotas[..index].iter().any(|other| other.name == quota.name) {
+            let text = format!("found {:?}, the name of an earlier quota", quota.name);
+            fields.problems.add(format!("quotas[{index}].name"), text);
+        }
+    }
+}
+
+fn patience(fields: &mut Fields, builder: AccountBuilder) -> AccountBuilder {
+    let options = RequestOptions::new();
+    let options = set(
+        options,
+        fields.read("max_wait", span),
+        RequestOptions::max_wait,
+    );
+    let options = set(
+        options,
+        fields.read("timeout", span),
+        RequestOptions::timeout,
+    );
+    builder.options(options)
+}
+
+fn set<B, T>(builder: B, value: Option<T>, setter: impl FnOnce(B, T) -> B) -> B {
+    match value {
+        Some(value) => setter(builder, value),
+        None => builder,
+    }
+}
+
+#[cfg(test)]
+mod tests;

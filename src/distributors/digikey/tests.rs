@@ -1,0 +1,166 @@
+use super::*;
+use crate::account::build::folded;
+use crate::account::{quotas, urls};
+
+const OLD_EXPIRED: &str = r#"{"ErrorResponseVersion":"3.0.0.0","StatusCode":401,
+    "ErrorMessage":"Bearer token  expired","ErrorDetails":"...","RequestId":"r-1",
+    "ValidationErrors":[]}"#;
+const NEW_EXPIRED: &str = r#"{"type":"about:blank","title":"Unauthorized","status":401,
+    "detail":"Bearer token is expired. Please use your refresh token to obtain a new Bearer token, or acquire a new set of tokens from the OAuth endpoint.",
+    "instance":"/products/v4/search/keyword","correlationId":"r-2","errors":{}}"#;
+const INVALID_CLIENT: &str = r#"{"ErrorResponseVersion":"3.0.0.0","StatusCode":401,
+    "ErrorMessage":"Invalid clientId","ErrorDetails":"X-DIGIKEY-Client-Id invalid for requested resource",
+    "RequestId":"r-3","ValidationErrors":[]}"#;
+
+fn variables(set: &'static [(&str, &str)]) -> impl Fn(&str) -> Option<String> {
+    |name| {
+        set.iter()
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| (*value).to_owned())
+    }
+}
+
+fn is_not_the_token(body: &str) -> bool {
+    let phrases = builder().settings.not_the_token;
+    phrases
+        .iter()
+        .any(|phrase| folded(body).contains(&folded(phrase)))
+}
+
+#[test]
+fn an_expired_token_is_the_token_in_both_shapes() {
+    assert!(!is_not_the_token(OLD_EXPIRED));
+    assert!(!is_not_the_token(NEW_EXPIRED));
+    assert!(!is_not_the_token("The Bearer token is invalid"));
+}
+
+#[test]
+fn a_wrong_app_or_a_missing_subscription_is_not_the_token() {
+    assert!(is_not_the_token(INVALID_CLIENT));
+    assert!(is_not_the_token(
+        "X-DIGIKEY-Client-Id invalid for requested resource"
+    ));
+    assert!(is_not_the_token("You are not subscribed to this API."));
+}
+
+#[test]
+fn the_error_body_reads_both_shapes() {
+    let old: ErrorBody = serde_json::from_str(OLD_EXPIRED).expect("old");
+    assert_eq!(old.status, Some(401));
+    assert_eq!(old.message.as_deref(), Some("Bearer token  expired"));
+    assert_eq!(old.request_id.as_deref(), Some("r-1"));
+    let new: ErrorBody = serde_json::from_str(NEW_EXPIRED).expect("new");
+    assert_eq!(new.status, Some(401));
+    assert_eq!(new.message.as_deref(), Some("Unauthorized"));
+    assert!(
+        new.details
+            .expect("details")
+            .starts_with("Bearer token is expired.")
+    );
+    assert_eq!(new.request_id.as_deref(), Some("r-2"));
+}
+
+#[test]
+fn the_preset_builds_and_its_environment_switches_the_host() {
+    let production = account("id", "secret").build().expect("production");
+    assert_eq!(production.base_url().as_str(), "https://api.digikey.com/");
+    assert_eq!(production.name(), "digikey");
+    let sandbox = account("id", "secret")
+        .environment(Environment::Sandbox)
+        .build();
+    let sandbox = sandbox.expect("sandbox");
+    assert_eq!(
+        sandbox.base_url().as_str(),
+        "https://sandbox-api.digikey.com/"
+    );
+    let own = account("id", "secret").environment(Environment::Sandbox);
+    let own = own.base_url("http://127.0.0.1:1").build().expect("own");
+    assert_eq!(own.base_url().as_str(), "http://127.0.0.1:1/");
+}
+
+#[test]
+fn the_token_url_moves_along_with_the_base_url() {
+    let token_url = |builder: AccountBuilder| {
+        let mut problems = Problems::default();
+        let base_url = urls::base(&builder.settings, &mut problems);
+        let text = builder.settings.token_url.unwrap_or_default();
+        urls::token(&text, base_url.as_ref(), &mut problems).map(String::from)
+    };
+    for (builder, expected) in [
+        (
+            account("id", "s"),
+            "https://api.digikey.com/v1/oauth2/token",
+        ),
+        (
+            account("id", "s").environment(Environment::Sandbox),
+            "https://sandbox-api.digikey.com/v1/oauth2/token",
+        ),
+        (
+            account("id", "s").base_url("http://127.0.0.1:9"),
+            "http://127.0.0.1:9/v1/oauth2/token",
+        ),
+    ] {
+        assert_eq!(token_url(builder).as_deref(), Some(expected));
+    }
+}
+
+#[test]
+fn an_overridden_minute_holds_for_the_products_that_share_it() {
+    let builder = account("id", "secret").window(Window::per_minute(60));
+    let quotas = quotas::quotas(&builder.settings, &mut Problems::default());
+    let windows = |name: &str| {
+        let quota = quotas.iter().find(|quota| quota.name == name).expect(name);
+        quota
+            .windows
+            .iter()
+            .map(Window::to_string)
+            .collect::<Vec<_>>()
+    };
+    for name in [Quota::DEFAULT, PRODUCT_INFORMATION, ORDER_SUPPORT, BARCODE] {
+        assert_eq!(windows(name), ["60/min", "1000/utc-day"], "{name}");
+    }
+    assert_eq!(windows(QUOTING), ["10/min"]);
+    assert_eq!(windows(ORDERING), ["10/min"]);
+    assert_eq!(windows(BATCH), ["10/min", "50/utc-day"]);
+}
+
+#[test]
+fn an_overridden_window_is_still_reported_by_the_vendors_headers() {
+    let builder = account("id", "secret").window(Window::per_minute(60));
+    let quotas = quotas::quotas(&builder.settings, &mut Problems::default());
+    for quota in &quotas[..2] {
+        assert_eq!(quota.windows[0].headers, minute(60).headers);
+    }
+}
+
+#[test]
+fn from_env_lists_every_missing_variable() {
+    let missing = from_variables(variables(&[("DIGIKEY_CLIENT_SANDBOX", "maybe")]));
+    let error = missing.err().expect("nothing is set").to_string();
+    for expected in [
+        "DIGIKEY_CLIENT_ID: the environment variable is not set",
+        "DIGIKEY_CLIENT_SECRET: the environment variable is not set",
+        "DIGIKEY_CLIENT_SANDBOX: found \"maybe\"; expected True or False",
+    ] {
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn from_env_chooses_the_environment_and_keeps_the_secret_a_reference() {
+    let set = &[
+        ("DIGIKEY_CLIENT_ID", "id"),
+        ("DIGIKEY_CLIENT_SECRET", "canary"),
+        ("DIGIKEY_CLIENT_SANDBOX", "True"),
+    ];
+    let builder = from_variables(variables(set)).expect("all is set");
+    assert_eq!(builder.settings.environment, Environment::Sandbox);
+    assert_eq!(builder.settings.client_id.as_deref(), Some("id"));
+    assert!(
+        builder
+            .settings
+            .client_secret
+            .expect("a secret")
+            .is_reference()
+    );
+}

@@ -1,0 +1,431 @@
+//! Accounts from a configuration file, here in TOML.
+
+#![allow(clippy::expect_used)] // The lint spares tests, but not what they share.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use reqwest_tollgate::{
+    Account, BoxError, Config, ErrorKind, Record, Recovery, Secret, Swap, TokenStore, Window,
+};
+
+const CANARY: &str = "canary-4711";
+
+/// A variable that `cargo test` sets, and its value.
+const VARIABLE: &str = "CARGO_PKG_NAME";
+const VALUE: &str = env!("CARGO_PKG_NAME");
+
+struct NoStore;
+
+#[async_trait]
+impl TokenStore for NoStore {
+    async fn load(&self, _: &str) -> Result<Option<Record>, BoxError> {
+        Ok(None)
+    }
+
+    async fn compare_and_swap(
+        &self,
+        _: &str,
+        _: Option<u64>,
+        _: &Record,
+    ) -> Result<Swap, BoxError> {
+        Ok(Swap::Saved)
+    }
+}
+
+fn config(toml: &str) -> Config {
+    toml::from_str(toml).expect(toml)
+}
+
+fn built(toml: &str) -> BTreeMap<String, Account> {
+    config(toml)
+        .build()
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The lines of the error, which must show no canary.
+fn refused(toml: &str) -> Vec<String> {
+    let error = config(toml).build().expect_err("it should be refused");
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert_eq!(error.recovery(), Recovery::Reconfigure);
+    assert!(!format!("{error}{error:?}").contains(CANARY), "{error:?}");
+    error.to_string().lines().map(str::to_owned).collect()
+}
+
+/// The only line of the error about an account `a` with these keys.
+fn only_problem(keys: &str) -> String {
+    let lines = refused(&format!("[accounts.a]\n{keys}"));
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    lines[0].clone()
+}
+
+fn scratch_file(name: &str, content: &str) -> PathBuf {
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, content).expect("a scratch file");
+    path
+}
+
+#[test]
+fn five_accounts_in_a_file() {
+    let secret = scratch_file("five-accounts", &format!("{CANARY}\n"));
+    let toml = format!(
+        r#"
+        token_store = "memory"
+
+        [accounts.digikey]
+        distributor = "digikey"
+        client_id = {{ env = "{VARIABLE}" }}
+        client_secret = {{ file = '{secret}' }}
+        grant = "authorization_code"
+        redirect_uri = "https://localhost:8139/digikey_callback"
+
+        [accounts.digikey-sandbox]
+        distributor = "digikey"
+        environment = "sandbox"
+        client_id = "id"
+        client_secret = {{ env = "{VARIABLE}" }}
+        windows = ["60/min", "25000/utc-day"]
+        quotas = [{{ name = "ordering", paths = ["/Ordering/v3/"], windows = ["5/min"] }}]
+
+        [accounts.rotating]
+        base_url = "https://api.rotating.example"
+        token_url = "oauth/token"
+        client_id = "id"
+        grant = "refresh_token"
+        refresh_token = {{ file = '{secret}' }}
+        refresh_lead = "30s"
+        fallback_lifetime = "10min"
+        scope = "read"
+        token_headers = {{ X-Tenant = "t" }}
+        token_fields = {{ audience = "https://api.rotating.example" }}
+
+        [accounts.keyed]
+        base_url = "https://api.keyed.example"
+        headers = {{ X-Api-Key = {{ env = "{VARIABLE}" }} }}
+        origins = ["https://eu.keyed.example", "https://us.keyed.example:8443"]
+        windows = ["30/min", "5000/utc-day"]
+        max_replays = 0
+        max_in_flight = 8
+        max_queue = 1000
+        max_wait = "0s"
+        timeout = "90s"
+        unanswered_after = "2min"
+        rejection_statuses = [403]
+        not_the_token = ["no subscription"]
+        replay_unauthorized = false
+        request_id_header = "X-Request-Id"
+
+        [accounts.acme]
+        base_url = "https://api.acme.example"
+        token_url = "https://login.acme.example/oauth/token"
+        client_id = "my-client-id"
+        client_secret = {{ file = '{secret}' }}
+        client_auth = "basic"
+        headers = {{ X-Acme-Client = "my-client-id" }}
+        windows = [
+            "10/s",
+            {{ rate = "5000/day", remaining_header = "X-Acme-Left", reset_header = "X-Acme-Day-Ends" }},
+        ]
+        "#,
+        secret = secret.display(),
+    );
+    let accounts = built(&toml);
+    let names: Vec<_> = accounts.keys().map(String::as_str).collect();
+    assert_eq!(
+        names,
+        ["acme", "digikey", "digikey-sandbox", "keyed", "rotating"]
+    );
+    for (name, account) in &accounts {
+        assert_eq!(account.name(), name);
+    }
+    let url = |name: &str| accounts[name].base_url().as_str().to_owned();
+    assert_eq!(url("digikey"), "https://api.digikey.com/");
+    assert_eq!(url("digikey-sandbox"), "https://sandbox-api.digikey.com/");
+}
+
+#[test]
+fn a_typo_in_a_key_is_named_with_its_path_and_the_key_that_was_meant() {
+    let lines = refused(&format!(
+        r#"
+        token_stoer = "memory"
+        [accounts.digikey]
+        distributor = "digikey"
+        client_id = "id"
+        clent_secret = "{CANARY}"
+        client_secret = "{CANARY}"
+        windows = [{{ rate = "1/s", remaining_heade = "X" }}]
+        quotas = [{{ name = "q", path = ["/x"] }}]
+        colour = "red"
+        "#
+    ));
+    assert_eq!(lines[0], "5 problems in the configuration:");
+    for expected in [
+        "token_stoer: unknown key, did you mean token_store?",
+        "accounts.digikey.clent_secret: unknown key, did you mean client_secret?",
+        "accounts.digikey.windows[0].remaining_heade: unknown key, did you mean remaining_header?",
+        "accounts.digikey.quotas[0].path: unknown key, did you mean paths?",
+    ] {
+        assert!(
+            lines.iter().any(|line| line == expected),
+            "{expected}\n{lines:#?}"
+        );
+    }
+    let colour = "accounts.digikey.colour: unknown key, expected one of distributor, ";
+    assert!(
+        lines.iter().any(|line| line.starts_with(colour)),
+        "{lines:#?}"
+    );
+}
+
+#[test]
+fn every_bad_value_of_every_account_is_listed() {
+    let lines = refused(&format!(
+        r#"
+        [accounts.one]
+        base_url = "http://api.one.example"
+        token_url = "http://login.one.example/token"
+        client_id = 7
+        client_secret = ["{CANARY}"]
+        client_auth = "digest"
+        windows = ["120/fortnight", "5/s", 7]
+        max_queue = -1
+        max_wait = 30
+        rejection_statuses = [200, 9999]
+
+        [accounts.two]
+        base_url = {{ env = "TOLLGATE_NO_SUCH_VARIABLE" }}
+        headers = {{ X-Key = {{ file = "no/such/file" }}, X-Other = {{ env = "A", file = "B" }} }}
+        origins = "https://a.example"
+        replay_unauthorized = "no"
+        timeout = "soon"
+        "#
+    ));
+    let expected = [
+        "17 problems in the configuration:",
+        "accounts.one.client_id: found an integer; expected a string, {",
+        "accounts.one.client_secret: found a list; expected a string, {",
+        "accounts.one.client_auth: found \"digest\"; expected \"basic\" or \"basic-raw\" or \"body\"",
+        "accounts.one.rejection_statuses[1]: found 9999; expected a status",
+        "accounts.one.windows[0]: found \"120/fortnight\"; expected LIMIT/LENGTH",
+        "accounts.one.windows[2]: found an integer; expected LIMIT/LENGTH",
+        "accounts.one.max_queue: found -1, which is out of range",
+        "accounts.one.max_wait: found an integer; expected a span of time such as",
+        "accounts.one.rejection_statuses: found 200; expected a status of 400 to 499",
+        "accounts.one.base_url: found \"http://api.one.example\": credentials would travel over plain",
+        "accounts.one.token_url: found \"http://login.one.example/token\": credentials would travel",
+        "accounts.two.base_url: environment variable TOLLGATE_NO_SUCH_VARIABLE is not set",
+        "accounts.two.origins: found a string; expected a list",
+        "accounts.two.headers.X-Other: found a table; expected a string, { env = ",
+        "accounts.two.replay_unauthorized: found a string; expected true or false",
+        "accounts.two.timeout: found \"soon\"; expected a span of time such as",
+        "accounts.two.headers.X-Key: cannot read no/such/file: ",
+    ];
+    for expected in expected {
+        assert!(
+            lines.iter().any(|line| line.starts_with(expected)),
+            "{expected}\n{lines:#?}"
+        );
+    }
+}
+
+#[test]
+fn what_a_distributor_or_a_grant_needs_is_told() {
+    let lines = refused("[accounts.a]\ndistributor = \"digikey\"");
+    assert_eq!(
+        lines[1..],
+        [
+            "accounts.a.client_id: is missing",
+            "accounts.a.client_secret: is missing"
+        ]
+    );
+    assert_eq!(
+        only_problem("distributor = \"digikee\"\nclient_id = \"x\""),
+        "accounts.a.distributor: found \"digikee\"; expected \"digikey\""
+    );
+    assert_eq!(only_problem(""), "accounts.a.base_url: is missing");
+
+    let acme = "base_url = \"https://a.example\"\ntoken_url = \"t\"\nclient_id = \"id\"\n\
+                token_store = \"memory\"\n";
+    let refresh = only_problem(&format!("{acme}grant = \"refresh_token\""));
+    assert_eq!(
+        refresh,
+        "accounts.a.refresh_token: is missing; grant = \"refresh_token\" needs it"
+    );
+    let code = only_problem(&format!("{acme}grant = \"authorization_code\""));
+    assert_eq!(
+        code,
+        "accounts.a.redirect_uri: is missing; grant = \"authorization_code\" needs it"
+    );
+    let unused = only_problem(&format!("{acme}refresh_token = \"{CANARY}\""));
+    assert_eq!(
+        unused,
+        "accounts.a.refresh_token: is set, but only grant = \"refresh_token\" uses it"
+    );
+}
+
+const ROTATING: &str = r#"
+    base_url = "https://a.example"
+    token_url = "t"
+    client_id = "id"
+    grant = "refresh_token"
+    refresh_token = "r"
+"#;
+
+#[test]
+fn a_token_store_is_the_accounts_own_or_the_files_or_the_programs() {
+    let account = format!("[accounts.a]\n{ROTATING}");
+    let missing = refused(&account);
+    assert!(
+        missing[0].starts_with("accounts.a.token_store: is missing; "),
+        "{missing:?}"
+    );
+    built(&format!("{account}\ntoken_store = \"memory\""));
+    built(&format!("token_store = \"memory\"\n{account}"));
+    assert!(config(&account).token_store(NoStore).build().is_ok());
+}
+
+#[test]
+fn the_file_store_is_said_to_be_missing_from_this_version() {
+    let error = only_problem(&format!(
+        "{ROTATING}\ntoken_store = {{ directory = \"tokens\" }}"
+    ));
+    assert!(
+        error.starts_with("accounts.a.token_store: found a directory; the file store is not part"),
+        "{error}"
+    );
+    let error = only_problem(&format!("{ROTATING}\ntoken_store = \"redis\""));
+    assert_eq!(
+        error,
+        "accounts.a.token_store: found \"redis\"; expected \"memory\""
+    );
+}
+
+#[test]
+fn any_string_may_be_a_reference() {
+    let file = scratch_file("a-reference", "https://from.file.example/\n");
+    let accounts = built(&format!(
+        r#"
+        [accounts.a]
+        base_url = {{ file = '{}' }}
+        token_url = {{ env = "{VARIABLE}" }}
+        client_id = {{ env = "{VARIABLE}" }}
+        scope = {{ env = "{VARIABLE}" }}
+        origins = [{{ file = '{}' }}]
+        "#,
+        file.display(),
+        file.display(),
+    ));
+    assert_eq!(
+        accounts["a"].base_url().as_str(),
+        "https://from.file.example/"
+    );
+}
+
+#[test]
+fn the_value_of_a_reference_is_not_shown_when_it_is_a_bad_one() {
+    let line = only_problem(&format!(
+        "base_url = \"https://a.example\"\nwindows = [{{ env = \"{VARIABLE}\" }}]"
+    ));
+    assert!(
+        line.contains("found the value that it refers to; expected LIMIT/LENGTH"),
+        "{line}"
+    );
+    assert!(!line.contains(VALUE), "{line}");
+}
+
+#[test]
+fn a_configuration_shows_no_secret() {
+    let config = config(&format!(
+        "[accounts.a]\nbase_url = \"https://a.example\"\nheaders = {{ X-Key = \"{CANARY}\" }}"
+    ));
+    assert!(!format!("{config:?}").contains(CANARY));
+    let accounts = config.build().expect("builds");
+    assert!(!format!("{accounts:?}").contains(CANARY));
+}
+
+#[test]
+fn an_account_may_live_on_loopback_and_its_token_url_moves_along() {
+    let digikey = "distributor = \"digikey\"\nclient_id = \"id\"\nclient_secret = \"s\"";
+    let accounts = built(&format!(
+        "[accounts.a]\n{digikey}\nbase_url = \"http://127.0.0.1:1\""
+    ));
+    assert_eq!(accounts["a"].base_url().as_str(), "http://127.0.0.1:1/");
+    // The token URL is relative, so over plain http both fail or none.
+    let lines = refused(&format!(
+        "[accounts.a]\n{digikey}\nbase_url = \"http://a.example\""
+    ));
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+}
+
+#[test]
+fn values_that_no_key_has_are_told_and_do_not_panic() {
+    for value in [
+        "1979-05-27T07:32:00Z",
+        "1.5",
+        "inf",
+        "nan",
+        "true",
+        "[[]]",
+        "{ a = { b = [] } }",
+    ] {
+        let lines = refused(&format!("[accounts.a]\nbase_url = {value}"));
+        assert!(lines[0].contains("expected a string"), "{lines:#?}");
+        let lines = refused(&format!("accounts = {value}"));
+        assert!(lines.iter().all(|line| !line.is_empty()), "{lines:#?}");
+    }
+    assert_eq!(
+        refused(""),
+        ["accounts: is missing; expected tables [accounts.NAME]"]
+    );
+    let list: Config = serde_json::from_str("[null]").expect("any tree is taken");
+    let error = list.build().expect_err("not a table").to_string();
+    assert_eq!(error, "configuration: found a list; expected a table");
+}
+
+#[test]
+fn two_quotas_of_one_name_are_one_too_many() {
+    let line = only_problem(
+        "base_url = \"https://a.example\"\n\
+         quotas = [{ name = \"q\", paths = [\"/a\"] }, { name = \"q\", paths = [\"/b\"] }]",
+    );
+    assert_eq!(
+        line,
+        "accounts.a.quotas[1].name: found \"q\", the name of an earlier quota"
+    );
+}
+
+#[test]
+fn secrets_and_windows_are_read_alone_too() {
+    #[derive(serde::Deserialize)]
+    struct Own {
+        key: Secret,
+        literal: Secret,
+        limit: Window,
+        day: Window,
+    }
+    let own: Own = toml::from_str(
+        "key = { env = \"KEY\" }\nliteral = \"x\"\nlimit = \"120/min\"\n\
+         day = { rate = \"5/day\", remaining_header = \"X-Left\" }",
+    )
+    .expect("reads");
+    assert_eq!(format!("{:?}", own.key), "Secret(env KEY)");
+    assert_eq!(format!("{:?}", own.literal), "Secret(***)");
+    assert_eq!(own.limit, Window::per_minute(120));
+    assert_eq!(own.day, Window::per_day(5).remaining_header("X-Left"));
+
+    let error = toml::from_str::<BTreeMap<String, Secret>>("key = 5").expect_err("no string");
+    assert!(
+        error
+            .to_string()
+            .contains("found an integer; expected a string"),
+        "{error}"
+    );
+    let error = toml::from_str::<BTreeMap<String, Window>>("w = { rate = \"x\" }").expect_err("x");
+    assert!(
+        error
+            .to_string()
+            .contains("rate: found \"x\"; expected LIMIT/LENGTH"),
+        "{error}"
+    );
+}
