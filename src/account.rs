@@ -4,8 +4,8 @@ pub(crate) mod build;
 mod headers;
 mod oauth;
 pub(crate) mod problems;
-mod quotas;
-mod urls;
+pub(crate) mod quotas;
+pub(crate) mod urls;
 
 use std::fmt;
 use std::sync::Arc;

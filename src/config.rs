@@ -3,10 +3,11 @@
 //! Each table `[accounts.NAME]` is one account. Its keys are the setters of
 //! [`AccountBuilder`](crate::AccountBuilder), in the plural where a setter adds to a list, and the
 //! arguments of a preset; `distributor` chooses the preset. Any string may be a reference,
-//! `{ env = "VARIABLE" }` or `{ file = "/path" }`, so a file needs to hold no secret.
+//! `{ env = "VARIABLE" }` or `{ file = "/path" }` (a relative path begins at the working directory),
+//! so a file needs to hold no secret.
 //!
-//! A file is read leniently and checked at the end: [`Config::build`] lists all that is wrong in all
-//! accounts, so that one look is enough.
+//! A file is read leniently and checked at the end: [`Config::build`] lists all that is wrong in
+//! all accounts, so that one look is enough.
 
 mod account;
 mod deserialize;
@@ -33,7 +34,7 @@ use crate::event::Observer;
 
 /// Accounts by name, from a file of any format that serde reads.
 ///
-/// ```
+/// ```no_run
 /// use reqwest_tollgate::Config;
 ///
 /// let config: Config = toml::from_str(
@@ -41,7 +42,7 @@ use crate::event::Observer;
 ///     [accounts.digikey]
 ///     distributor = "digikey"
 ///     client_id = "my-client-id"
-///     client_secret = { env = "PATH" } # any variable that is set
+///     client_secret = { env = "DIGIKEY_CLIENT_SECRET" }
 ///
 ///     [accounts.acme]
 ///     base_url = "https://api.acme.example"

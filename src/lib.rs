@@ -1,37 +1,62 @@
-//! placeholder
+#![doc = include_str!("../README.md")]
+//!
+//! # The map
+//!
+//! ```text
+//!            Account ── attach ──▶ RateLimitMiddleware ─▶ AuthMiddleware ─▶ wire
+//!   (account.rs, config.rs,        (rate_limit/)          (auth/)
+//!    distributors/)                skin: middleware.rs    skin: middleware.rs
+//!                                  shell: limiter.rs      shell: cache.rs
+//!                                  core: state.rs         core: state.rs
+//!                                        │                      │
+//!                                        └──── passage.rs ──────┘
+//!                                  what one layer leaves for the other
+//! ```
+//!
+//! Decisions are plain functions of state, input and `now` (the cores); async, clock, HTTP and
+//! locks live in thin shells around them. The two halves do not know each other.
 
 mod account;
-mod auth;
-mod clock;
 mod config;
 pub mod distributors;
-mod error;
-mod event;
-mod options;
-mod origin;
-mod passage;
+
+mod auth;
 mod rate_limit;
-mod response;
+mod stores;
+
+mod options;
 #[cfg(feature = "retry")]
 mod retry;
-#[cfg(feature = "sandbox")]
-pub mod sandbox;
+
+mod error;
+mod event;
+
+mod clock;
+mod origin;
+mod passage;
+mod response;
 mod secret;
-mod stores;
 #[cfg(feature = "task-local")]
 mod task_scope;
 
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
+
 pub use account::{Account, AccountBuilder, Environment};
+pub use config::Config;
+
 pub use auth::store::{Record, Swap, TokenStore};
 pub use auth::{AuthMiddleware, ClientAuth, Grant};
-pub use clock::{BoxFuture, Clock, Moment, Now, PausedClock, SystemClock};
-pub use config::Config;
-pub use error::{BoxError, Cause, Error, ErrorKind, Recovery};
-pub use event::{Event, Observer, RejectionVerdict, RenewalReason, ReplayReason};
-pub use options::RequestOptions;
 pub use rate_limit::{
     Quota, QuotaSnapshot, RateLimitMiddleware, ResetUnit, Window, WindowSnapshot,
 };
+
+pub use options::RequestOptions;
 #[cfg(feature = "retry")]
 pub use retry::RetryStrategy;
+
+pub use error::{BoxError, Cause, Error, ErrorKind, Recovery};
+pub use event::{Event, Observer, RejectionVerdict, RenewalReason, ReplayReason};
+
+pub use clock::{BoxFuture, Clock, Moment, Now, PausedClock, SystemClock};
 pub use secret::Secret;

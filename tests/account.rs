@@ -1,5 +1,7 @@
 //! What `AccountBuilder::build` takes and what it refuses.
 
+#![allow(clippy::expect_used)] // The lint spares tests, but not what they share.
+
 use std::time::Duration;
 
 use async_trait::async_trait;

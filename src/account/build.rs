@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::{HeaderName, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 use url::Url;
 
 use super::problems::Problems;
@@ -47,7 +47,7 @@ pub(crate) fn check(settings: Settings) -> Result<Account, Problems> {
 /// What was checked and turned into the types that the layers work with.
 struct Parts {
     origins: Arc<Origins>,
-    headers: Vec<(HeaderName, http::HeaderValue)>,
+    headers: Vec<(HeaderName, HeaderValue)>,
     oauth: Option<OAuthSettings>,
     quotas: Vec<Quota>,
     request_id_header: Option<HeaderName>,
@@ -81,7 +81,7 @@ fn check_rejections(settings: &Settings, problems: &mut Problems) {
         let text = format!("found {}; expected a status of 400 to 499", status.as_u16());
         problems.add("rejection_statuses", text);
     }
-    // Its absence is what tells a rate limit from a refusal, and the other layer acts on it.
+    // The rate-limit layer answers a 429; a new token would not help.
     if settings
         .rejection_statuses
         .contains(&StatusCode::TOO_MANY_REQUESTS)

@@ -92,3 +92,42 @@ fn value(secret: &Secret) -> Result<HeaderValue, String> {
     value.set_sensitive(true);
     Ok(value)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Account, AccountBuilder};
+
+    fn headers(builder: &AccountBuilder) -> Vec<(String, String, bool)> {
+        let mut problems = Problems::default();
+        let headers = of_requests(&builder.settings, &mut problems);
+        assert!(problems.is_empty(), "{problems}");
+        let text = |value: &HeaderValue| value.to_str().expect("ASCII").to_owned();
+        let row = |(name, value): &(HeaderName, HeaderValue)| {
+            (name.to_string(), text(value), value.is_sensitive())
+        };
+        headers.iter().map(row).collect()
+    }
+
+    #[test]
+    fn a_header_is_sensitive_and_a_client_id_is_not() {
+        let mut builder = Account::builder("acme", "https://a.example").client_id("id");
+        builder.settings.client_id_headers = vec!["X-Client".to_owned()];
+        let builder = builder.header("X-Key", "key");
+        let mut rows = headers(&builder);
+        rows.sort();
+        let expected = [("x-client", "id", false), ("x-key", "key", true)];
+        assert_eq!(
+            rows,
+            expected.map(|(name, value, flag)| (name.into(), value.into(), flag))
+        );
+    }
+
+    #[test]
+    fn the_last_header_of_a_name_wins_and_may_replace_the_client_id() {
+        let mut builder = Account::builder("acme", "https://a.example").client_id("id");
+        builder.settings.client_id_headers = vec!["X-Client".to_owned()];
+        let builder = builder.header("x-client", "one").header("X-CLIENT", "two");
+        assert_eq!(headers(&builder), [("x-client".into(), "two".into(), true)]);
+    }
+}

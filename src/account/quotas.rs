@@ -11,7 +11,7 @@ use super::problems::Problems;
 use crate::rate_limit::window::WindowHeaders;
 use crate::rate_limit::{Quota, Window};
 
-pub(super) fn quotas(settings: &Settings, problems: &mut Problems) -> Vec<Quota> {
+pub(crate) fn quotas(settings: &Settings, problems: &mut Problems) -> Vec<Quota> {
     let default = default_quota(settings);
     let others = settings
         .quotas
@@ -176,29 +176,6 @@ mod tests {
         assert_eq!(
             quotas[0].windows,
             [Window::per_day(9).limit_header("x-limit")]
-        );
-    }
-
-    #[test]
-    fn an_overridden_minute_holds_for_the_products_of_a_preset_that_share_it() {
-        use crate::distributors::digikey;
-        let builder = digikey::account("id", "secret").window(Window::per_minute(60));
-        let quotas = built(builder);
-        let windows = |name: &str| {
-            let quota = quotas.iter().find(|(quota, _)| quota == name);
-            quota.map(|(_, windows)| windows.join(", "))
-        };
-        for name in ["default", digikey::PRODUCT_INFORMATION, digikey::BARCODE] {
-            assert_eq!(
-                windows(name).as_deref(),
-                Some("60/min, 1000/utc-day"),
-                "{name}"
-            );
-        }
-        assert_eq!(windows(digikey::ORDERING).as_deref(), Some("10/min"));
-        assert_eq!(
-            windows(digikey::BATCH).as_deref(),
-            Some("10/min, 50/utc-day")
         );
     }
 }

@@ -9,7 +9,7 @@ use crate::origin::is_secure;
 const EXPECTED: &str = "expected an absolute URL such as https://api.acme.example";
 
 /// The base URL, or the vendor's sandbox in its place.
-pub(super) fn base(settings: &Settings, problems: &mut Problems) -> Option<Url> {
+pub(crate) fn base(settings: &Settings, problems: &mut Problems) -> Option<Url> {
     let text = match (settings.environment, &settings.sandbox_url) {
         (Environment::Production, _) => &settings.base_url,
         (Environment::Sandbox, Some(sandbox_url)) => sandbox_url,
@@ -39,7 +39,7 @@ pub(super) fn origins(
 
 /// An absolute token URL as it is; a relative one below the base URL's path, or, if it begins with
 /// a slash, below its host.
-pub(super) fn token(text: &str, base_url: Option<&Url>, problems: &mut Problems) -> Option<Url> {
+pub(crate) fn token(text: &str, base_url: Option<&Url>, problems: &mut Problems) -> Option<Url> {
     let url = match Url::parse(text) {
         Err(ParseError::RelativeUrlWithoutBase) => below(base_url?, text),
         parsed => parsed,
@@ -143,25 +143,6 @@ mod tests {
         ] {
             assert_eq!(token_url(text, base_url).as_deref(), Ok(expected));
         }
-    }
-
-    #[test]
-    fn the_token_url_of_a_preset_moves_along_with_the_base_url() {
-        let builder = crate::distributors::digikey::account("id", "secret");
-        let moved = |builder: crate::AccountBuilder| {
-            let mut problems = Problems::default();
-            let base_url = base(&builder.settings, &mut problems);
-            let text = builder.settings.token_url.unwrap_or_default();
-            token(&text, base_url.as_ref(), &mut problems).map(String::from)
-        };
-        let url = moved(builder.base_url("http://127.0.0.1:9"));
-        assert_eq!(url.as_deref(), Some("http://127.0.0.1:9/v1/oauth2/token"));
-        let builder = crate::distributors::digikey::account("id", "secret");
-        let url = moved(builder.environment(Environment::Sandbox));
-        assert_eq!(
-            url.as_deref(),
-            Some("https://sandbox-api.digikey.com/v1/oauth2/token")
-        );
     }
 
     #[test]

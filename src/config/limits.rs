@@ -46,6 +46,8 @@ fn rate(value: Value) -> Result<Window, String> {
     parsed(value, |text| text.parse().ok(), expected)
 }
 
+type SetHeader = fn(Window, &str) -> Window;
+
 fn window_table(mut fields: Fields) -> Result<Window, Problems> {
     let is_missing = !fields.has("rate");
     let window = fields.read("rate", rate);
@@ -56,7 +58,7 @@ fn window_table(mut fields: Fields) -> Result<Window, Problems> {
     }
     // Without a rate the other keys are still checked, on a window that nobody gets.
     let mut built = window.unwrap_or_else(|| Window::per_second(1));
-    let headers: [(_, fn(Window, &str) -> Window); 4] = [
+    let headers: [(_, SetHeader); 4] = [
         ("limit_header", Window::limit_header),
         ("remaining_header", Window::remaining_header),
         ("reset_header", Window::reset_header),

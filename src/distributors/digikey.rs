@@ -3,8 +3,8 @@
 //! One account is one *app* of the developer portal, in one environment: an app of the sandbox has
 //! no access to production and the reverse ("Invalid clientId").
 //!
-//! * **Two-legged** (`client_credentials`, what [`account`] sets): product information, order status
-//!   and what else needs no user.
+//! * **Two-legged** (`client_credentials`, what [`account`] sets): product information, order
+//!   status and what else needs no user.
 //! * **Three-legged** ([`Grant::authorization_code`](crate::Grant::authorization_code) or
 //!   [`Grant::refresh_token`](crate::Grant::refresh_token)): quotes, ordering, lists, bar codes. Each
 //!   refresh token is good for one use, so the account needs a
@@ -35,7 +35,8 @@ use crate::secret::Secret;
 pub const PRODUCTION_URL: &str = "https://api.digikey.com";
 /// The vendor's sandbox, with its own token endpoint and apps. Source: developer.digikey.com.
 pub const SANDBOX_URL: &str = "https://sandbox-api.digikey.com";
-/// The token endpoint, relative to either. Source: developer.digikey.com, "OAuth 2.0 2-legged flow".
+/// The token endpoint, relative to either. Source: developer.digikey.com, "OAuth 2.0 2-legged
+/// flow".
 pub const TOKEN_URL: &str = "v1/oauth2/token";
 
 /// The lifetime of a token whose answer does not say it. Observed: `expires_in` 599 on two-legged
@@ -176,8 +177,8 @@ fn few(name: &str) -> Quota {
     Quota::new(name).window(minute(FEW_PER_MINUTE))
 }
 
-/// The names of the headers that report on the minute; they come with its 429 (developer.digikey.com)
-/// or with every answer (other documents).
+/// The names of the headers that report on the minute; they come with its 429
+/// (developer.digikey.com) or with every answer (other documents).
 fn minute(limit: u64) -> Window {
     Window::per_minute(limit)
         .limit_header("X-BurstLimit-Limit")

@@ -1,5 +1,6 @@
 use super::*;
 use crate::account::build::folded;
+use crate::account::{quotas, urls};
 
 const OLD_EXPIRED: &str = r#"{"ErrorResponseVersion":"3.0.0.0","StatusCode":401,
     "ErrorMessage":"Bearer token  expired","ErrorDetails":"...","RequestId":"r-1",
@@ -75,6 +76,61 @@ fn the_preset_builds_and_its_environment_switches_the_host() {
     let own = account("id", "secret").environment(Environment::Sandbox);
     let own = own.base_url("http://127.0.0.1:1").build().expect("own");
     assert_eq!(own.base_url().as_str(), "http://127.0.0.1:1/");
+}
+
+#[test]
+fn the_token_url_moves_along_with_the_base_url() {
+    let token_url = |builder: AccountBuilder| {
+        let mut problems = Problems::default();
+        let base_url = urls::base(&builder.settings, &mut problems);
+        let text = builder.settings.token_url.unwrap_or_default();
+        urls::token(&text, base_url.as_ref(), &mut problems).map(String::from)
+    };
+    for (builder, expected) in [
+        (
+            account("id", "s"),
+            "https://api.digikey.com/v1/oauth2/token",
+        ),
+        (
+            account("id", "s").environment(Environment::Sandbox),
+            "https://sandbox-api.digikey.com/v1/oauth2/token",
+        ),
+        (
+            account("id", "s").base_url("http://127.0.0.1:9"),
+            "http://127.0.0.1:9/v1/oauth2/token",
+        ),
+    ] {
+        assert_eq!(token_url(builder).as_deref(), Some(expected));
+    }
+}
+
+#[test]
+fn an_overridden_minute_holds_for_the_products_that_share_it() {
+    let builder = account("id", "secret").window(Window::per_minute(60));
+    let quotas = quotas::quotas(&builder.settings, &mut Problems::default());
+    let windows = |name: &str| {
+        let quota = quotas.iter().find(|quota| quota.name == name).expect(name);
+        quota
+            .windows
+            .iter()
+            .map(Window::to_string)
+            .collect::<Vec<_>>()
+    };
+    for name in [Quota::DEFAULT, PRODUCT_INFORMATION, ORDER_SUPPORT, BARCODE] {
+        assert_eq!(windows(name), ["60/min", "1000/utc-day"], "{name}");
+    }
+    assert_eq!(windows(QUOTING), ["10/min"]);
+    assert_eq!(windows(ORDERING), ["10/min"]);
+    assert_eq!(windows(BATCH), ["10/min", "50/utc-day"]);
+}
+
+#[test]
+fn an_overridden_window_is_still_reported_by_the_vendors_headers() {
+    let builder = account("id", "secret").window(Window::per_minute(60));
+    let quotas = quotas::quotas(&builder.settings, &mut Problems::default());
+    for quota in &quotas[..2] {
+        assert_eq!(quota.windows[0].headers, minute(60).headers);
+    }
 }
 
 #[test]

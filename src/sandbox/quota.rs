@@ -1,0 +1,417 @@
+//! The distributor's side of a quota: which request is refused, and what the headers then say.
+//!
+//! Pure: a [`Quota`] sees each request with the time it arrived at and answers at once. How a single
+//! window counts is its [`Meter`]'s affair; here is only what several windows have to do with each
+//! other.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::{Duration, SystemTime};
+
+use smallvec::SmallVec;
+
+use super::calendar;
+use super::meter::{FixedWindow, Meter, SlidingCounter, SlidingLog, TokenBucket};
+use crate::error::Error;
+use crate::rate_limit::Window;
+use crate::rate_limit::window::Span;
+
+/// How a server counts the requests of a window.
+///
+/// As text: `fixed-window`, `sliding-log`, `sliding-counter`, `token-bucket`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Enforcement {
+    /// One count per period, back to zero at each boundary; the boundaries lie anywhere. Up to twice
+    /// the limit can pass around a boundary.
+    #[default]
+    FixedWindow,
+    /// The time of every request is kept: never more than the limit in any span of the window's
+    /// length.
+    SlidingLog,
+    /// The count of this period, plus the last period's by the share of it that the window still
+    /// covers. It takes the last period's requests for evenly spread, and so also refuses a client
+    /// that never exceeded the limit in any span.
+    SlidingCounter,
+    /// As many tokens as the limit, which come back evenly over the window's length.
+    TokenBucket,
+}
+
+const NAMES: [(Enforcement, &str); 4] = [
+    (Enforcement::FixedWindow, "fixed-window"),
+    (Enforcement::SlidingLog, "sliding-log"),
+    (Enforcement::SlidingCounter, "sliding-counter"),
+    (Enforcement::TokenBucket, "token-bucket"),
+];
+
+impl fmt::Display for Enforcement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = NAMES.iter().find(|(this, _)| this == self);
+        f.pad(name.map_or("", |(_, name)| name))
+    }
+}
+
+impl FromStr for Enforcement {
+    type Err = Error;
+
+    /// # Errors
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config), with the names that there are.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let found = NAMES.iter().find(|(_, name)| *name == text);
+        found.map(|(this, _)| *this).ok_or_else(|| {
+            Error::config(format!(
+                "{text:?} is not an enforcement: expected fixed-window, sliding-log, \
+                 sliding-counter or token-bucket"
+            ))
+        })
+    }
+}
+
+/// All windows of the sandbox, shortest first.
+pub(super) struct Quota {
+    windows: Vec<Counted>,
+    count_rejected: bool,
+}
+
+struct Counted {
+    limit: u64,
+    meter: Box<dyn Meter>,
+}
+
+/// What a quota says to one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Verdict {
+    /// After this request, shortest window first.
+    pub(super) windows: SmallVec<[Standing; 2]>,
+    /// None: accepted.
+    pub(super) refusal: Option<Refusal>,
+}
+
+/// One window, as the headers tell it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Standing {
+    pub(super) limit: u64,
+    pub(super) remaining: u64,
+    /// Until the window has forgotten everything it counted so far.
+    pub(super) reset: Duration,
+}
+
+/// Why a request was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// The window that keeps it out the longest.
+    pub(super) window: usize,
+    /// Until one more request would be accepted, should nobody else come.
+    pub(super) retry_after: Duration,
+}
+
+impl Quota {
+    /// `start` is the wall time at which the quota's own time is zero; each window's periods begin
+    /// at a phase drawn from `random`, a calendar window's at its calendar's boundary.
+    pub(super) fn new(
+        windows: &[Window],
+        enforcement: Enforcement,
+        count_rejected: bool,
+        start: SystemTime,
+        random: &mut fastrand::Rng,
+    ) -> Self {
+        let mut windows: Vec<_> = windows.to_vec();
+        windows.sort_by_key(Window::length);
+        let counted = |window: &Window| Counted {
+            limit: window.limit(),
+            meter: meter(window, enforcement, start, random),
+        };
+        Self {
+            windows: windows.iter().map(counted).collect(),
+            count_rejected,
+        }
+    }
+
+    /// A request arrives. It has to pass every window, and counts in all of them or in none.
+    pub(super) fn decide(&mut self, now: Duration) -> Verdict {
+        let now = now.as_nanos();
+        for window in &mut self.windows {
+            window.meter.advance(now);
+        }
+        let refused = self.refusal(now).is_some();
+        if !refused || self.count_rejected {
+            for window in &mut self.windows {
+                window.meter.count(now);
+            }
+        }
+        // Asked again, since a refusal that counts makes the wait longer.
+        let refusal = self.refusal(now).filter(|_| refused);
+        let windows = self.windows.iter().map(|window| window.standing(now));
+        Verdict {
+            windows: windows.collect(),
+            refusal,
+        }
+    }
+
+    fn refusal(&self, now: u128) -> Option<Refusal> {
+        let wait = |(index, window): (usize, &Counted)| (window.meter.wait(now), index);
+        let (wait, window) = self.windows.iter().enumerate().map(wait).max()?;
+        (wait > 0).then(|| Refusal {
+            window,
+            retry_after: span(wait),
+        })
+    }
+}
+
+impl Counted {
+    fn standing(&self, now: u128) -> Standing {
+        Standing {
+            limit: self.limit,
+            remaining: self.meter.remaining(now),
+            reset: span(self.meter.reset(now)),
+        }
+    }
+}
+
+fn meter(
+    window: &Window,
+    enforcement: Enforcement,
+    start: SystemTime,
+    random: &mut fastrand::Rng,
+) -> Box<dyn Meter> {
+    let (limit, length) = (window.limit(), window.length().as_nanos());
+    if let Span::Calendar(period) = window.span {
+        let first_end = calendar::until_boundary(period, start).as_nanos();
+        return Box::new(FixedWindow::new(limit, length, first_end));
+    }
+    let first_end = random.u128(1..=length.max(1));
+    match enforcement {
+        Enforcement::FixedWindow => Box::new(FixedWindow::new(limit, length, first_end)),
+        Enforcement::SlidingLog => Box::new(SlidingLog::new(limit, length)),
+        Enforcement::SlidingCounter => Box::new(SlidingCounter::new(limit, length, first_end)),
+        Enforcement::TokenBucket => Box::new(TokenBucket::new(limit, length)),
+    }
+}
+
+fn span(nanos: u128) -> Duration {
+    let seconds = u64::try_from(nanos / 1_000_000_000).unwrap_or(u64::MAX);
+    Duration::new(seconds, (nanos % 1_000_000_000) as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Enforcement; 4] = [
+        Enforcement::FixedWindow,
+        Enforcement::SlidingLog,
+        Enforcement::SlidingCounter,
+        Enforcement::TokenBucket,
+    ];
+
+    fn millis(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    fn quota(windows: &[&str], enforcement: Enforcement, count_rejected: bool) -> Quota {
+        let windows: Vec<Window> = windows
+            .iter()
+            .map(|text| text.parse().expect(text))
+            .collect();
+        let mut random = fastrand::Rng::with_seed(7);
+        let start = SystemTime::UNIX_EPOCH + Duration::from_secs(86_400 - 10);
+        Quota::new(&windows, enforcement, count_rejected, start, &mut random)
+    }
+
+    fn accepts(quota: &mut Quota, at: Duration) -> bool {
+        quota.decide(at).refusal.is_none()
+    }
+
+    /// Two thousand requests at random times; `check` gets each refusal's time and wait, and time
+    /// goes on from the wait's end.
+    fn at_refusals(quota: &mut Quota, check: impl Fn(&mut Quota, Duration, Duration)) {
+        let mut random = fastrand::Rng::with_seed(3);
+        let mut now = Duration::ZERO;
+        let mut refusals = 0;
+        for _ in 0..2_000 {
+            now += millis(random.u64(0..700));
+            if let Some(refusal) = quota.decide(now).refusal {
+                check(quota, now, refusal.retry_after);
+                now += refusal.retry_after;
+                refusals += 1;
+            }
+        }
+        assert!(refusals > 100);
+    }
+
+    #[test]
+    fn every_enforcement_accepts_the_limit_and_refuses_one_more() {
+        for enforcement in ALL {
+            let mut quota = quota(&["5/h"], enforcement, false);
+            let accepted: Vec<_> = (0..6).map(|_| accepts(&mut quota, millis(1))).collect();
+            assert_eq!(
+                accepted,
+                [true, true, true, true, true, false],
+                "{enforcement}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_wait_that_is_told_is_enough_and_not_a_nanosecond_too_long() {
+        for enforcement in ALL {
+            let mut quota = quota(&["3/2s", "7/9s"], enforcement, false);
+            at_refusals(&mut quota, |quota, now, wait| {
+                let just_before = now + wait - Duration::from_nanos(1);
+                assert!(!accepts(quota, just_before), "{enforcement} {now:?}");
+                assert!(accepts(quota, now + wait), "{enforcement} {now:?}");
+            });
+        }
+    }
+
+    #[test]
+    fn the_wait_that_is_told_is_enough_where_refusals_count_too() {
+        for enforcement in ALL {
+            let mut quota = quota(&["3/2s", "7/9s"], enforcement, true);
+            at_refusals(&mut quota, |quota, now, wait| {
+                assert!(accepts(quota, now + wait), "{enforcement} {now:?}");
+            });
+        }
+    }
+
+    #[test]
+    fn a_client_that_keeps_the_limit_in_any_span_is_refused_by_the_sliding_counter_alone() {
+        for enforcement in ALL {
+            let mut quota = quota(&["10/s"], enforcement, false);
+            let refused = (0..50)
+                .filter(|round| (0..10).any(|_| !accepts(&mut quota, millis(round * 1_000))));
+            let is_exact = enforcement != Enforcement::SlidingCounter;
+            assert_eq!(refused.count() == 0, is_exact, "{enforcement}");
+        }
+    }
+
+    #[test]
+    fn the_sliding_log_never_accepts_more_than_the_limit_in_any_span() {
+        let mut quota = quota(&["4/1s"], Enforcement::SlidingLog, false);
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut accepted: Vec<Duration> = Vec::new();
+        let mut now = Duration::ZERO;
+        for _ in 0..5_000 {
+            now += millis(random.u64(0..120));
+            if accepts(&mut quota, now) {
+                accepted.push(now);
+            }
+        }
+        assert!(accepted.len() > 500);
+        assert!(
+            accepted
+                .windows(5)
+                .all(|five| five[4] - five[0] >= millis(1_000))
+        );
+    }
+
+    #[test]
+    fn around_a_fixed_boundary_twice_the_limit_passes() {
+        let mut quota = quota(&["10/s"], Enforcement::FixedWindow, false);
+        let boundary = quota.decide(Duration::ZERO).windows[0].reset;
+        let before = (0..20).filter(|_| accepts(&mut quota, boundary - millis(1)));
+        assert_eq!(before.count(), 9);
+        let after = (0..20).filter(|_| accepts(&mut quota, boundary));
+        assert_eq!(after.count(), 10);
+    }
+
+    #[test]
+    fn a_request_that_one_window_refuses_does_not_count_in_the_other() {
+        let mut quota = quota(&["2/s", "10/day"], Enforcement::SlidingLog, false);
+        for _ in 0..2 {
+            quota.decide(Duration::ZERO);
+        }
+        let refused = quota.decide(Duration::ZERO);
+        assert_eq!(refused.refusal.expect("a refusal").window, 0);
+        assert_eq!(refused.windows[1].remaining, 8);
+    }
+
+    #[test]
+    fn a_refused_request_counts_everywhere_where_refusals_count() {
+        for enforcement in ALL {
+            let mut quota = quota(&["2/s", "10/day"], enforcement, true);
+            for _ in 0..2 {
+                quota.decide(Duration::ZERO);
+            }
+            let refused = quota.decide(Duration::ZERO);
+            assert!(refused.refusal.is_some());
+            assert_eq!(refused.windows[1].remaining, 7, "{enforcement}");
+        }
+    }
+
+    #[test]
+    fn knocking_on_a_log_that_counts_refusals_keeps_it_shut() {
+        let mut quota = quota(&["1/s"], Enforcement::SlidingLog, true);
+        assert!(accepts(&mut quota, Duration::ZERO));
+        assert!((1..10).all(|knock| !accepts(&mut quota, millis(knock * 500))));
+        assert!(accepts(&mut quota, millis(4_500 + 1_000)));
+    }
+
+    #[test]
+    fn a_token_bucket_gives_one_token_back_at_a_time() {
+        let mut quota = quota(&["4/s"], Enforcement::TokenBucket, false);
+        assert!((0..4).all(|_| accepts(&mut quota, Duration::ZERO)));
+        assert!(!accepts(&mut quota, millis(249)));
+        assert!(accepts(&mut quota, millis(250)));
+        assert!(!accepts(&mut quota, millis(250)));
+    }
+
+    #[test]
+    fn a_spent_day_ends_at_midnight_utc_whatever_the_enforcement() {
+        for enforcement in ALL {
+            // The sandbox's time zero is 23:59:50.
+            let mut quota = quota(&["100/s", "2/utc-day"], enforcement, false);
+            assert!((0..2).all(|_| accepts(&mut quota, Duration::ZERO)));
+            let refusal = quota.decide(millis(9_000)).refusal.expect("a refusal");
+            assert_eq!((refusal.window, refusal.retry_after), (1, millis(1_000)));
+            assert!(accepts(&mut quota, millis(10_000)));
+        }
+    }
+
+    #[test]
+    fn the_longest_wait_is_the_one_that_is_told() {
+        let mut quota = quota(&["1/s", "1/min"], Enforcement::SlidingLog, false);
+        quota.decide(Duration::ZERO);
+        let refusal = quota.decide(millis(500)).refusal.expect("a refusal");
+        assert_eq!((refusal.window, refusal.retry_after), (1, millis(59_500)));
+    }
+
+    #[test]
+    fn remaining_and_reset_describe_the_window_after_the_request() {
+        let mut quota = quota(&["10/min"], Enforcement::SlidingLog, false);
+        quota.decide(Duration::ZERO);
+        let verdict = quota.decide(millis(20_000));
+        let expected = Standing {
+            limit: 10,
+            remaining: 8,
+            reset: millis(60_000),
+        };
+        assert_eq!(verdict.windows[..], [expected]);
+    }
+
+    #[test]
+    fn the_largest_window_that_the_sandbox_takes_does_not_overflow() {
+        let years = Duration::from_secs(10 * 366 * 86_400);
+        let window = Window::new(u64::MAX, years);
+        for enforcement in ALL {
+            let mut random = fastrand::Rng::with_seed(7);
+            let start = SystemTime::UNIX_EPOCH;
+            let windows = std::slice::from_ref(&window);
+            let mut quota = Quota::new(windows, enforcement, false, start, &mut random);
+            assert!(accepts(&mut quota, Duration::ZERO));
+            assert!(accepts(&mut quota, years * 2));
+        }
+    }
+
+    #[test]
+    fn an_enforcement_reads_as_it_is_written() {
+        for enforcement in ALL {
+            assert_eq!(
+                enforcement.to_string().parse::<Enforcement>().ok(),
+                Some(enforcement)
+            );
+        }
+        let error = "leaky".parse::<Enforcement>().expect_err("no such thing");
+        assert!(error.to_string().contains("token-bucket"), "{error}");
+    }
+}

@@ -1,0 +1,186 @@
+//! Guards the shape of the code: who may use whom, which files are pure, and what the oldest
+//! supported compiler understands.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+struct Source {
+    /// Relative to `src`, with forward slashes.
+    path: String,
+    /// Without comments, and without the unit tests at the end of the file.
+    code: Vec<(usize, String)>,
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    collect(&root, &mut files);
+    assert!(files.len() > 20, "the sources were not found");
+    files.iter().map(|file| source(&root, file)).collect()
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+fn source(root: &Path, file: &Path) -> Source {
+    let text = fs::read_to_string(file).unwrap();
+    let code = text
+        .lines()
+        .take_while(|line| !line.starts_with("#[cfg(test)]"))
+        .enumerate()
+        .filter(|(_, line)| !line.trim_start().starts_with("//"))
+        .map(|(number, line)| (number + 1, line.to_owned()))
+        .collect();
+    let path = file
+        .strip_prefix(root)
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .replace('\\', "/");
+    Source { path, code }
+}
+
+/// Every line of the chosen files that contains one of the words, as `file:line: text`.
+fn offences(chosen: impl Fn(&str) -> bool, words: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    for source in sources().iter().filter(|source| chosen(&source.path)) {
+        for (number, line) in &source.code {
+            if words.iter().any(|word| line.contains(word)) {
+                found.push(format!("src/{}:{number}: {}", source.path, line.trim()));
+            }
+        }
+    }
+    found
+}
+
+#[track_caller]
+fn none(offences: Vec<String>) {
+    assert!(offences.is_empty(), "\n{}", offences.join("\n"));
+}
+
+const UPPER: [&str; 5] = [
+    "crate::account",
+    "crate::config",
+    "crate::distributors",
+    "crate::stores",
+    "crate::sandbox",
+];
+
+#[test]
+fn auth_and_rate_limit_do_not_know_each_other() {
+    none(offences(
+        |path| path.starts_with("auth/"),
+        &["crate::rate_limit"],
+    ));
+    none(offences(
+        |path| path.starts_with("rate_limit/"),
+        &["crate::auth"],
+    ));
+}
+
+#[test]
+fn mechanisms_do_not_use_what_is_built_on_them() {
+    none(offences(
+        |path| path.starts_with("auth/") || path.starts_with("rate_limit/"),
+        &UPPER,
+    ));
+    let shelves = |path: &str| path.starts_with("stores/") || path.starts_with("distributors/");
+    none(offences(shelves, &["crate::config", "crate::sandbox"]));
+}
+
+#[test]
+fn what_both_halves_stand_on_uses_neither() {
+    const GROUND: [&str; 9] = [
+        "clock.rs",
+        "error.rs",
+        "event.rs",
+        "options.rs",
+        "origin.rs",
+        "passage.rs",
+        "response.rs",
+        "secret.rs",
+        "task_scope.rs",
+    ];
+    let ground = |path: &str| GROUND.contains(&path);
+    none(offences(ground, &UPPER));
+    none(offences(ground, &["crate::auth", "crate::rate_limit"]));
+}
+
+#[test]
+fn pure_files_hold_no_async_no_io_no_clock_and_no_lock() {
+    const PURE: [&str; 10] = [
+        "auth/answer.rs",
+        "auth/state.rs",
+        "auth/token.rs",
+        "rate_limit/gate.rs",
+        "rate_limit/headers.rs",
+        "rate_limit/in_flight.rs",
+        "rate_limit/line.rs",
+        "rate_limit/live.rs",
+        "rate_limit/state.rs",
+        "rate_limit/window.rs",
+    ];
+    let present: Vec<_> = sources().into_iter().map(|source| source.path).collect();
+    for pure in PURE {
+        assert!(
+            present.iter().any(|path| path == pure),
+            "{pure} is gone: update the list"
+        );
+    }
+    let impure = [
+        "async ", ".await", "tokio", "std::fs", "std::net", "std::env", "Mutex", "RwLock",
+        "::now()", "fastrand", "Clock",
+    ];
+    none(offences(|path| PURE.contains(&path), &impure));
+}
+
+#[test]
+fn only_the_clock_reads_time() {
+    let reads = [
+        "Instant::now",
+        "SystemTime::now",
+        "tokio::time::",
+        "Utc::now",
+        "now_utc",
+    ];
+    none(offences(|path| path != "clock.rs", &reads));
+}
+
+#[test]
+fn vendors_are_named_on_their_shelf_alone() {
+    let vendors = [
+        "digikey", "DigiKey", "DIGIKEY", "mouser", "Mouser", "nexar", "Nexar",
+    ];
+    let elsewhere =
+        |path: &str| !path.starts_with("distributors/") && !path.starts_with("sandbox/");
+    none(offences(elsewhere, &vendors));
+}
+
+/// They need Rust 1.88; a newer compiler takes them without a word, whatever `rust-version` says.
+#[test]
+fn no_let_chains_before_the_minimum_rust_version_has_them() {
+    none(offences(|_| true, &["&& let ", "|| let "]));
+}
+
+#[test]
+fn lines_are_at_most_a_hundred_characters_wide() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    for folder in ["src", "tests", "examples"] {
+        collect(&root.join(folder), &mut files);
+    }
+    for file in files {
+        for (number, line) in fs::read_to_string(&file).unwrap().lines().enumerate() {
+            let wide = line.chars().count() > 100;
+            assert!(!wide, "{}:{}: {line}", file.display(), number + 1);
+        }
+    }
+}
