@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser};
 use reqwest::Method;
 use reqwest_tollgate::Window;
-use reqwest_tollgate::sandbox::{Enforcement, Fault};
+use reqwest_tollgate::sandbox::{Enforcement, Fault, parse_range, parse_span};
 
 /// Asks an API about every part of a list, through both layers of reqwest-tollgate.
 ///
@@ -110,7 +110,7 @@ pub(crate) struct SandboxOptions {
         long = "sandbox-latency",
         value_name = "FROM..TO",
         default_value = "5ms..40ms",
-        value_parser = span_range,
+        value_parser = latency,
         conflicts_with = "config"
     )]
     pub(crate) latency: Range<Duration>,
@@ -120,7 +120,7 @@ pub(crate) struct SandboxOptions {
         long = "sandbox-token-ttl",
         value_name = "SPAN",
         default_value = "5s",
-        value_parser = span,
+        value_parser = parse_span,
         conflicts_with = "config"
     )]
     pub(crate) token_ttl: Duration,
@@ -170,31 +170,13 @@ fn seconds(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected seconds, such as 90 or 0.5".to_owned())
 }
 
-/// A span such as `500ms`, `5s` or `2min`.
-fn span(text: &str) -> Result<Duration, String> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let unit = match unit {
-        "ms" => Some(Duration::from_millis(1)),
-        "s" => Some(Duration::from_secs(1)),
-        "min" => Some(Duration::from_secs(60)),
-        _ => None,
-    };
-    let number = number.parse().ok();
-    unit.zip(number)
-        .and_then(|(unit, number): (_, u32)| unit.checked_mul(number))
-        .ok_or_else(|| "expected a span such as 500ms, 5s or 2min".to_owned())
-}
-
-fn span_range(text: &str) -> Result<Range<Duration>, String> {
-    let (from, to) = text
-        .split_once("..")
-        .ok_or("expected a range such as 5ms..40ms")?;
-    let range = span(from)?..span(to)?;
-    if range.start > range.end {
-        return Err("the range ends before it begins".to_owned());
+/// An empty range is fine, a reversed one a slip.
+fn latency(text: &str) -> Result<Range<Duration>, String> {
+    let range = parse_range(text).map_err(|error| error.to_string())?;
+    match range.start > range.end {
+        true => Err("the range ends before it begins".to_owned()),
+        false => Ok(range),
     }
-    Ok(range)
 }
 
 #[cfg(test)]
@@ -228,8 +210,8 @@ mod tests {
         for (arguments, expected) in [
             (["--workers", "0"], "at least 1"),
             (["--deadline", "0"], "expected seconds"),
-            (["--sandbox-token-ttl", "5"], "expected a span"),
-            (["--sandbox-latency", "5ms"], "expected a range"),
+            (["--sandbox-token-ttl", "5"], "is not a span of time"),
+            (["--sandbox-latency", "5ms.."], "is not a span of time"),
             (["--sandbox-latency", "9ms..5ms"], "ends before it begins"),
             (["--sandbox-burst", "120"], "expected LIMIT/LENGTH"),
             (["--account", "digikey"], "--config"),

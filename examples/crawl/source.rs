@@ -54,7 +54,7 @@ impl Source {
         let builder = windows.iter().cloned().fold(builder, |b, w| b.window(w));
         let sandbox = builder.start().await?;
         for fault in &options.faults {
-            sandbox.inject(fault.clone());
+            sandbox.inject(*fault);
         }
         Ok(Self {
             account: sandbox.account().observer(tally).build()?,

@@ -86,7 +86,7 @@ impl Summary {
 /// For people.
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut row = |name: &str, value: String| writeln!(f, "  {name:<16} {value:>10}");
+        let mut row = |name: &str, value: String| writeln!(f, "  {name:<26} {value:>9}");
         let counts = &self.counts;
         row("requested", self.requested().to_string())?;
         if self.skipped > 0 {

@@ -1,0 +1,58 @@
+// express-rate-limit, one counter per path, each with another set of headers.
+//
+//   /d6/...        RateLimit-* (draft 6 of the IETF's header fields)
+//   /legacy/...    X-RateLimit-*, the reset as seconds since 1970
+//   /digikey/...   a burst and a day, X-BurstLimit-* and X-RateLimit-*
+//   /stats         answers by path and status
+//
+// LIMIT (20) requests in WINDOW_MS (2000), DAY_LIMIT (1000) for /digikey.
+import express from 'express';
+import { rateLimit } from 'express-rate-limit';
+
+const number = (name, fallback) => Number(process.env[name] ?? fallback);
+const burst = { limit: number('LIMIT', 20), windowMs: number('WINDOW_MS', 2000) };
+const day = { limit: number('DAY_LIMIT', 1000), windowMs: 24 * 60 * 60 * 1000 };
+const silent = { standardHeaders: false, legacyHeaders: false };
+
+const stats = {};
+const app = express();
+app.get('/stats', (_request, response) => response.json(stats));
+app.use((request, response, next) => {
+  response.on('finish', () => {
+    const key = `${request.originalUrl.split('/')[1]} ${response.statusCode}`;
+    stats[key] = (stats[key] ?? 0) + 1;
+  });
+  next();
+});
+
+app.use('/d6', rateLimit({ ...burst, standardHeaders: 'draft-6', legacyHeaders: false }));
+app.use('/legacy', rateLimit({ ...burst, standardHeaders: false, legacyHeaders: true }));
+
+// The library counts; DigiKey's names for the headers are put on here, refused or not.
+const secondsTo = (time) => Math.max(0, Math.ceil((time - Date.now()) / 1000));
+function describe(response, prefix, count) {
+  response.set(`${prefix}-Limit`, `${count.limit}`);
+  response.set(`${prefix}-Remaining`, `${count.remaining}`);
+  response.set(`${prefix}-Reset`, `${secondsTo(count.resetTime)}`);
+}
+function counter(name, prefix, quota) {
+  const handler = (request, response) => {
+    describe(response, prefix, request[name]);
+    response.set('Retry-After', `${secondsTo(request[name].resetTime)}`);
+    response.status(429).json({ ErrorMessage: `${name} exceeded`, StatusCode: 429 });
+  };
+  return rateLimit({ ...quota, ...silent, requestPropertyName: name, handler });
+}
+app.use('/digikey', counter('Daily Ratelimit', 'X-RateLimit', day));
+app.use('/digikey', counter('BurstLimit', 'X-BurstLimit', burst));
+app.use('/digikey', (request, response, next) => {
+  describe(response, 'X-RateLimit', request['Daily Ratelimit']);
+  describe(response, 'X-BurstLimit', request.BurstLimit);
+  next();
+});
+
+app.use((request, response) => response.json({ path: request.originalUrl }));
+
+const server = app.listen(number('PORT', 0), '127.0.0.1', () => {
+  console.log(`LISTENING http://127.0.0.1:${server.address().port}`);
+});

@@ -1,0 +1,70 @@
+// A certified authorization server with short-lived tokens, and an API that asks it about them.
+//
+//   POST /token     client_credentials; clients cc-basic and cc-post, secret cc-secret
+//   any  /api/...   wants a bearer token of it
+//   GET  /stats     what was asked so far
+//
+// TOKEN_TTL: the lifetime of a token in seconds (5).
+import { createServer } from 'node:http';
+import Provider from 'oidc-provider';
+
+const lifetime = Number(process.env.TOKEN_TTL ?? 5);
+const stats = { tokens: 0, token_errors: 0, api_answered: 0, api_refused: 0 };
+
+function client(id, method) {
+  return {
+    client_id: id,
+    client_secret: 'cc-secret',
+    token_endpoint_auth_method: method,
+    grant_types: ['client_credentials'],
+    redirect_uris: [],
+    response_types: [],
+    scope: 'api',
+  };
+}
+
+function authorizationServer(issuer) {
+  const provider = new Provider(issuer, {
+    clients: [client('cc-basic', 'client_secret_basic'), client('cc-post', 'client_secret_post')],
+    cookies: { keys: ['only for tests'] },
+    features: { clientCredentials: { enabled: true }, devInteractions: { enabled: false } },
+    scopes: ['api'],
+    ttl: { ClientCredentials: lifetime },
+  });
+  provider.on('grant.success', () => { stats.tokens += 1; });
+  provider.on('grant.error', () => { stats.token_errors += 1; });
+  return provider;
+}
+
+function answer(response, status, body, headers = {}) {
+  response.writeHead(status, { 'content-type': 'application/json', ...headers });
+  response.end(JSON.stringify(body));
+}
+
+async function api(provider, request, response) {
+  const [scheme, value] = (request.headers.authorization ?? '').split(' ');
+  const token = scheme === 'Bearer' ? await provider.ClientCredentials.find(value) : undefined;
+  request.resume();
+  if (!token) {
+    stats.api_refused += 1;
+    const challenge = 'Bearer realm="test", error="invalid_token"';
+    return answer(response, 401, { error: 'invalid_token' }, { 'www-authenticate': challenge });
+  }
+  stats.api_answered += 1;
+  return answer(response, 200, { client: token.clientId, path: request.url });
+}
+
+// The issuer's name holds the port, so the provider is made once the port is known.
+let handle = (_request, response) => answer(response, 503, {});
+const server = createServer((request, response) => handle(request, response));
+server.listen(Number(process.env.PORT ?? 0), '127.0.0.1', () => {
+  const url = `http://127.0.0.1:${server.address().port}`;
+  const provider = authorizationServer(url);
+  const authorize = provider.callback();
+  handle = (request, response) => {
+    if (request.url === '/stats') return answer(response, 200, stats);
+    if (request.url.startsWith('/api/')) return api(provider, request, response);
+    return authorize(request, response);
+  };
+  console.log(`LISTENING ${url}`);
+});
