@@ -78,3 +78,43 @@ fn choose(mut accounts: BTreeMap<String, Account>, name: Option<&str>) -> Result
             .context("there is no account: expected a table [accounts.NAME]"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = include_str!("../tollgate.toml");
+
+    /// The accounts of the example's file, its secrets written out.
+    fn accounts(text: &str) -> BTreeMap<String, Account> {
+        let literal = |line: &str| match line.split_once("{ env = ") {
+            Some((key, value)) => format!("{key}{}\n", value.trim_end_matches(" }")),
+            None => format!("{line}\n"),
+        };
+        let text: String = text.lines().map(literal).collect();
+        let config: Config = toml::from_str(&text).unwrap();
+        config.build().unwrap()
+    }
+
+    #[test]
+    fn the_only_account_of_the_example_file_is_digikey() {
+        let account = choose(accounts(FILE), None).unwrap();
+        assert_eq!(account.base_url().as_str(), "https://api.digikey.com/");
+    }
+
+    #[test]
+    fn the_commented_account_of_the_example_file_is_right_too() {
+        // Prose has a space after its `#`.
+        let is_prose = |line: &&str| line.starts_with("# ") || *line == "#";
+        let lines = FILE.lines().filter(|line| !is_prose(line));
+        let text: Vec<_> = lines.map(|line| line.trim_start_matches('#')).collect();
+        let accounts = || accounts(&text.join("\n"));
+
+        let acme = choose(accounts(), Some("acme")).unwrap();
+        assert_eq!(acme.base_url().as_str(), "https://api.acme.example/");
+        let error = choose(accounts(), None).unwrap_err().to_string();
+        assert_eq!(error, "say which --account, one of: acme, digikey");
+        let error = choose(accounts(), Some("mouser")).unwrap_err().to_string();
+        assert!(error.ends_with("only: acme, digikey"), "{error}");
+    }
+}

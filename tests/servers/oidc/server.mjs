@@ -26,6 +26,7 @@ function client(id, method) {
 function authorizationServer(issuer) {
   const provider = new Provider(issuer, {
     clients: [client('cc-basic', 'client_secret_basic'), client('cc-post', 'client_secret_post')],
+    clockTolerance: 0, // A token ends when it says.
     cookies: { keys: ['only for tests'] },
     features: { clientCredentials: { enabled: true }, devInteractions: { enabled: false } },
     scopes: ['api'],
@@ -45,7 +46,7 @@ async function api(provider, request, response) {
   const [scheme, value] = (request.headers.authorization ?? '').split(' ');
   const token = scheme === 'Bearer' ? await provider.ClientCredentials.find(value) : undefined;
   request.resume();
-  if (!token) {
+  if (!token || token.isExpired) {
     stats.api_refused += 1;
     const challenge = 'Bearer realm="test", error="invalid_token"';
     return answer(response, 401, { error: 'invalid_token' }, { 'www-authenticate': challenge });
