@@ -4,7 +4,8 @@
 
 mod common;
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::{API, Events, Stub, Terminal, acme, answer, client, millis, noon, seconds, send_all};
@@ -629,51 +630,77 @@ impl Counting {
     }
 }
 
-async fn rejections(server: Server, limit: usize, workers: usize, latencies: Vec<u64>) -> usize {
+/// How a crawl goes: who enforces, how many work, how long each way takes, who gives up when.
+#[derive(Clone, Debug)]
+struct Crawl {
+    server: Server,
+    limit: usize,
+    workers: usize,
+    ways: Vec<(u64, u64)>,
+    /// Every so manyth request is dropped by its caller after so long.
+    dropped: (usize, u64),
+}
+
+async fn rejections(crawl: Crawl) -> usize {
+    let Crawl {
+        server,
+        limit,
+        workers,
+        ways,
+        dropped,
+    } = crawl;
     let window = seconds(1);
     let account = acme()
         .window(Window::new(limit as u64, window))
         .max_replays(0)
         .build()
         .unwrap();
-    let counting = Counting {
+    let counting = Mutex::new(Counting {
         server,
         limit,
         window,
         accepted: Vec::new(),
-    };
-    let counting = std::sync::Mutex::new((counting, 0_usize));
-    let begun = Instant::now();
-    // The request takes its latency on the way; the server counts it somewhere in between.
-    let stub = Stub::new(move |_| {
-        let mut counting = counting.lock().unwrap();
-        counting.1 += 1;
-        let latency = millis(latencies[counting.1 % latencies.len()]);
-        let status = if counting.0.accept(begun.elapsed()) {
-            200
-        } else {
-            429
-        };
-        answer(status).after(latency)
     });
+    let rejected = Arc::new(AtomicUsize::new(0));
+    let begun = Instant::now();
+    let (there, back) = (ways.clone(), ways);
+    let (sent, arrived) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let counter = rejected.clone();
+    // Requests overtake each other on the way there, answers on the way back.
+    let stub = Stub::distant(
+        move || millis(there[sent.fetch_add(1, Ordering::Relaxed) % there.len()].0),
+        move |_| {
+            let accepted = counting.lock().unwrap().accept(begun.elapsed());
+            counter.fetch_add(usize::from(!accepted), Ordering::Relaxed);
+            let way = back[arrived.fetch_add(1, Ordering::Relaxed) % back.len()].1;
+            answer(if accepted { 200 } else { 429 }).after(millis(way))
+        },
+    );
     let client = client(&account, &stub);
-    let total = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let total = Arc::new(AtomicUsize::new(0));
     let work = (0..workers).map(|_| {
         let (client, total) = (client.clone(), total.clone());
         async move {
-            let mut rejected = 0;
-            while total.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < limit * 6 {
-                let response = client.get(API).send().await.unwrap();
-                rejected += usize::from(response.status() == 429);
+            loop {
+                let number = total.fetch_add(1, Ordering::Relaxed);
+                if number >= limit * 6 {
+                    return;
+                }
+                let send = client.get(API).send();
+                if number % dropped.0 == 0 {
+                    let _ = timeout(millis(dropped.1), send).await;
+                } else {
+                    let _ = send.await;
+                }
             }
-            rejected
         }
     });
-    futures_util::future::join_all(work).await.into_iter().sum()
+    futures_util::future::join_all(work).await;
+    rejected.load(Ordering::Relaxed)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
     fn no_server_has_to_reject_a_lone_client(
@@ -681,7 +708,9 @@ proptest! {
         phase in 0_u64..1000,
         limit in 1_usize..30,
         workers in 1_usize..40,
-        latencies in prop::collection::vec(0_u64..1500, 1..20),
+        ways in prop_oneof![Just(3_u64), Just(60), Just(900)]
+            .prop_flat_map(|longest| prop::collection::vec((0..longest, 0..longest), 1..20)),
+        dropped in (1_usize..10, 0_u64..2000),
     ) {
         let server = match kind {
             0 => Server::FixedWindow { phase: millis(phase) },
@@ -693,7 +722,8 @@ proptest! {
             .start_paused(true)
             .build()
             .unwrap();
-        let rejected = runtime.block_on(rejections(server, limit, workers, latencies));
-        prop_assert_eq!(rejected, 0, "{:?}", server);
+        let crawl = Crawl { server, limit, workers, ways, dropped };
+        let rejected = runtime.block_on(rejections(crawl));
+        prop_assert_eq!(rejected, 0);
     }
 }

@@ -97,8 +97,8 @@ impl Limiter {
         quota: &Arc<QuotaLine>,
         ticket: Option<Ticket>,
         patience: Patience,
+        now: Now,
     ) -> Result<(Ticket, PermitId, Moment), Error> {
-        let now = self.settings.clock.now();
         let (ticket, standing) = quota.enter(ticket, patience, now);
         let decision = match standing {
             Standing::Granted(permit) => return Ok((ticket, permit, now.moment)),
@@ -215,14 +215,19 @@ impl QuotaLine {
         })
     }
 
+    /// Ends a permit; with what is left then, if that is wanted.
     pub(super) fn settle(
         &self,
         permit: PermitId,
         ticket: Ticket,
         settlement: &Settlement,
         now: Now,
-    ) -> Change {
-        self.with(|line, wakers| line.settle(permit, ticket, settlement, now, wakers))
+        snapshot: bool,
+    ) -> (Change, Option<QuotaSnapshot>) {
+        self.with(|line, wakers| {
+            let change = line.settle(permit, ticket, settlement, now, wakers);
+            (change, snapshot.then(|| self.snapshot_of(line, now)))
+        })
     }
 
     pub(super) fn abandon(&self, ticket: Ticket, now: Now) {
@@ -249,7 +254,10 @@ impl QuotaLine {
     }
 
     pub(super) fn snapshot(&self, now: Now) -> QuotaSnapshot {
-        let line = self.lock();
+        self.snapshot_of(&self.lock(), now)
+    }
+
+    fn snapshot_of(&self, line: &Line, now: Now) -> QuotaSnapshot {
         let (lives, in_flight) = line.ledger.windows();
         let windows = self
             .windows

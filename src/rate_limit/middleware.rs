@@ -88,11 +88,12 @@ impl Middleware for RateLimitMiddleware {
             return next.run(request, extensions).await;
         };
         let settings = &self.limiter.settings;
-        let mut patience = options.patience(settings.clock.now());
+        let now = settings.clock.now();
+        let mut patience = options.patience(now);
         patience.deadline = patience.deadline.into_iter().chain(chain.deadline()).min();
         let turn = async {
             let quota = self.limiter.quota(&options, request.url().path())?;
-            Turn::begin(&self.limiter, quota, patience).await
+            Turn::begin(&self.limiter, quota, patience, now).await
         };
         let turn = turn.await.map_err(|error| self.refuse(error))?;
 
@@ -126,7 +127,7 @@ impl RateLimitMiddleware {
             };
             let mut response = self.settled(result, turn)?;
             if !turn.is_rejected() {
-                self.tell_what_is_left(turn, &mut response);
+                tell_what_is_left(turn, &mut response);
                 return Ok(response);
             }
             let again = if replays < settings.max_replays {
@@ -136,7 +137,7 @@ impl RateLimitMiddleware {
             };
             let Some(again) = again else {
                 FinalRejection::mark(&mut response);
-                self.tell_what_is_left(turn, &mut response);
+                tell_what_is_left(turn, &mut response);
                 return Ok(response);
             };
             request = again;
@@ -182,11 +183,11 @@ impl RateLimitMiddleware {
         let permit = turn.acquire().await;
         permit.map_err(|error| self.refuse(error.with_status(status).with_request_id(id)))
     }
+}
 
-    fn tell_what_is_left(&self, turn: &Turn, response: &mut Response) {
-        if self.limiter.settings.snapshots {
-            response.extensions_mut().insert(turn.snapshot());
-        }
+fn tell_what_is_left(turn: &Turn, response: &mut Response) {
+    if let Some(snapshot) = turn.take_snapshot() {
+        response.extensions_mut().insert(snapshot);
     }
 }
 

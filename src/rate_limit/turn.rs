@@ -5,14 +5,14 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 
 use super::gate::Ticket;
 use super::in_flight::PermitId;
 use super::limiter::{Limiter, QuotaLine};
 use super::snapshot::QuotaSnapshot;
 use super::state::{Change, Settlement};
-use crate::clock::{BoxFuture, Moment};
+use crate::clock::{BoxFuture, Moment, Now};
 use crate::error::Error;
 use crate::event::Event;
 use crate::options::Patience;
@@ -28,11 +28,15 @@ pub(super) struct Turn {
     state: Mutex<State>,
 }
 
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
 struct State {
     permit: Option<Permit>,
-    /// What the last answer was to the quota.
+    /// Whether the last answer was a rejection by the quota.
     rejected: bool,
+    /// Whether the last answer was a 401, whose replay inherits the probe.
+    may_hold_probe: bool,
+    /// What was left after the last answer.
+    snapshot: Option<QuotaSnapshot>,
 }
 
 #[derive(Clone, Copy)]
@@ -53,11 +57,12 @@ impl Turn {
         limiter: &Arc<Limiter>,
         quota: &Arc<QuotaLine>,
         patience: Patience,
+        now: Now,
     ) -> Result<Self, Error> {
-        let (ticket, id, granted) = limiter.acquire(quota, None, patience).await?;
+        let (ticket, id, granted) = limiter.acquire(quota, None, patience, now).await?;
         let state = State {
             permit: Some(Permit { id, granted }),
-            rejected: false,
+            ..State::default()
         };
         Ok(Self {
             limiter: limiter.clone(),
@@ -87,33 +92,42 @@ impl Turn {
     }
 
     fn end(&self, permit: Permit, outcome: Outcome<'_>) {
-        let now = self.limiter.settings.clock.now();
-        let (settlement, rejected) = match outcome {
-            Outcome::Unsent => (Settlement::Unsent, false),
-            Outcome::Lost => (Settlement::Lost, false),
+        let settings = &self.limiter.settings;
+        let now = settings.clock.now();
+        let settlement = match outcome {
+            Outcome::Unsent => Settlement::Unsent,
+            Outcome::Lost => Settlement::Lost,
             Outcome::Answered { status, headers } => {
-                let report = self.quota.report(status, headers, now);
-                let rejected = report.rejected.is_some();
-                (Settlement::Answered(report), rejected)
+                Settlement::Answered(self.quota.report(status, headers, now))
             }
         };
-        self.state().rejected = rejected;
-        let change = self.quota.settle(permit.id, self.ticket, &settlement, now);
-        self.tell(permit, outcome, change);
+        let (change, snapshot) =
+            self.quota
+                .settle(permit.id, self.ticket, &settlement, now, settings.snapshots);
+        {
+            let mut state = self.state();
+            state.snapshot = snapshot;
+            state.rejected = false;
+            state.may_hold_probe = false;
+            if let Settlement::Answered(report) = &settlement {
+                state.rejected = report.rejected.is_some();
+                state.may_hold_probe = report.status == StatusCode::UNAUTHORIZED;
+            }
+        }
+        self.tell(permit, outcome, change, now);
     }
 
-    fn tell(&self, permit: Permit, outcome: Outcome<'_>, change: Change) {
-        let settings = &self.limiter.settings;
+    fn tell(&self, permit: Permit, outcome: Outcome<'_>, change: Change, now: Now) {
+        let events = &self.limiter.settings.events;
         let quota = || self.quota.name.clone();
-        let now = settings.clock.now();
         let elapsed = now.moment - permit.granted;
         match outcome {
             Outcome::Unsent => {}
-            Outcome::Lost => settings.events.emit(|| Event::Lost {
+            Outcome::Lost => events.emit(|| Event::Lost {
                 quota: quota(),
                 elapsed,
             }),
-            Outcome::Answered { status, headers } => settings.events.emit(|| Event::Answered {
+            Outcome::Answered { status, headers } => events.emit(|| Event::Answered {
                 quota: quota(),
                 status,
                 elapsed,
@@ -122,25 +136,21 @@ impl Turn {
         }
         match (change, outcome) {
             (Change::ClosedUntil(moment), Outcome::Answered { status, headers }) => {
-                settings.events.emit(|| Event::QuotaRejected {
+                events.emit(|| Event::QuotaRejected {
                     quota: quota(),
                     status,
                     until: now.wall_at(moment),
                     request_id: self.request_id(headers),
                 });
             }
-            (Change::Reopened, _) => {
-                settings
-                    .events
-                    .emit(|| Event::QuotaReopened { quota: quota() });
-            }
+            (Change::Reopened, _) => events.emit(|| Event::QuotaReopened { quota: quota() }),
             _ => {}
         }
     }
 
-    /// What is left of its quota.
-    pub(super) fn snapshot(&self) -> QuotaSnapshot {
-        self.quota.snapshot(self.limiter.settings.clock.now())
+    /// What was left of its quota after the last answer.
+    pub(super) fn take_snapshot(&self) -> Option<QuotaSnapshot> {
+        self.state().snapshot.take()
     }
 
     pub(super) fn request_id(&self, headers: &HeaderMap) -> Option<String> {
@@ -175,9 +185,10 @@ impl Passage for Turn {
                 return Ok(());
             }
             let ticket = Some(self.ticket);
+            let now = self.limiter.settings.clock.now();
             let (_, id, granted) = self
                 .limiter
-                .acquire(&self.quota, ticket, self.patience)
+                .acquire(&self.quota, ticket, self.patience, now)
                 .await?;
             self.state().permit = Some(Permit { id, granted });
             Ok(())
@@ -201,7 +212,9 @@ impl Drop for Turn {
     /// Dropped with a permit, the request may be on the wire: it counts as sent.
     fn drop(&mut self) {
         self.settle(Outcome::Lost);
-        let now = self.limiter.settings.clock.now();
-        self.quota.abandon(self.ticket, now);
+        if self.state().may_hold_probe {
+            self.quota
+                .abandon(self.ticket, self.limiter.settings.clock.now());
+        }
     }
 }

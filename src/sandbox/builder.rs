@@ -9,7 +9,7 @@ use http::{Request, Response};
 
 use super::Sandbox;
 use super::dialect::Dialect;
-use super::quota::Enforcement;
+use super::enforcement::Enforcement;
 use super::resource::Resource;
 use super::server::Server;
 use crate::error::Error;
@@ -17,6 +17,8 @@ use crate::rate_limit::{Quota, Window};
 
 /// The arithmetic of the quotas is exact up to here.
 const LONGEST_WINDOW: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
+/// Nobody waits longer, and dice can be thrown for it without overflow.
+const LONGEST_LATENCY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Makes a [`Sandbox`]. Setters never fail; [`start`](Self::start) checks everything.
 ///
@@ -236,6 +238,10 @@ impl SandboxBuilder {
         check(
             settings.latency.start <= settings.latency.end,
             "latency: the range ends before it starts",
+        );
+        check(
+            settings.latency.end <= LONGEST_LATENCY,
+            "latency: longer than a day",
         );
         for window in &self.quota.windows {
             check(

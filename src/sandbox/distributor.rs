@@ -145,7 +145,7 @@ impl Distributor {
         let mut arrival = self.arrival(&mut books);
         let delay = books.mishaps.token_delay();
         books.counters.injected += u64::from(!delay.is_zero());
-        arrival.latency += delay;
+        arrival.latency = arrival.latency.saturating_add(delay);
         arrival
     }
 

@@ -104,7 +104,10 @@ impl Issuer {
             return Err(RefreshRefused::Unknown);
         }
         let grace = self.rules.grace;
-        if refresh.spent_at.is_some_and(|spent| now >= spent + grace) {
+        if refresh
+            .spent_at
+            .is_some_and(|spent| now.saturating_sub(spent) >= grace)
+        {
             self.ended[family] = true;
             return Err(RefreshRefused::Reused);
         }

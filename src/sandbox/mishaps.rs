@@ -63,7 +63,8 @@ impl Mishaps {
             Fault::TokenSlow(span) => Some(span),
             _ => None,
         };
-        self.active.iter().filter_map(delay).sum()
+        let delays = self.active.iter().filter_map(delay);
+        delays.fold(Duration::ZERO, Duration::saturating_add)
     }
 
     pub(super) fn at_token_endpoint(&mut self, now: SystemTime) -> Option<TokenMishap> {

@@ -76,6 +76,7 @@ mod calendar;
 mod counters;
 mod dialect;
 mod distributor;
+mod enforcement;
 mod fault;
 mod issuer;
 mod meter;
@@ -99,8 +100,8 @@ use crate::error::Error;
 pub use builder::SandboxBuilder;
 pub use counters::Counters;
 pub use dialect::Dialect;
+pub use enforcement::Enforcement;
 pub use fault::{Dose, Fault, Outage};
-pub use quota::Enforcement;
 pub use text::{parse_range, parse_span};
 
 /// A distributor in a box, until it is dropped.

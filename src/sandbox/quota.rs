@@ -4,68 +4,13 @@
 //! window counts is its [`Meter`]'s affair; here is only what several windows have to do with each
 //! other.
 
-use std::fmt;
-use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
 use smallvec::SmallVec;
 
-use super::calendar;
-use super::meter::{FixedWindow, Meter, SlidingCounter, SlidingLog, TokenBucket};
-use crate::error::Error;
+use super::enforcement::Enforcement;
+use super::meter::Meter;
 use crate::rate_limit::Window;
-use crate::rate_limit::window::Span;
-
-/// How a server counts the requests of a window.
-///
-/// As text: `fixed-window`, `sliding-log`, `sliding-counter`, `token-bucket`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Enforcement {
-    /// One count per period, back to zero at each boundary; the boundaries lie anywhere. Up to twice
-    /// the limit can pass around a boundary.
-    #[default]
-    FixedWindow,
-    /// The time of every request is kept: never more than the limit in any span of the window's
-    /// length.
-    SlidingLog,
-    /// The count of this period, plus the last period's by the share of it that the window still
-    /// covers. It takes the last period's requests for evenly spread, and so also refuses a client
-    /// that never exceeded the limit in any span.
-    SlidingCounter,
-    /// As many tokens as the limit, which come back evenly over the window's length.
-    TokenBucket,
-}
-
-const NAMES: [(Enforcement, &str); 4] = [
-    (Enforcement::FixedWindow, "fixed-window"),
-    (Enforcement::SlidingLog, "sliding-log"),
-    (Enforcement::SlidingCounter, "sliding-counter"),
-    (Enforcement::TokenBucket, "token-bucket"),
-];
-
-impl fmt::Display for Enforcement {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = NAMES.iter().find(|(this, _)| this == self);
-        f.pad(name.map_or("", |(_, name)| name))
-    }
-}
-
-impl FromStr for Enforcement {
-    type Err = Error;
-
-    /// # Errors
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config), with the names that there are.
-    fn from_str(text: &str) -> Result<Self, Error> {
-        let found = NAMES.iter().find(|(_, name)| *name == text);
-        found.map(|(this, _)| *this).ok_or_else(|| {
-            Error::config(format!(
-                "{text:?} is not an enforcement: expected fixed-window, sliding-log, \
-                 sliding-counter or token-bucket"
-            ))
-        })
-    }
-}
 
 /// All windows of the sandbox, shortest first.
 pub(super) struct Quota {
@@ -119,7 +64,7 @@ impl Quota {
         windows.sort_by_key(Window::length);
         let counted = |window: &Window| Counted {
             limit: window.limit(),
-            meter: meter(window, enforcement, start, random),
+            meter: enforcement.meter(window, start, random),
         };
         Self {
             windows: windows.iter().map(counted).collect(),
@@ -165,26 +110,6 @@ impl Counted {
             remaining: self.meter.remaining(now),
             reset: span(self.meter.reset(now)),
         }
-    }
-}
-
-fn meter(
-    window: &Window,
-    enforcement: Enforcement,
-    start: SystemTime,
-    random: &mut fastrand::Rng,
-) -> Box<dyn Meter> {
-    let (limit, length) = (window.limit(), window.length().as_nanos());
-    if let Span::Calendar(period) = window.span {
-        let first_end = calendar::until_boundary(period, start).as_nanos();
-        return Box::new(FixedWindow::new(limit, length, first_end));
-    }
-    let first_end = random.u128(1..=length.max(1));
-    match enforcement {
-        Enforcement::FixedWindow => Box::new(FixedWindow::new(limit, length, first_end)),
-        Enforcement::SlidingLog => Box::new(SlidingLog::new(limit, length)),
-        Enforcement::SlidingCounter => Box::new(SlidingCounter::new(limit, length, first_end)),
-        Enforcement::TokenBucket => Box::new(TokenBucket::new(limit, length)),
     }
 }
 
@@ -401,17 +326,5 @@ mod tests {
             assert!(accepts(&mut quota, Duration::ZERO));
             assert!(accepts(&mut quota, years * 2));
         }
-    }
-
-    #[test]
-    fn an_enforcement_reads_as_it_is_written() {
-        for enforcement in ALL {
-            assert_eq!(
-                enforcement.to_string().parse::<Enforcement>().ok(),
-                Some(enforcement)
-            );
-        }
-        let error = "leaky".parse::<Enforcement>().expect_err("no such thing");
-        assert!(error.to_string().contains("token-bucket"), "{error}");
     }
 }

@@ -69,6 +69,8 @@ type Script = dyn Fn(&Request) -> Answer + Send + Sync;
 /// The server: a terminal middleware that never calls the next one.
 pub struct Stub {
     script: Box<Script>,
+    /// How long a request takes to arrive.
+    way: Box<dyn Fn() -> Duration + Send + Sync>,
     seen: Mutex<Vec<Seen>>,
     in_flight: AtomicUsize,
     most_in_flight: AtomicUsize,
@@ -86,8 +88,17 @@ pub struct Seen {
 
 impl Stub {
     pub fn new(script: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Arc<Self> {
+        Self::distant(|| Duration::ZERO, script)
+    }
+
+    /// A server at some distance: it decides once the request has arrived.
+    pub fn distant(
+        way: impl Fn() -> Duration + Send + Sync + 'static,
+        script: impl Fn(&Request) -> Answer + Send + Sync + 'static,
+    ) -> Arc<Self> {
         Arc::new(Self {
             script: Box::new(script),
+            way: Box::new(way),
             seen: Mutex::default(),
             in_flight: AtomicUsize::new(0),
             most_in_flight: AtomicUsize::new(0),
@@ -137,6 +148,10 @@ impl Middleware for Terminal {
         _: Next<'_>,
     ) -> reqwest_middleware::Result<Response> {
         let stub = &self.0;
+        let way = (stub.way)();
+        if !way.is_zero() {
+            sleep(way).await;
+        }
         stub.seen.lock().unwrap().push(Seen {
             path: request.url().path().to_owned(),
             at: stub.start.elapsed(),

@@ -25,7 +25,12 @@ struct NoOp;
 
 #[async_trait]
 impl Middleware for NoOp {
-    async fn handle(&self, request: Request, extensions: &mut Extensions, next: Next<'_>) -> Result<Response> {
+    async fn handle(
+        &self,
+        request: Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> Result<Response> {
         next.run(request, extensions).await
     }
 }
@@ -36,7 +41,9 @@ struct Stub;
 #[async_trait]
 impl Middleware for Stub {
     async fn handle(&self, request: Request, _: &mut Extensions, _: Next<'_>) -> Result<Response> {
-        let response = http::Response::builder().url(request.url().clone()).body("");
+        let response = http::Response::builder()
+            .url(request.url().clone())
+            .body("");
         Ok(response.expect("a response").into())
     }
 }
@@ -66,7 +73,12 @@ pub struct Contestant {
 }
 
 impl Contestant {
-    fn new(name: &'static str, runtime: &Arc<tokio::runtime::Runtime>, client: ClientWithMiddleware, url: &str) -> Self {
+    fn new(
+        name: &'static str,
+        runtime: &Arc<tokio::runtime::Runtime>,
+        client: ClientWithMiddleware,
+        url: &str,
+    ) -> Self {
         let request = request(url);
         let runtime = runtime.clone();
         let send = move |count| {
@@ -91,29 +103,48 @@ impl Contestant {
         let counted = allocation_counter::measure(|| {
             send(1_000);
         });
-        Self { name, send, allocations: counted.count_total as f64 / 1_000.0 }
+        Self {
+            name,
+            send,
+            allocations: counted.count_total as f64 / 1_000.0,
+        }
     }
 }
 
 /// A GET with three headers.
 fn request(url: &str) -> Request {
     let mut request = Request::new(http::Method::GET, url.parse().expect("a URL"));
-    for (name, value) in [("accept", "application/json"), ("x-one", "1"), ("x-two", "2")] {
-        request.headers_mut().insert(name, http::HeaderValue::from_static(value));
+    for (name, value) in [
+        ("accept", "application/json"),
+        ("x-one", "1"),
+        ("x-two", "2"),
+    ] {
+        request
+            .headers_mut()
+            .insert(name, http::HeaderValue::from_static(value));
     }
     request
 }
 
 fn roomy(account: AccountBuilder) -> AccountBuilder {
-    account.window(Window::per_minute(1_000_000_000)).window(Window::per_utc_day(1_000_000_000))
+    account
+        .window(Window::per_minute(1_000_000_000))
+        .window(Window::per_utc_day(1_000_000_000))
 }
 
 fn main() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     let runtime = Arc::new(runtime.expect("a runtime"));
-    let sandbox = Sandbox::builder().token_lifetime(Duration::from_secs(3600)).start();
+    let sandbox = Sandbox::builder()
+        .token_lifetime(Duration::from_secs(3600))
+        .start();
     let sandbox = runtime.block_on(sandbox).expect("a sandbox");
-    let url = sandbox.url().join("products/v4/search/LM358/productdetails").expect("a URL");
+    let url = sandbox
+        .url()
+        .join("products/v4/search/LM358/productdetails")
+        .expect("a URL");
     let url = url.as_str();
 
     let both = |account: AccountBuilder| account.build().expect("an account").attach(builder());
@@ -123,13 +154,26 @@ fn main() {
     };
     let stacks = [
         ("two no-op layers", builder().with(NoOp).with(NoOp)),
-        ("reqwest-ratelimit + governor, no-op", builder().with(reqwest_ratelimit::all(governor())).with(NoOp)),
+        (
+            "reqwest-ratelimit + governor, no-op",
+            builder()
+                .with(reqwest_ratelimit::all(governor()))
+                .with(NoOp),
+        ),
         ("reqwest-retry, no-op", builder().with(retry()).with(NoOp)),
         ("tollgate: both layers", both(roomy(sandbox.account()))),
-        ("tollgate: both, no snapshot", both(roomy(sandbox.account()).snapshots(false))),
+        (
+            "tollgate: both, no snapshot",
+            both(roomy(sandbox.account()).snapshots(false)),
+        ),
         (
             "tollgate: both, no replay, no snapshot",
-            both(roomy(sandbox.account()).snapshots(false).max_replays(0).replay_unauthorized(false)),
+            both(
+                roomy(sandbox.account())
+                    .snapshots(false)
+                    .max_replays(0)
+                    .replay_unauthorized(false),
+            ),
         ),
     ];
     let mut contestants: Vec<_> = stacks
@@ -156,8 +200,13 @@ fn rounds(contestants: &[Contestant]) -> Vec<f64> {
 
 fn print(contestants: &[Contestant], times: &[f64]) {
     let (zero_time, zero_allocations) = (times[0], contestants[0].allocations);
-    println!("GET with three headers, {ROUNDS} rounds of {REQUESTS}, the middle round; over = over two no-op layers");
-    println!("{:44} {:>8} {:>8} {:>7} {:>7} {:>7}", "stack", "ns", "ns over", "ratio", "allocs", "over");
+    println!(
+        "GET with three headers, {ROUNDS} rounds of {REQUESTS}, the middle round; over = over two no-op layers"
+    );
+    println!(
+        "{:44} {:>8} {:>8} {:>7} {:>7} {:>7}",
+        "stack", "ns", "ns over", "ratio", "allocs", "over"
+    );
     for (contestant, time) in contestants.iter().zip(times) {
         println!(
             "{:44} {:>8.0} {:>8.0} {:>7.2} {:>7.1} {:>7.1}",

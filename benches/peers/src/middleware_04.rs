@@ -16,7 +16,12 @@ struct NoOp;
 
 #[async_trait]
 impl Middleware for NoOp {
-    async fn handle(&self, request: Request, extensions: &mut Extensions, next: Next<'_>) -> Result<Response> {
+    async fn handle(
+        &self,
+        request: Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> Result<Response> {
         next.run(request, extensions).await
     }
 }
@@ -26,7 +31,9 @@ struct Stub;
 #[async_trait]
 impl Middleware for Stub {
     async fn handle(&self, request: Request, _: &mut Extensions, _: Next<'_>) -> Result<Response> {
-        let response = http::Response::builder().url(request.url().clone()).body("");
+        let response = http::Response::builder()
+            .url(request.url().clone())
+            .body("");
         Ok(response.expect("a response").into())
     }
 }
@@ -52,8 +59,14 @@ pub fn contestants(runtime: &Arc<tokio::runtime::Runtime>, url: &str) -> Vec<Con
     let builder = || ClientBuilder::new(Client::new());
     let auth = AuthorizationHeaderMiddleware::from(Constant.token_source());
     let stacks = [
-        ("two no-op layers (middleware 0.4)", builder().with(NoOp).with(NoOp)),
-        ("reqwest-auth, no-op (middleware 0.4)", builder().with(auth).with(NoOp)),
+        (
+            "two no-op layers (middleware 0.4)",
+            builder().with(NoOp).with(NoOp),
+        ),
+        (
+            "reqwest-auth, no-op (middleware 0.4)",
+            builder().with(auth).with(NoOp),
+        ),
     ];
     stacks
         .into_iter()
@@ -87,8 +100,14 @@ fn contestant(
 
 fn request(url: &str) -> Request {
     let mut request = Request::new(http::Method::GET, url.parse().expect("a URL"));
-    for (name, value) in [("accept", "application/json"), ("x-one", "1"), ("x-two", "2")] {
-        request.headers_mut().insert(name, http::HeaderValue::from_static(value));
+    for (name, value) in [
+        ("accept", "application/json"),
+        ("x-one", "1"),
+        ("x-two", "2"),
+    ] {
+        request
+            .headers_mut()
+            .insert(name, http::HeaderValue::from_static(value));
     }
     request
 }
