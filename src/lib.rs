@@ -11,6 +11,7 @@ mod options;
 mod origin;
 mod passage;
 mod rate_limit;
+mod response;
 mod retry;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
@@ -28,3 +29,4 @@ pub use event::{Event, Observer, RejectionVerdict, RenewalReason, ReplayReason};
 pub use options::RequestOptions;
 pub use rate_limit::{Quota, RateLimitMiddleware, ResetUnit, Window};
 pub use secret::Secret;
+pub use stores::MemoryStore;
