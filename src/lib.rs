@@ -50,6 +50,7 @@ pub use auth::{AuthMiddleware, ClientAuth, Grant};
 pub use rate_limit::{
     Quota, QuotaSnapshot, RateLimitMiddleware, ResetUnit, Window, WindowSnapshot,
 };
+pub use stores::MemoryStore;
 
 pub use options::RequestOptions;
 #[cfg(feature = "retry")]

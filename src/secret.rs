@@ -47,6 +47,7 @@ impl Secret {
     }
 
     /// Whether reading it again could give another value.
+    #[cfg(test)]
     pub(crate) fn is_reference(&self) -> bool {
         !matches!(self.0, Place::Literal(_))
     }

@@ -1,18 +1,12 @@
 //! How an account gets its tokens, where it has a token URL.
 
-use std::sync::OnceLock;
-use std::time::Duration;
-
 use url::Url;
 
 use super::problems::Problems;
 use super::{Settings, headers, urls};
 use crate::auth::grant::GrantKind;
-use crate::auth::{Grant, OAuthSettings};
+use crate::auth::{Grant, OAuthSettings, endpoint};
 use crate::secret::Secret;
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// None where there is no token URL, or where something is wrong with it.
 pub(super) fn oauth(
@@ -105,21 +99,6 @@ fn check_secret(field: &str, secret: &Secret, problems: &mut Problems) {
 fn token_client(settings: &Settings, problems: &mut Problems) -> Option<reqwest::Client> {
     match &settings.token_client {
         Some(client) => Some(client.clone()),
-        None => problems.keep("token_client", default_client()),
+        None => problems.keep("token_client", endpoint::default_client()),
     }
-}
-
-/// The client for the token requests of all accounts that were given none. Redirects are off: a
-/// redirected token request carries the client's secret along.
-fn default_client() -> Result<reqwest::Client, String> {
-    static CLIENT: OnceLock<Result<reqwest::Client, String>> = OnceLock::new();
-    let client = || {
-        reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(TIMEOUT)
-            .build()
-            .map_err(|error| format!("cannot be made: {error}; give one"))
-    };
-    CLIENT.get_or_init(client).clone()
 }

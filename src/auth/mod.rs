@@ -1,8 +1,19 @@
 //! Valid credentials on every request: tokens got, renewed before they expire, replaced when refused.
 
+mod answer;
+mod board;
+mod bucket;
+mod cache;
+pub(crate) mod endpoint;
 pub(crate) mod grant;
 mod middleware;
+mod record;
+mod rejection;
+mod source;
+mod state;
 pub(crate) mod store;
+mod token;
+mod vault;
 
 use std::sync::Arc;
 use std::time::Duration;

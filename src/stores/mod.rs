@@ -1,1 +1,37 @@
-//! placeholder
+//! Places where tokens survive.
+
+mod memory;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::auth::store::{Record, Swap, TokenStore};
+use crate::error::BoxError;
+
+pub use memory::MemoryStore;
+
+#[async_trait]
+impl<T: TokenStore + ?Sized> TokenStore for Arc<T> {
+    async fn load(&self, key: &str) -> Result<Option<Record>, BoxError> {
+        (**self).load(key).await
+    }
+
+    async fn compare_and_swap(
+        &self,
+        key: &str,
+        expected: Option<u64>,
+        new: &Record,
+    ) -> Result<Swap, BoxError> {
+        (**self).compare_and_swap(key, expected, new).await
+    }
+
+    async fn lease(&self, key: &str, holder: &str, lifetime: Duration) -> Result<bool, BoxError> {
+        (**self).lease(key, holder, lifetime).await
+    }
+
+    async fn release(&self, key: &str, holder: &str) -> Result<(), BoxError> {
+        (**self).release(key, holder).await
+    }
+}

@@ -3,7 +3,7 @@
 //! A paused clock with real sockets fires timeouts wrongly, since it jumps ahead whenever every task
 //! waits; with a stub for a server nothing waits but for time itself.
 
-#![allow(dead_code, clippy::disallowed_methods)] // Each test file uses a part; tests may read time.
+#![allow(dead_code, unreachable_pub, clippy::disallowed_methods)] // Each test file uses a part; tests may read time.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};

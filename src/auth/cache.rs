@@ -1,0 +1,358 @@
+//! The token of an account, for all its requests at once: the async shell around
+//! [`state`](super::state).
+//!
+//! A request that finds a usable token takes it without waiting, locking or allocating. When a new
+//! one is needed, one *flight* fetches it, as a task of its own: callers come and go without
+//! cancelling or restarting it, and all who wait share its result, its error included. ("Lock, look
+//! again, fetch" would make ten thousand requests of one outage, one after the other.) Should the
+//! task panic or its runtime end, a guard frees the place and the waiters go again, once.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use futures_util::future::{Either, select};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use super::AuthSettings;
+use super::board::{Board, Posting, Waiter};
+use super::endpoint::TokenEndpoint;
+use super::source::{Flight, Flown, Source};
+use super::state::{Decision, Need, Plan, State};
+use super::token::Token;
+use crate::clock::{Clock, Moment};
+use crate::error::{Error, ErrorKind, Recovery};
+use crate::event::{Event, Events, RejectionVerdict};
+use crate::options::Patience;
+
+/// Keeps the token of an account.
+pub(crate) struct Cache {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    account: Arc<str>,
+    board: Board,
+    source: Source,
+    clock: Arc<dyn Clock>,
+    events: Events,
+}
+
+/// How waiting for a flight ended.
+enum Waited {
+    Landed(Result<Arc<Token>, Error>),
+    TornDown,
+    TooLate,
+}
+
+impl Cache {
+    pub(crate) fn new(
+        settings: &AuthSettings,
+        oauth: Arc<super::OAuthSettings>,
+        endpoint: Box<dyn TokenEndpoint>,
+    ) -> Self {
+        let has_store = oauth.store.is_some();
+        let shared = Shared {
+            account: settings.account.clone(),
+            board: Board::new(State::new(has_store)),
+            source: Source::new(settings, oauth, endpoint),
+            clock: settings.clock.clone(),
+            events: settings.events.clone(),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// The token, if it can be used right away. Starts its renewal where that is due.
+    pub(crate) fn ready(&self) -> Option<Arc<Token>> {
+        let now = self.shared.clock.now();
+        let posting = self.shared.board.read();
+        match posting.state.decide(Need::Usable, now) {
+            Decision::Use => posting.state.token().cloned(),
+            Decision::UseAndRefresh => {
+                let token = posting.state.token().cloned();
+                drop(posting);
+                self.start(Need::Usable);
+                token
+            }
+            _ => None,
+        }
+    }
+
+    /// The token that hangs there, usable or not.
+    pub(crate) fn present(&self) -> Option<Arc<Token>> {
+        self.shared.board.read().state.token().cloned()
+    }
+
+    /// A token, waited for as long as `patience` allows.
+    ///
+    /// # Errors
+    /// The renewal failed, or cannot be tried again in time.
+    ///
+    /// # Cancel safety
+    /// Dropping it ends the wait; the renewal goes on.
+    pub(crate) async fn token(&self, need: Need, patience: Patience) -> Result<Arc<Token>, Error> {
+        let named = |error: Error| match error.account() {
+            Some(_) => error,
+            None => error.with_account(&self.shared.account),
+        };
+        self.wait_or_fail(need, patience).await.map_err(named)
+    }
+
+    async fn wait_or_fail(&self, need: Need, patience: Patience) -> Result<Arc<Token>, Error> {
+        let generation = self.shared.board.read().state.generation();
+        let mut waited_until = None;
+        let mut torn_down = false;
+        loop {
+            let posting = Posting::clone(&self.shared.board.read());
+            // Who has waited takes what the wait brought, even if it did not live long.
+            if waited_until.is_some() && posting.state.generation() > generation {
+                return posting.state.token().cloned().ok_or_else(no_answer);
+            }
+            let waiter = match self.step(&posting, need) {
+                Step::Take(token) => return Ok(token),
+                Step::Fail(error) => return Err(error),
+                Step::Join(waiter) => waiter,
+                Step::WaitUntil(at) => {
+                    self.sleep_until(at, &posting, patience, waited_until)
+                        .await?;
+                    waited_until = Some(at);
+                    continue;
+                }
+                Step::Again => continue,
+            };
+            match self.join(waiter, patience.deadline).await {
+                Waited::Landed(result) => return result,
+                Waited::TooLate => return Err(too_late()),
+                Waited::TornDown if torn_down => return Err(no_answer()),
+                Waited::TornDown => torn_down = true,
+            }
+        }
+    }
+
+    fn step(&self, posting: &Posting, need: Need) -> Step {
+        let now = self.shared.clock.now();
+        let state = &posting.state;
+        match state.decide(need, now) {
+            Decision::Use | Decision::UseAndRefresh => match state.token() {
+                Some(token) => Step::Take(token.clone()),
+                None => Step::Again,
+            },
+            Decision::Refresh => self.start(need).map_or(Step::Again, Step::Join),
+            Decision::Join => posting.waiter.clone().map_or(Step::Again, Step::Join),
+            Decision::WaitUntil(at) => Step::WaitUntil(at),
+            Decision::Fail => Step::Fail(state.error().cloned().unwrap_or_else(no_answer)),
+            Decision::LetStand => Step::Fail(storm()),
+        }
+    }
+
+    /// Waits for the next chance, once: who waited for it and finds a later one has shared a
+    /// failure.
+    async fn sleep_until(
+        &self,
+        at: Moment,
+        posting: &Posting,
+        patience: Patience,
+        before: Option<Moment>,
+    ) -> Result<(), Error> {
+        let now = self.shared.clock.now();
+        let failed_again = before.is_some_and(|before| at > before);
+        match posting.state.error() {
+            Some(error) if failed_again => return Err(error.clone()),
+            _ if !patience.reaches(now.moment, at) => {
+                return Err(posting.state.not_before(at, now));
+            }
+            _ => {}
+        }
+        self.shared.clock.sleep(at - now.moment).await;
+        Ok(())
+    }
+
+    async fn join(&self, mut waiter: Waiter, deadline: Option<Moment>) -> Waited {
+        let result = pin!(waiter.wait_for(Option::is_some));
+        let landed = match deadline {
+            None => result.await,
+            Some(deadline) => {
+                let left = deadline - self.shared.clock.now().moment;
+                match select(result, self.shared.clock.sleep(left)).await {
+                    Either::Left((landed, _)) => landed,
+                    Either::Right(_) => return Waited::TooLate,
+                }
+            }
+        };
+        match landed.ok().and_then(|result| result.clone()) {
+            Some(result) => Waited::Landed(result),
+            None => Waited::TornDown,
+        }
+    }
+
+    /// The API refused this token. Starts a forced renewal where the state allows one.
+    pub(crate) fn refused(&self, token: &Token, certain: bool) -> RejectionVerdict {
+        let now = self.shared.clock.now();
+        let need = Need::NewerThan(token.generation());
+        let decision = {
+            let posting = self.shared.board.read();
+            if posting.state.generation() > token.generation() {
+                return RejectionVerdict::Superseded;
+            }
+            posting.state.decide(need, now)
+        };
+        if !certain && token.evidence().exonerates(now.moment) {
+            return RejectionVerdict::NotTheToken;
+        }
+        match decision {
+            Decision::LetStand => return RejectionVerdict::Storm,
+            Decision::Refresh => drop(self.start(need)),
+            // A renewal that began for another reason serves; nobody else begins with the old one.
+            Decision::Join => self.condemn(token.generation()),
+            _ => {}
+        }
+        RejectionVerdict::Renew
+    }
+
+    fn condemn(&self, generation: u64) {
+        let board = &self.shared.board;
+        board.change(|posting| posting.state.condemn(generation));
+    }
+
+    /// A refused token's successor was not refused: learns how long such tokens live.
+    pub(crate) fn cured(&self, refused: &Token, at: Moment) {
+        let mut then = self.shared.clock.now();
+        then.moment = at;
+        if refused.times().is_unknown() {
+            self.shared.source.learn(refused.times().age(then));
+        }
+    }
+
+    /// Starts a flight, unless that is not due any more; the one who started it gets to wait first.
+    fn start(&self, need: Need) -> Option<Waiter> {
+        let (flight, waiter) = self.shared.board.change(|posting| {
+            let now = self.shared.clock.now();
+            match posting.state.decide(need, now) {
+                Decision::Refresh | Decision::UseAndRefresh => {}
+                _ => return None,
+            }
+            let plan = posting.state.take_off(need, now);
+            if let Need::NewerThan(generation) = need {
+                posting.state.condemn(generation);
+            }
+            let (sender, waiter) = watch::channel(None);
+            posting.waiter = Some(waiter.clone());
+            let flight = FlightTask {
+                shared: self.shared.clone(),
+                plan,
+                sender: Some(sender),
+            };
+            Some((flight, waiter))
+        })?;
+        match Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(flight.run())),
+            // Dropping the flight frees its place.
+            Err(_) => drop(flight),
+        }
+        Some(waiter)
+    }
+}
+
+/// What a waiting caller does next.
+enum Step {
+    Take(Arc<Token>),
+    Join(Waiter),
+    WaitUntil(Moment),
+    Again,
+    Fail(Error),
+}
+
+/// A flight under way. Dropped before it lands, it frees its place.
+struct FlightTask {
+    shared: Arc<Shared>,
+    plan: Plan,
+    sender: Option<watch::Sender<Option<Result<Arc<Token>, Error>>>>,
+}
+
+impl FlightTask {
+    async fn run(mut self) {
+        let shared = self.shared.clone();
+        let launch_another = || {
+            let now = shared.clock.now().moment;
+            shared
+                .board
+                .change(|posting| posting.state.launch_another(now))
+        };
+        let flight = Flight {
+            plan: self.plan,
+            present: shared.board.read().state.token().cloned(),
+            launch_another: &launch_another,
+        };
+        let flown = shared.source.fly(&flight).await;
+        self.land(flown);
+    }
+
+    /// Publish, tell, wake.
+    fn land(&mut self, (landing, event): Flown) {
+        let sender = self.sender.take();
+        let now = self.shared.clock.now();
+        let (result, next) = self.shared.board.change(|posting| {
+            let landed = posting.state.land(&landing, now, fastrand::f64());
+            posting.waiter = None;
+            (landed, posting.state.token().cloned())
+        });
+        let result = match (result, next) {
+            (Ok(()), Some(token)) => Ok(token),
+            (Ok(()), None) => Err(no_answer()),
+            (Err(error), _) => Err(error.with_account(&self.shared.account)),
+        };
+        self.tell(event, &result);
+        if let Some(sender) = sender {
+            sender.send_replace(Some(result));
+        }
+    }
+
+    fn tell(&self, event: Option<Event>, result: &Result<Arc<Token>, Error>) {
+        if let Some(event) = event {
+            self.shared.events.emit(|| event);
+        }
+        if let Err(error) = result {
+            self.shared.events.emit(|| Event::TokenFailed {
+                error: error.clone(),
+                retry_at: match error.recovery() {
+                    Recovery::WaitUntil(time) => Some(time),
+                    _ => None,
+                },
+            });
+        }
+    }
+}
+
+impl Drop for FlightTask {
+    fn drop(&mut self) {
+        if self.sender.is_none() {
+            return;
+        }
+        let lost = self.shared.source.may_have_lost();
+        self.shared.board.change(|posting| {
+            posting.state.abandon(lost);
+            posting.waiter = None;
+        });
+    }
+}
+
+fn too_late() -> Error {
+    let message = "no token before the request's deadline";
+    Error::new(ErrorKind::DeadlineExceeded, Recovery::Retry, message)
+}
+
+fn no_answer() -> Error {
+    let message = "the renewal of the token was broken off";
+    Error::new(ErrorKind::TokenEndpoint, Recovery::Retry, message)
+}
+
+fn storm() -> Error {
+    let message = "too many refused tokens of late: no new one is asked for now";
+    Error::new(ErrorKind::TokenEndpoint, Recovery::Retry, message)
+}
+
+#[cfg(test)]
+#[path = "cache_tests.rs"]
+mod tests;

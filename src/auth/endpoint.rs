@@ -1,0 +1,287 @@
+//! The token endpoint (RFC 6749 section 3.2), as a port and as the real thing.
+//!
+//! The port delivers one request and says how sure it is that the server has seen it: a refresh
+//! token that is good for one use must not be presented twice without a reason.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::Client;
+use url::Url;
+use url::form_urlencoded::Serializer;
+use zeroize::Zeroizing;
+
+use super::answer::{Class, Refusal, Reply};
+use super::{ClientAuth, OAuthSettings};
+use crate::clock::BoxFuture;
+use crate::secret::Secret;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(30);
+const LONGEST_BODY: usize = 1 << 20;
+
+/// RFC 3986 "unreserved", so that every decoder agrees; a space becomes `%20`, never `+`.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// Where tokens come from.
+///
+/// What must never happen: a request that is sent more than once, or [`Delivery::NotSent`] although
+/// the server may have seen it. What is always fine: failing.
+pub(crate) trait TokenEndpoint: Send + Sync + 'static {
+    /// One request; `refresh_token` makes it a refresh, none asks by the client's own credentials.
+    fn request<'a>(&'a self, refresh_token: Option<&'a str>) -> BoxFuture<'a, Delivery>;
+}
+
+/// How a token request ended.
+pub(crate) enum Delivery {
+    /// The server answered; `secrets` are what was sent and must not show in messages.
+    Answered {
+        reply: Reply,
+        secrets: Vec<Zeroizing<String>>,
+    },
+    /// The server has not seen it.
+    NotSent(Refusal),
+    /// It left, and the answer is lost.
+    Lost(Refusal),
+}
+
+/// The client for token requests of accounts that bring none: one for all of them, away from the
+/// API's connections and quotas. It follows no redirect: a form with a secret in it must not travel.
+///
+/// # Errors
+/// As `Client::new` would panic: without a TLS backend or system configuration.
+pub(crate) fn default_client() -> Result<Client, String> {
+    static CLIENT: OnceLock<Result<Client, String>> = OnceLock::new();
+    CLIENT.get_or_init(build_client).clone()
+}
+
+fn build_client() -> Result<Client, String> {
+    Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(TOTAL_TIMEOUT)
+        .build()
+        .map_err(|error| format!("cannot be made: {error}; give one"))
+}
+
+/// The endpoint at a URL.
+pub(crate) struct HttpEndpoint {
+    pub(crate) client: Client,
+    pub(crate) url: Url,
+    pub(crate) client_id: String,
+    pub(crate) client_secret: Option<Secret>,
+    pub(crate) client_auth: ClientAuth,
+    pub(crate) scope: Option<String>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) fields: Vec<(String, Secret)>,
+}
+
+impl HttpEndpoint {
+    pub(crate) fn new(settings: &OAuthSettings) -> Self {
+        Self {
+            client: settings.token_client.clone(),
+            url: settings.token_url.clone(),
+            client_id: settings.client_id.clone(),
+            client_secret: settings.client_secret.clone(),
+            client_auth: settings.client_auth,
+            scope: settings.scope.clone(),
+            headers: settings.token_headers.clone(),
+            fields: settings.token_fields.clone(),
+        }
+    }
+
+    async fn deliver(&self, refresh_token: Option<&str>) -> Delivery {
+        let form = match self.form(refresh_token) {
+            Ok(form) => form,
+            Err(sentence) => return Delivery::NotSent(misconfigured(sentence)),
+        };
+        let mut request = reqwest::Request::new(Method::POST, self.url.clone());
+        *request.headers_mut() = form.headers;
+        *request.body_mut() = Some(form.body.into());
+        // A pooled connection that was dead already is no error here: hyper-util notices that
+        // nothing was written and takes another one.
+        match self.client.execute(request).await {
+            Ok(response) => receive(response, form.secrets).await,
+            Err(error) if error.is_connect() || error.is_builder() => {
+                Delivery::NotSent(unanswered("cannot be reached", &error))
+            }
+            Err(error) => Delivery::Lost(unanswered("did not answer", &error)),
+        }
+    }
+
+    /// Secrets given by reference are read anew for each request, so a rotated one is found.
+    fn form(&self, refresh_token: Option<&str>) -> Result<Ready, String> {
+        let mut form = Form::new(&self.headers);
+        match refresh_token {
+            Some(token) => {
+                form.field("grant_type", "refresh_token");
+                form.secret_field("refresh_token", Zeroizing::new(token.to_owned()));
+            }
+            None => {
+                form.field("grant_type", "client_credentials");
+                // On a refresh, none means the scope of the original grant (RFC 6749 section 6).
+                if let Some(scope) = &self.scope {
+                    form.field("scope", scope);
+                }
+            }
+        }
+        for (name, value) in &self.fields {
+            form.secret_field(name, value.read()?);
+        }
+        self.authenticate(&mut form)?;
+        Ok(form.finish())
+    }
+
+    fn authenticate(&self, form: &mut Form) -> Result<(), String> {
+        let secret = match &self.client_secret {
+            Some(secret) => secret.read()?,
+            // A public client has nothing to prove; it only says who it is.
+            None => {
+                form.field("client_id", &self.client_id);
+                return Ok(());
+            }
+        };
+        match self.client_auth {
+            ClientAuth::Basic => {
+                let id = utf8_percent_encode(&self.client_id, RESERVED).to_string();
+                let encoded = Zeroizing::new(utf8_percent_encode(&secret, RESERVED).to_string());
+                form.basic(&id, &encoded)?;
+                form.secrets.push(encoded);
+            }
+            ClientAuth::BasicRaw => form.basic(&self.client_id, &secret)?,
+            ClientAuth::Body => {
+                form.field("client_id", &self.client_id);
+                form.secret_field("client_secret", secret.clone());
+            }
+        }
+        form.secrets.push(secret);
+        Ok(())
+    }
+}
+
+impl TokenEndpoint for HttpEndpoint {
+    fn request<'a>(&'a self, refresh_token: Option<&'a str>) -> BoxFuture<'a, Delivery> {
+        Box::pin(self.deliver(refresh_token))
+    }
+}
+
+/// A token request in the making.
+struct Form {
+    headers: HeaderMap,
+    fields: Serializer<'static, String>,
+    secrets: Vec<Zeroizing<String>>,
+}
+
+/// One that is ready to be sent.
+struct Ready {
+    headers: HeaderMap,
+    body: String,
+    secrets: Vec<Zeroizing<String>>,
+}
+
+impl Form {
+    fn new(extra: &HeaderMap) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+        headers.insert(CONTENT_TYPE, form);
+        headers.extend(extra.clone());
+        Self {
+            headers,
+            fields: Serializer::new(String::new()),
+            secrets: Vec::new(),
+        }
+    }
+
+    fn field(&mut self, name: &str, value: &str) {
+        self.fields.append_pair(name, value);
+    }
+
+    fn secret_field(&mut self, name: &str, value: Zeroizing<String>) {
+        self.field(name, &value);
+        self.secrets.push(value);
+    }
+
+    fn basic(&mut self, id: &str, secret: &str) -> Result<(), String> {
+        let pair = Zeroizing::new(format!("{id}:{secret}"));
+        let encoded = Zeroizing::new(STANDARD.encode(pair.as_bytes()));
+        let text = Zeroizing::new(format!("Basic {}", encoded.as_str()));
+        let mut value = HeaderValue::from_str(&text)
+            .map_err(|_| "the client secret cannot stand in a header".to_owned())?;
+        value.set_sensitive(true);
+        self.headers.insert(AUTHORIZATION, value);
+        self.secrets.push(encoded);
+        Ok(())
+    }
+
+    fn finish(mut self) -> Ready {
+        Ready {
+            headers: self.headers,
+            body: self.fields.finish(),
+            secrets: self.secrets,
+        }
+    }
+}
+
+async fn receive(mut response: reqwest::Response, secrets: Vec<Zeroizing<String>>) -> Delivery {
+    let mut body = Zeroizing::new(Vec::new());
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if body.len() + chunk.len() <= LONGEST_BODY => {
+                body.extend_from_slice(&chunk);
+            }
+            Ok(Some(_)) => {
+                let refusal =
+                    Refusal::new(Class::Transient, "the token endpoint answered too much");
+                return Delivery::Lost(refusal);
+            }
+            Ok(None) => break,
+            // An error's body says nothing that its status does not say; the status must not be
+            // lost with it, or a refused grant would be presented again.
+            Err(_) if !response.status().is_success() => break,
+            Err(error) => {
+                return Delivery::Lost(unanswered("broke off its answer", &error));
+            }
+        }
+    }
+    let reply = Reply {
+        status: response.status(),
+        headers: std::mem::take(response.headers_mut()),
+        body,
+    };
+    Delivery::Answered { reply, secrets }
+}
+
+fn misconfigured(sentence: String) -> Refusal {
+    Refusal::new(Class::Misconfigured, sentence)
+}
+
+/// Without the error's own text where that could show the URL: a tenant's token URL may hold a key.
+fn unanswered(what: &str, error: &reqwest::Error) -> Refusal {
+    let why = match error {
+        error if error.is_timeout() => ": timed out".to_owned(),
+        error => innermost(error).map_or_else(String::new, |text| format!(": {text}")),
+    };
+    Refusal::new(Class::Transient, format!("the token endpoint {what}{why}"))
+}
+
+fn innermost(error: &reqwest::Error) -> Option<String> {
+    let mut source = std::error::Error::source(error)?;
+    while let Some(deeper) = source.source() {
+        source = deeper;
+    }
+    Some(source.to_string())
+}
+
+#[cfg(test)]
+#[path = "endpoint_tests.rs"]
+mod tests;

@@ -1,0 +1,138 @@
+//! What a refused request says about its token. Pure.
+//!
+//! A 401 need not mean that the token is bad: DigiKey answers 401 to a client id that has no
+//! subscription for the API product. To renew on those would cost a token for each such request and
+//! cure none.
+
+use http::header::WWW_AUTHENTICATE;
+use http::{HeaderMap, StatusCode};
+
+use super::RejectionTable;
+
+/// What a refusal says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Suspicion {
+    /// The token is bad: the server says so (RFC 6750 section 3.1).
+    Certain,
+    /// It may be.
+    Possible,
+    /// It is not the token.
+    None,
+}
+
+/// Whether a response with this status may mean "token refused".
+pub(crate) fn concerns(table: &RejectionTable, status: StatusCode) -> bool {
+    table.statuses.contains(&status)
+}
+
+/// What headers and body say, the plainest words first.
+pub(crate) fn classify(
+    table: &RejectionTable,
+    headers: &HeaderMap,
+    body: Option<&[u8]>,
+) -> Suspicion {
+    let challenges = headers.get_all(WWW_AUTHENTICATE).iter();
+    let challenges: Vec<String> = challenges
+        .filter_map(|value| value.to_str().ok())
+        .map(condensed)
+        .collect();
+    let says = |code: &str| challenges.iter().any(|challenge| says(challenge, code));
+    if says("invalid_token") {
+        return Suspicion::Certain;
+    }
+    if says("insufficient_scope") {
+        return Suspicion::None;
+    }
+    match body {
+        Some(body) if names_another_cause(table, body) => Suspicion::None,
+        _ => Suspicion::Possible,
+    }
+}
+
+fn says(challenge: &str, code: &str) -> bool {
+    let quoted = format!("error=\"{code}\"");
+    // Some servers leave the quotes out, which RFC 9110 allows for a token.
+    let mut bare = challenge
+        .split(',')
+        .filter_map(|part| part.rsplit_once("error="));
+    challenge.contains(&quoted) || bare.any(|(_, value)| value == code)
+}
+
+fn names_another_cause(table: &RejectionTable, body: &[u8]) -> bool {
+    if table.not_the_token.is_empty() {
+        return false;
+    }
+    let body = condensed(&String::from_utf8_lossy(body));
+    let mut phrases = table.not_the_token.iter();
+    phrases.any(|phrase| body.contains(phrase.as_str()))
+}
+
+/// In lower case and without white space: DigiKey writes "Bearer token  expired" with two spaces.
+fn condensed(text: &str) -> String {
+    let dense = text.chars().filter(|c| !c.is_whitespace());
+    dense.flat_map(char::to_lowercase).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn table() -> RejectionTable {
+        RejectionTable {
+            not_the_token: vec!["invalidclientid".into(), "notsubscribed".into()],
+            ..RejectionTable::default()
+        }
+    }
+
+    fn by_challenge(challenge: &'static str) -> Suspicion {
+        let mut headers = HeaderMap::new();
+        headers.append(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=x"));
+        headers.append(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        classify(&table(), &headers, None)
+    }
+
+    fn by_body(body: &str) -> Suspicion {
+        classify(&table(), &HeaderMap::new(), Some(body.as_bytes()))
+    }
+
+    #[test]
+    fn the_challenge_is_believed() {
+        for challenge in [
+            r#"Bearer realm="x", error="invalid_token", error_description="expired""#,
+            r#"Bearer error = "invalid_token""#,
+            "bearer error=invalid_token",
+            "Bearer realm=x,error=invalid_token",
+        ] {
+            assert_eq!(by_challenge(challenge), Suspicion::Certain, "{challenge}");
+        }
+        let scope = r#"Bearer error="insufficient_scope", scope="a b""#;
+        assert_eq!(by_challenge(scope), Suspicion::None);
+        assert_eq!(by_challenge("Bearer realm=x"), Suspicion::Possible);
+        let other = r#"Bearer error="invalid_token_format""#;
+        assert_eq!(by_challenge(other), Suspicion::Possible);
+    }
+
+    #[test]
+    fn digikeys_bodies_are_told_apart() {
+        let old = r#"{"StatusCode":401,"ErrorMessage":"Bearer token  expired"}"#;
+        assert_eq!(by_body(old), Suspicion::Possible);
+        let new = r#"{"status":401,"detail":"Bearer token is expired. Please use …"}"#;
+        assert_eq!(by_body(new), Suspicion::Possible);
+        assert_eq!(
+            by_body(r#"{"ErrorMessage":"Invalid clientId"}"#),
+            Suspicion::None
+        );
+        assert_eq!(by_body("You are NOT\n subscribed to this"), Suspicion::None);
+        assert_eq!(by_body(""), Suspicion::Possible);
+    }
+
+    #[test]
+    fn the_plainest_words_come_first() {
+        let mut headers = HeaderMap::new();
+        let challenge = HeaderValue::from_static(r#"Bearer error="invalid_token""#);
+        headers.insert(WWW_AUTHENTICATE, challenge);
+        let suspicion = classify(&table(), &headers, Some(b"Invalid clientId"));
+        assert_eq!(suspicion, Suspicion::Certain);
+    }
+}

@@ -1,0 +1,344 @@
+//! One flight: adopt, ask, parse, save.
+//!
+//! 1. **Adopt.** Another process may have renewed already; its token is in the store.
+//! 2. **Ask** the token endpoint, once. A refresh token that may be good for one use is asked with
+//!    under the store's lease. If the answer is lost, it is presented once more at once, while a
+//!    server that forgives a repetition still does.
+//! 3. **Parse**, and salvage the refresh token whatever else the answer says.
+//! 4. **Save** it before the access token is used: after a crash in between, nobody could log in.
+//!
+//! Publishing and waking are the cache's.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use zeroize::Zeroizing;
+
+use super::answer::{self, Answer, Class, Issued, Refusal};
+use super::endpoint::{Delivery, TokenEndpoint};
+use super::grant::GrantKind;
+use super::record::Tokens;
+use super::state::{Failure, Landing, Plan};
+use super::token::{Lifetime, Times, Token, cap_after_refusal};
+use super::vault::Vault;
+use super::{AuthSettings, OAuthSettings};
+use crate::clock::{Clock, Now};
+use crate::event::{Event, Events};
+
+/// A client supplied by the user may have no timeout.
+const LONGEST_REQUEST: Duration = Duration::from_secs(60);
+/// Servers that forgive the repetition of a refresh token do so for some ten seconds.
+const LONGEST_REPETITION: Duration = Duration::from_secs(10);
+const LEASE_POLL: Duration = Duration::from_millis(250);
+const LEASE_POLLS: u32 = 60;
+
+/// Where an account's tokens come from.
+pub(crate) struct Source {
+    settings: Arc<OAuthSettings>,
+    endpoint: Box<dyn TokenEndpoint>,
+    vault: Arc<Vault>,
+    clock: Arc<dyn Clock>,
+    events: Events,
+    /// Learned from a refused token of unknown expiry, for the next one.
+    cap: Mutex<Option<Duration>>,
+    presenting: AtomicBool,
+}
+
+/// A flight under way.
+pub(crate) struct Flight<'a> {
+    pub(crate) plan: Plan,
+    /// The token that is to be replaced.
+    pub(crate) present: Option<Arc<Token>>,
+    /// Asks the launch bucket for another token request.
+    pub(crate) launch_another: &'a (dyn Fn() -> bool + Send + Sync),
+}
+
+/// How it ended, and what to tell once it is published.
+pub(crate) type Flown = (Landing, Option<Event>);
+
+/// What came of presenting a grant.
+struct Presented {
+    delivery: Result<Answer, Refusal>,
+    start: Now,
+    lost: bool,
+}
+
+impl Source {
+    pub(crate) fn new(
+        account: &AuthSettings,
+        settings: Arc<OAuthSettings>,
+        endpoint: Box<dyn TokenEndpoint>,
+    ) -> Self {
+        let key = super::record::key(&account.account, &settings);
+        let (clock, events) = (account.clock.clone(), account.events.clone());
+        let vault = Vault::new(settings.store.clone(), key, clock.clone(), events.clone());
+        Self {
+            settings,
+            endpoint,
+            vault,
+            clock,
+            events,
+            cap: Mutex::default(),
+            presenting: AtomicBool::new(false),
+        }
+    }
+
+    /// A token of unknown expiry was refused at this age, and its successor was not.
+    pub(crate) fn learn(&self, age: Duration) {
+        *self.cap() = Some(cap_after_refusal(age));
+    }
+
+    fn cap(&self) -> std::sync::MutexGuard<'_, Option<Duration>> {
+        self.cap.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a flight torn down now may have lost the answer to a single-use refresh token.
+    pub(crate) fn may_have_lost(&self) -> bool {
+        self.presenting.swap(false, Ordering::Relaxed)
+    }
+
+    fn refreshes(&self) -> bool {
+        !matches!(self.settings.grant.0, GrantKind::ClientCredentials)
+    }
+
+    /// Runs one.
+    pub(crate) async fn fly(&self, flight: &Flight<'_>) -> Flown {
+        if !self.refreshes() || flight.plan.reread_only {
+            return self.adopt_or_ask(flight).await;
+        }
+        for _ in 0..LEASE_POLLS {
+            if self.vault.lease().await {
+                let flown = self.adopt_or_ask(flight).await;
+                self.vault.release().await;
+                return flown;
+            }
+            if let Some(flown) = self.look(flight).await.ok().flatten() {
+                return flown;
+            }
+            self.clock.sleep(LEASE_POLL).await;
+        }
+        let message = "another process holds the right to renew the token and does not finish";
+        failed(Refusal::new(Class::Transient, message))
+    }
+
+    async fn adopt_or_ask(&self, flight: &Flight<'_>) -> Flown {
+        let before = self.vault.refresh_token();
+        match self.look(flight).await {
+            Ok(Some(flown)) => return flown,
+            Ok(None) => {}
+            // A refresh token from the configuration may have been spent long ago.
+            Err(refusal) if self.refreshes() && !self.vault.is_known() => return failed(refusal),
+            Err(_) => {}
+        }
+        if flight.plan.reread_only {
+            let newer = self.vault.refresh_token() != before;
+            if !newer || !(flight.launch_another)() {
+                return (Landing::NothingNew, None);
+            }
+        }
+        self.ask(flight).await
+    }
+
+    /// Adopts what another process has stored.
+    async fn look(&self, flight: &Flight<'_>) -> Result<Option<Flown>, Refusal> {
+        let Some(tokens) = self.vault.look().await? else {
+            return Ok(None);
+        };
+        let generation = flight.plan.generation;
+        let refused = flight.present.as_deref();
+        let now = self.clock.now();
+        let draw = fastrand::f64();
+        let token = tokens.fresh_token(generation, &self.settings, refused, draw, now);
+        Ok(token.map(|token| {
+            let event = Event::TokenAdopted { generation };
+            (Landing::Renewed(Arc::new(token)), Some(event))
+        }))
+    }
+
+    async fn ask(&self, flight: &Flight<'_>) -> Flown {
+        let refresh_token = match self.grant() {
+            Ok(refresh_token) => refresh_token,
+            Err(refusal) => return failed(refusal),
+        };
+        let presented = self.present_twice(flight, refresh_token.as_ref()).await;
+        let flown = self.receive(flight, &presented).await;
+        let rejected = matches!(&flown.0, Landing::Failed(failure)
+            if failure.refusal.class == Class::GrantRejected);
+        match rejected {
+            true => self.second_opinion(flight, flown).await,
+            false => flown,
+        }
+    }
+
+    /// The refresh token to present; none for the client's own credentials.
+    fn grant(&self) -> Result<Option<Zeroizing<String>>, Refusal> {
+        match (&self.settings.grant.0, self.vault.refresh_token()) {
+            (GrantKind::ClientCredentials, _) => Ok(None),
+            (_, Some(refresh_token)) => Ok(Some(refresh_token)),
+            (GrantKind::RefreshToken { initial }, None) => match initial.read() {
+                Ok(initial) => Ok(Some(initial)),
+                Err(sentence) => Err(Refusal::new(Class::Misconfigured, sentence)),
+            },
+            (GrantKind::AuthorizationCode { .. }, None) => Err(Refusal::new(
+                Class::GrantRejected,
+                "the token store has no refresh token",
+            )),
+        }
+    }
+
+    /// The refresh token was refused: perhaps because another process has spent it, whose successor
+    /// is in the store. Once only.
+    async fn second_opinion(&self, flight: &Flight<'_>, refused: Flown) -> Flown {
+        let before = self.vault.refresh_token();
+        match self.look(flight).await {
+            Ok(Some(flown)) => return flown,
+            Ok(None) | Err(_) => {}
+        }
+        let newer = self.vault.refresh_token().filter(|_| self.refreshes());
+        if newer.is_none() || newer == before || !(flight.launch_another)() {
+            return refused;
+        }
+        let presented = self.present(flight, newer.as_ref(), LONGEST_REQUEST).await;
+        self.receive(flight, &presented).await
+    }
+
+    /// Once more at once if the answer to a refresh token is lost.
+    async fn present_twice(
+        &self,
+        flight: &Flight<'_>,
+        refresh_token: Option<&Zeroizing<String>>,
+    ) -> Presented {
+        let first = self.present(flight, refresh_token, LONGEST_REQUEST).await;
+        if !first.lost || flight.plan.last_resort || !(flight.launch_another)() {
+            return first;
+        }
+        let mut second = self
+            .present(flight, refresh_token, LONGEST_REPETITION)
+            .await;
+        second.lost = !brought_token(&second);
+        second
+    }
+
+    async fn present(
+        &self,
+        flight: &Flight<'_>,
+        refresh_token: Option<&Zeroizing<String>>,
+        longest: Duration,
+    ) -> Presented {
+        let reason = flight.plan.reason;
+        self.events.emit(|| Event::TokenRequested { reason });
+        let start = self.clock.now();
+        let precious = refresh_token.is_some() && self.vault.is_single_use();
+        self.presenting.store(precious, Ordering::Relaxed);
+        let request = self
+            .endpoint
+            .request(refresh_token.map(|token| token.as_str()));
+        let delivery = match select(request, self.clock.sleep(longest)).await {
+            Either::Left((delivery, _)) => delivery,
+            Either::Right(_) => Delivery::Lost(Refusal::new(
+                Class::Transient,
+                "the token endpoint did not answer: timed out",
+            )),
+        };
+        self.presenting.store(false, Ordering::Relaxed);
+        let lost = matches!(delivery, Delivery::Lost(_)) && precious;
+        let delivery = self.parse(delivery, refresh_token.is_some());
+        Presented {
+            delivery,
+            start,
+            lost,
+        }
+    }
+
+    fn parse(&self, delivery: Delivery, presented: bool) -> Result<Answer, Refusal> {
+        match delivery {
+            Delivery::Answered { reply, secrets } => {
+                let secrets: Vec<&str> = secrets.iter().map(|secret| secret.as_str()).collect();
+                let wall = self.clock.now().wall;
+                Ok(answer::read(&reply, presented, &secrets, wall))
+            }
+            Delivery::NotSent(refusal) | Delivery::Lost(refusal) => Err(refusal),
+        }
+    }
+
+    async fn receive(&self, flight: &Flight<'_>, presented: &Presented) -> Flown {
+        let fail = |refusal: &Refusal| {
+            let refusal = refusal.clone();
+            let lost = presented.lost;
+            (Landing::Failed(Failure { refusal, lost }), None)
+        };
+        let answer = match &presented.delivery {
+            Ok(answer) => answer,
+            Err(refusal) => return fail(refusal),
+        };
+        let token = match &answer.outcome {
+            Ok(issued) => self.token(flight, issued, presented.start).ok_or_else(|| {
+                let message = "the token endpoint gave an access token that no header can hold";
+                Refusal::new(Class::Transient, message)
+            }),
+            Err(refusal) => Err(refusal.clone()),
+        };
+        let rotated = self.keep(answer, token.as_ref().ok()).await;
+        match token {
+            Ok(token) => self.renewed(token, presented.start, rotated),
+            Err(refusal) => fail(&refusal),
+        }
+    }
+
+    fn token(&self, flight: &Flight<'_>, issued: &Issued, start: Now) -> Option<Token> {
+        let usual = self.settings.fallback_lifetime;
+        // The cap is for the next token of unknown expiry, and for that one only: a token that was
+        // revoked in its first second must not make all later ones short.
+        let cap = *self.cap();
+        let lifetime = Lifetime::new(issued.lifetime, usual, cap);
+        if matches!(lifetime, Lifetime::Unknown(_)) {
+            *self.cap() = None;
+        }
+        let times = Times::new(start, lifetime, self.settings.refresh_lead, fastrand::f64());
+        Token::new(flight.plan.generation, &issued.access_token, times)
+    }
+
+    /// Keeps what has to be kept of an answer; tells whether the refresh token is a new one.
+    async fn keep(&self, answer: &Answer, token: Option<&Token>) -> bool {
+        if !self.refreshes() {
+            if token.is_some() {
+                // Only other processes gain by it, so nobody waits.
+                self.vault.save(Tokens::new(token, None));
+            }
+            return false;
+        }
+        if token.is_none() && answer.refresh_token.is_none() {
+            return false;
+        }
+        let rotated = self.vault.remember(answer.refresh_token.as_ref());
+        let refresh_token = self.vault.refresh_token();
+        let refresh_token = refresh_token.as_ref().map(|token| token.as_str());
+        let number = self.vault.save(Tokens::new(token, refresh_token));
+        if rotated {
+            self.vault.saved(number).await;
+        }
+        rotated
+    }
+
+    fn renewed(&self, token: Token, start: Now, rotated: bool) -> Flown {
+        let event = Event::TokenRenewed {
+            generation: token.generation(),
+            expires_at: token.times().expires_at(),
+            elapsed: self.clock.now().moment - start.moment,
+            rotated,
+        };
+        (Landing::Renewed(Arc::new(token)), Some(event))
+    }
+}
+
+fn brought_token(presented: &Presented) -> bool {
+    matches!(&presented.delivery, Ok(answer)
+        if answer.outcome.is_ok() || answer.refresh_token.is_some())
+}
+
+fn failed(refusal: Refusal) -> Flown {
+    let lost = false;
+    (Landing::Failed(Failure { refusal, lost }), None)
+}

@@ -1,0 +1,405 @@
+//! An access token and its times. Pure: every function takes `now`.
+//!
+//! Words as in HTTP caching (RFC 9111): a token is *fresh*, then *stale* (still good, but its
+//! successor should be fetched), then *expired*. Both turns are relative to the lifetime, since
+//! lifetimes are not alike: five minutes before the end is early for a day, and before the beginning
+//! for TME's 300 seconds.
+//!
+//! Each turn is kept by both clocks and has come once *either* passed it: the monotonic clock stands
+//! still while the machine sleeps, the wall clock may be set.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use http::HeaderValue;
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use crate::clock::{Moment, Now};
+
+const YEAR: Duration = Duration::from_secs(365 * 86_400);
+const UNKNOWN: Duration = Duration::from_secs(300);
+const LONGEST_MARGIN: Duration = Duration::from_secs(30);
+const EVIDENCE_LASTS: Duration = Duration::from_secs(10);
+// Below this a cap learned from a refusal would only make a loop.
+const SHORTEST_CAP: Duration = Duration::from_secs(1);
+const SCHEME: &str = "Bearer ";
+
+/// How long a token lives, and how far that is to be believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lifetime {
+    /// The answer said it.
+    Stated(Duration),
+    /// The answer did not; the distributor's tokens usually live so long.
+    Usual(Duration),
+    /// Nobody knows: renewed after so long, but never refused as expired.
+    Unknown(Duration),
+}
+
+impl Lifetime {
+    /// From what the answer said, the distributor's usual lifetime, and the cap learned from a token
+    /// of unknown expiry that was refused.
+    pub(crate) fn new(
+        stated: Option<Duration>,
+        usual: Option<Duration>,
+        cap: Option<Duration>,
+    ) -> Self {
+        match (stated.filter(|span| !span.is_zero()), usual) {
+            (Some(span), _) => Self::Stated(span.min(YEAR)),
+            (None, Some(span)) => Self::Usual(span.min(YEAR)),
+            (None, None) => Self::Unknown(cap.unwrap_or(UNKNOWN).min(UNKNOWN)),
+        }
+    }
+
+    /// How long.
+    pub(crate) fn span(self) -> Duration {
+        match self {
+            Self::Stated(span) | Self::Usual(span) | Self::Unknown(span) => span,
+        }
+    }
+}
+
+/// How long before the end a token turns stale: `draw` in 0..1 spreads accounts by a fifth, so that
+/// a fleet that was started together does not renew together.
+pub(crate) fn lead(configured: Duration, lifetime: Duration, draw: f64) -> Duration {
+    let lead = configured.min(lifetime / 4);
+    // A lead shorter than the margin would let a token expire before it was ever stale.
+    lead.mul_f64(1.0 + 0.2 * draw.clamp(0.0, 1.0))
+        .max(margin(lifetime))
+}
+
+/// How long before the end a token is no longer sent: it has to arrive there alive.
+pub(crate) fn margin(lifetime: Duration) -> Duration {
+    LONGEST_MARGIN.min(lifetime / 10)
+}
+
+/// The lifetime that a refusal at this age suggests for the next token of unknown expiry.
+pub(crate) fn cap_after_refusal(age: Duration) -> Duration {
+    age.mul_f64(0.9).max(SHORTEST_CAP)
+}
+
+/// A point in time by both clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Turn {
+    moment: Moment,
+    wall: Option<SystemTime>,
+}
+
+impl Turn {
+    fn after(start: Now, span: Duration) -> Self {
+        Self {
+            moment: start.moment + span,
+            wall: start.wall.checked_add(span),
+        }
+    }
+
+    fn has_come(&self, now: Now) -> bool {
+        now.moment >= self.moment || self.wall.is_some_and(|wall| now.wall >= wall)
+    }
+}
+
+/// When a token turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Times {
+    start: Now,
+    lifetime: Lifetime,
+    stale: Turn,
+    expired: Option<Turn>,
+}
+
+impl Times {
+    /// `start` is the moment *before* the token request was sent: the server began to count later.
+    pub(crate) fn new(start: Now, lifetime: Lifetime, configured: Duration, draw: f64) -> Self {
+        let span = lifetime.span();
+        let expired = match lifetime {
+            Lifetime::Unknown(_) => None,
+            _ => Some(Turn::after(start, span - margin(span))),
+        };
+        Self {
+            start,
+            lifetime,
+            stale: Turn::after(start, span.saturating_sub(lead(configured, span, draw))),
+            expired,
+        }
+    }
+
+    /// Whether the successor should be fetched.
+    pub(crate) fn is_stale(&self, now: Now) -> bool {
+        self.stale.has_come(now)
+    }
+
+    /// Whether the token must no longer be sent.
+    pub(crate) fn is_expired(&self, now: Now) -> bool {
+        self.expired.is_some_and(|turn| turn.has_come(now))
+    }
+
+    /// How long it may still be sent.
+    pub(crate) fn left(&self, now: Now) -> Duration {
+        match self.expired {
+            Some(_) if self.is_expired(now) => Duration::ZERO,
+            Some(turn) => turn.moment - now.moment,
+            None => UNKNOWN,
+        }
+    }
+
+    /// How old it is.
+    pub(crate) fn age(&self, now: Now) -> Duration {
+        now.moment - self.start.moment
+    }
+
+    /// The wall time before its request was sent.
+    pub(crate) fn issued_at(&self) -> SystemTime {
+        self.start.wall
+    }
+
+    /// When it ends, if the endpoint said so.
+    pub(crate) fn expires_at(&self) -> Option<SystemTime> {
+        match self.lifetime {
+            Lifetime::Stated(span) => self.start.wall.checked_add(span),
+            _ => None,
+        }
+    }
+
+    /// Whether nobody knows when it ends.
+    pub(crate) fn is_unknown(&self) -> bool {
+        matches!(self.lifetime, Lifetime::Unknown(_))
+    }
+}
+
+/// An access token, ready to be put on requests.
+pub(crate) struct Token {
+    generation: u64,
+    header: HeaderValue,
+    fingerprint: Fingerprint,
+    times: Times,
+    evidence: Evidence,
+}
+
+/// Tells access tokens apart without keeping one.
+pub(crate) type Fingerprint = [u8; 32];
+
+/// The fingerprint of an access token.
+pub(crate) fn fingerprint(access_token: &str) -> Fingerprint {
+    Sha256::digest(access_token.as_bytes()).into()
+}
+
+impl Token {
+    /// None if the text cannot stand in a header.
+    pub(crate) fn new(generation: u64, access_token: &str, times: Times) -> Option<Self> {
+        let text = Zeroizing::new(format!("{SCHEME}{access_token}"));
+        let mut header = HeaderValue::from_str(&text).ok()?;
+        header.set_sensitive(true);
+        Some(Self {
+            generation,
+            header,
+            fingerprint: fingerprint(access_token),
+            times,
+            evidence: Evidence::default(),
+        })
+    }
+
+    /// Counts the account's tokens in this process, from 1.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// `Bearer …`, built once and marked sensitive.
+    pub(crate) fn header(&self) -> &HeaderValue {
+        &self.header
+    }
+
+    /// The access token itself.
+    pub(crate) fn secret(&self) -> &str {
+        let text = self.header.to_str().unwrap_or_default();
+        text.strip_prefix(SCHEME).unwrap_or_default()
+    }
+
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    pub(crate) fn times(&self) -> &Times {
+        &self.times
+    }
+
+    pub(crate) fn evidence(&self) -> &Evidence {
+        &self.evidence
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token")
+            .field("generation", &self.generation)
+            .field("times", &self.times)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What requests found out about a token: it takes a refused replay *and* later successes to say
+/// that a 401 is not the token's fault.
+///
+/// Zero means "never": a request cannot have started at the very start of the clock.
+#[derive(Debug, Default)]
+pub(crate) struct Evidence {
+    refused: AtomicU64,
+    worked: AtomicU64,
+}
+
+impl Evidence {
+    /// A replay with this token was refused.
+    pub(crate) fn note_refused_replay(&self, now: Moment) {
+        self.refused.fetch_max(nanos(now), Ordering::Relaxed);
+    }
+
+    /// A request with this token that left at `started` succeeded. Costs one load while no replay
+    /// was ever refused.
+    pub(crate) fn note_success(&self, started: Moment, now: Moment) {
+        let refused = self.refused.load(Ordering::Relaxed);
+        if refused != 0 && nanos(started) > refused {
+            self.worked.fetch_max(nanos(now), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a refusal now says nothing about the token.
+    pub(crate) fn exonerates(&self, now: Moment) -> bool {
+        let refused = self.refused.load(Ordering::Relaxed);
+        let worked = self.worked.load(Ordering::Relaxed);
+        let since = Duration::from_nanos(nanos(now).saturating_sub(worked));
+        refused != 0 && worked > refused && since <= EVIDENCE_LASTS
+    }
+}
+
+fn nanos(moment: Moment) -> u64 {
+    u64::try_from((moment - Moment::ZERO).as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const LEAD: Duration = Duration::from_secs(300);
+
+    fn at(seconds: f64) -> Now {
+        let span = Duration::from_secs_f64(seconds);
+        Now {
+            moment: Moment::after_start(1_000 * SECOND) + span,
+            wall: SystemTime::UNIX_EPOCH + 1_000_000 * SECOND + span,
+        }
+    }
+
+    fn times(seconds: f64, draw: f64) -> Times {
+        let lifetime = Lifetime::Stated(Duration::from_secs_f64(seconds));
+        Times::new(at(0.0), lifetime, LEAD, draw)
+    }
+
+    #[test]
+    fn every_token_is_fresh_for_most_of_its_life() {
+        for seconds in [0.05, 1.0, 10.0, 300.0, 599.0, 1_800.0, 86_400.0, 3e7] {
+            for draw in [0.0, 0.5, 1.0] {
+                let times = times(seconds, draw);
+                assert!(!times.is_stale(at(seconds * 0.69)), "{seconds} {draw}");
+                assert!(times.is_expired(at(seconds)), "{seconds} {draw}");
+                assert!(!times.is_expired(at(seconds * 0.89)), "{seconds} {draw}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_token_is_stale_before_it_expires_whatever_the_lead() {
+        for configured in [Duration::ZERO, SECOND, LEAD, Duration::MAX] {
+            let lifetime = Lifetime::Stated(600 * SECOND);
+            let times = Times::new(at(0.0), lifetime, configured, 0.0);
+            assert!(times.is_stale(at(570.0)), "{configured:?}");
+            assert!(!times.is_stale(at(400.0)), "{configured:?}");
+        }
+    }
+
+    #[test]
+    fn an_hour_is_stale_five_to_six_minutes_before_its_end_and_expires_thirty_seconds_before() {
+        assert!(!times(3_600.0, 0.0).is_stale(at(3_299.9)));
+        assert!(times(3_600.0, 0.0).is_stale(at(3_300.0)));
+        assert!(times(3_600.0, 1.0).is_stale(at(3_240.0)));
+        assert!(!times(3_600.0, 0.0).is_expired(at(3_569.9)));
+        assert!(times(3_600.0, 0.0).is_expired(at(3_570.0)));
+    }
+
+    #[test]
+    fn either_clock_alone_ends_a_token() {
+        let times = times(100.0, 0.0);
+        let slept = Now {
+            moment: at(1.0).moment,
+            wall: at(95.0).wall,
+        };
+        let set_back = Now {
+            moment: at(95.0).moment,
+            wall: at(-0.0).wall - 5_000 * SECOND,
+        };
+        assert!(times.is_expired(slept) && times.is_expired(set_back));
+        assert_eq!(times.left(slept), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_lifetime_nobody_knows_turns_stale_and_never_expires() {
+        let lifetime = Lifetime::new(None, None, None);
+        assert_eq!(lifetime, Lifetime::Unknown(300 * SECOND));
+        let times = Times::new(at(0.0), lifetime, LEAD, 0.0);
+        assert!(times.is_stale(at(225.0)) && !times.is_stale(at(224.0)));
+        assert!(!times.is_expired(at(1e6)));
+        assert_eq!(times.expires_at(), None);
+    }
+
+    #[test]
+    fn the_usual_lifetime_stands_in_for_a_missing_one_and_expires() {
+        let lifetime = Lifetime::new(None, Some(600 * SECOND), None);
+        let times = Times::new(at(0.0), lifetime, LEAD, 0.0);
+        assert!(times.is_expired(at(570.0)));
+        assert_eq!(times.expires_at(), None);
+    }
+
+    #[test]
+    fn a_lifetime_of_ages_is_a_year() {
+        let lifetime = Lifetime::new(Some(Duration::MAX), None, None);
+        assert_eq!(lifetime, Lifetime::Stated(YEAR));
+    }
+
+    #[test]
+    fn a_refusal_at_age_a_caps_the_next_unknown_lifetime_at_nine_tenths_of_it() {
+        let cap = cap_after_refusal(100 * SECOND);
+        assert_eq!(
+            Lifetime::new(None, None, Some(cap)),
+            Lifetime::Unknown(90 * SECOND)
+        );
+        let stated = Lifetime::new(Some(200 * SECOND), None, Some(cap));
+        assert_eq!(stated, Lifetime::Stated(200 * SECOND));
+        assert_eq!(cap_after_refusal(Duration::ZERO), SECOND);
+    }
+
+    #[test]
+    fn the_header_is_sensitive_and_debug_shows_nothing_of_it() {
+        let token = Token::new(1, "s3cr3t", times(1.0, 0.0)).expect("a token");
+        assert!(token.header().is_sensitive());
+        assert_eq!(token.header(), "Bearer s3cr3t");
+        assert_eq!(token.secret(), "s3cr3t");
+        assert!(!format!("{token:?}").contains("s3cr3t"));
+        assert!(Token::new(1, "line\nbreak", times(1.0, 0.0)).is_none());
+    }
+
+    #[test]
+    fn a_refused_replay_and_a_later_success_exonerate_a_token_for_ten_seconds() {
+        let evidence = Evidence::default();
+        let moment = |seconds| at(seconds).moment;
+        evidence.note_success(moment(0.0), moment(1.0));
+        assert!(!evidence.exonerates(moment(1.0)), "nothing was refused");
+
+        evidence.note_refused_replay(moment(2.0));
+        evidence.note_success(moment(1.5), moment(3.0));
+        assert!(!evidence.exonerates(moment(3.0)), "it started before");
+
+        evidence.note_success(moment(2.5), moment(4.0));
+        assert!(evidence.exonerates(moment(14.0)));
+        assert!(!evidence.exonerates(moment(14.1)), "too long ago");
+    }
+}

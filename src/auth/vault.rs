@@ -1,0 +1,328 @@
+//! An account's side of its token store: what it holds of the refresh token, what it has read and
+//! written, and what still has to be saved.
+//!
+//! Saving is a task of its own that nobody can cancel. There is one at a time and it saves the
+//! newest, so an older record never overwrites a newer one. It goes on until the store has taken the
+//! record, while the account lives from memory.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use zeroize::Zeroizing;
+
+use super::answer::{Class, Refusal};
+use super::record::Tokens;
+use super::store::{Record, Swap, TokenStore};
+use crate::clock::Clock;
+use crate::error::{BoxError, Error, ErrorKind, Recovery};
+use crate::event::{Event, Events};
+
+const LONGEST_LOAD: Duration = Duration::from_secs(5);
+/// How long a new token waits for its refresh token to be saved.
+const LONGEST_SAVE: Duration = Duration::from_secs(2);
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Longer than a flight may take: two requests, a load and a save.
+const LEASE: Duration = Duration::from_secs(90);
+
+/// Keeps an account's refresh token.
+pub(crate) struct Vault {
+    store: Option<Arc<dyn TokenStore>>,
+    key: String,
+    holder: String,
+    clock: Arc<dyn Clock>,
+    events: Events,
+    memory: Mutex<Memory>,
+    tried: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct Memory {
+    refresh_token: Option<Zeroizing<String>>,
+    /// A renewal came without a successor: the refresh token is good for more than one use.
+    reusable: bool,
+    /// The newest version read or written.
+    version: Option<u64>,
+    /// The store has been read at least once.
+    read: bool,
+    /// The newest record that the store does not have yet, with its number.
+    unsaved: Option<(u64, Tokens)>,
+    numbered: u64,
+    saving: bool,
+}
+
+impl Vault {
+    pub(crate) fn new(
+        store: Option<Arc<dyn TokenStore>>,
+        key: String,
+        clock: Arc<dyn Clock>,
+        events: Events,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            store,
+            key,
+            holder: format!("{:016x}", fastrand::u64(..)),
+            clock,
+            events,
+            memory: Mutex::default(),
+            tried: watch::Sender::new(0),
+        })
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The refresh token to present next.
+    pub(crate) fn refresh_token(&self) -> Option<Zeroizing<String>> {
+        self.memory().refresh_token.clone()
+    }
+
+    /// Whether the refresh token may be good for one use only. It is taken to be until a renewal
+    /// has shown otherwise.
+    pub(crate) fn is_single_use(&self) -> bool {
+        !self.memory().reusable
+    }
+
+    /// Whether the store was ever read, or there is none.
+    pub(crate) fn is_known(&self) -> bool {
+        self.store.is_none() || self.memory().read
+    }
+
+    /// A renewal brought this refresh token; none: the old one stays. Tells whether it is new.
+    pub(crate) fn remember(&self, refresh_token: Option<&Zeroizing<String>>) -> bool {
+        let mut memory = self.memory();
+        match refresh_token {
+            Some(new) if memory.refresh_token.as_ref() != Some(new) => {
+                memory.refresh_token = Some(new.clone());
+                memory.reusable = false;
+                true
+            }
+            _ => {
+                memory.reusable = true;
+                false
+            }
+        }
+    }
+
+    /// The store's record, if it is newer than all that was read or written here. While a record of
+    /// ours is unsaved, memory wins.
+    ///
+    /// # Errors
+    /// The store failed, or did not answer in time.
+    pub(crate) async fn look(self: &Arc<Self>) -> Result<Option<Tokens>, Refusal> {
+        let Some(store) = &self.store else {
+            return Ok(None);
+        };
+        if self.has_unsaved() {
+            self.start_saving();
+            return Ok(None);
+        }
+        let loaded = match self.within(LONGEST_LOAD, store.load(&self.key)).await {
+            Some(Ok(loaded)) => loaded,
+            Some(Err(error)) => return Err(self.report("cannot be read", Some(error))),
+            None => return Err(self.report("did not answer", None)),
+        };
+        Ok(self.take_over(loaded))
+    }
+
+    fn has_unsaved(&self) -> bool {
+        self.memory().unsaved.is_some()
+    }
+
+    fn take_over(&self, loaded: Option<Record>) -> Option<Tokens> {
+        let mut memory = self.memory();
+        memory.read = true;
+        let record = loaded?;
+        if memory.version.is_some_and(|known| record.version <= known) {
+            return None;
+        }
+        memory.version = Some(record.version);
+        let tokens = Tokens::from_bytes(&record.bytes)?;
+        if let Some(refresh_token) = tokens.refresh_token() {
+            memory.reusable &= memory.refresh_token.as_ref() == Some(&refresh_token);
+            memory.refresh_token = Some(refresh_token);
+        }
+        Some(tokens)
+    }
+
+    /// Hands a record over to be saved and gives its number.
+    pub(crate) fn save(self: &Arc<Self>, tokens: Tokens) -> u64 {
+        if self.store.is_none() {
+            return 0;
+        }
+        let number = {
+            let mut memory = self.memory();
+            memory.numbered += 1;
+            memory.unsaved = Some((memory.numbered, tokens));
+            memory.numbered
+        };
+        self.start_saving();
+        number
+    }
+
+    /// Waits until that record is saved, or could not be at the first attempt, or for 2 s.
+    pub(crate) async fn saved(&self, number: u64) {
+        let mut tried = self.tried.subscribe();
+        let wait = tried.wait_for(|&tried| tried >= number);
+        self.within(LONGEST_SAVE, wait).await;
+    }
+
+    fn start_saving(self: &Arc<Self>) {
+        // Without a runtime it stays unsaved; the next look or save starts again.
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        if !std::mem::replace(&mut self.memory().saving, true) {
+            let saver = Saver {
+                vault: self.clone(),
+                ended: false,
+            };
+            runtime.spawn(async move { saver.run().await });
+        }
+    }
+
+    /// Asks for the sole right to renew. A store that cannot say grants it: better two renewals than
+    /// none.
+    pub(crate) async fn lease(&self) -> bool {
+        let Some(store) = &self.store else {
+            return true;
+        };
+        let asked = store.lease(&self.key, &self.holder, LEASE);
+        match self.within(LONGEST_LOAD, asked).await {
+            Some(Ok(granted)) => granted,
+            Some(Err(error)) => {
+                self.report("cannot give a lease", Some(error));
+                true
+            }
+            None => true,
+        }
+    }
+
+    pub(crate) async fn release(&self) {
+        if let Some(store) = &self.store {
+            // A lease that is not given back ends by itself.
+            let released = store.release(&self.key, &self.holder);
+            let _ = self.within(LONGEST_LOAD, released).await;
+        }
+    }
+
+    /// The future's output, unless it takes longer.
+    async fn within<F: Future>(&self, span: Duration, future: F) -> Option<F::Output> {
+        let future = std::pin::pin!(future);
+        match select(future, self.clock.sleep(span)).await {
+            Either::Left((output, _)) => Some(output),
+            Either::Right(_) => None,
+        }
+    }
+
+    fn report(&self, what: &str, source: Option<BoxError>) -> Refusal {
+        let refusal = Refusal::new(Class::Store, format!("the token store {what}"));
+        let error = Error::new(ErrorKind::Store, Recovery::Retry, refusal.message.clone());
+        let error = match source {
+            Some(source) => error.with_source(source),
+            None => error,
+        };
+        self.events.emit(|| Event::TokenSaveFailed { error });
+        refusal
+    }
+}
+
+/// The task that saves. However it ends, another may begin.
+struct Saver {
+    vault: Arc<Vault>,
+    ended: bool,
+}
+
+impl Drop for Saver {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.vault.memory().saving = false;
+        }
+    }
+}
+
+impl Saver {
+    async fn run(mut self) {
+        let Some(store) = self.vault.store.clone() else {
+            return;
+        };
+        let mut pause = FIRST_PAUSE;
+        while let Some((number, expected, new)) = self.next() {
+            let vault = &self.vault;
+            match store.compare_and_swap(&vault.key, expected, &new).await {
+                Ok(Swap::Saved) => {
+                    self.saved(number, new.version);
+                    pause = FIRST_PAUSE;
+                    continue;
+                }
+                Ok(Swap::Conflict(other)) => {
+                    self.conflict(number, other);
+                    // The first conflict is only news; a row of them is a fight.
+                    if pause == FIRST_PAUSE {
+                        pause *= 2;
+                        continue;
+                    }
+                }
+                Err(error) => {
+                    vault.report("did not save", Some(error));
+                    vault.tried.send_replace(number);
+                }
+            }
+            self.vault.clock.sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// The newest record. If there is none the task ends, under the same lock, so that no record
+    /// slips in between.
+    fn next(&mut self) -> Option<(u64, Option<u64>, Record)> {
+        let mut memory = self.vault.memory();
+        let Some((number, tokens)) = &memory.unsaved else {
+            memory.saving = false;
+            self.ended = true;
+            return None;
+        };
+        let record = Record {
+            version: memory
+                .version
+                .map_or(1, |version| version.saturating_add(1)),
+            bytes: tokens.to_bytes(),
+        };
+        Some((*number, memory.version, record))
+    }
+
+    fn saved(&self, number: u64, version: u64) {
+        self.settle(number, Some(version));
+        self.vault.events.emit(|| Event::TokenSaved);
+    }
+
+    /// Another process wrote. Its access token is as good as ours; but a refresh token that we got
+    /// after it wrote is the newest of its family, and goes last.
+    fn conflict(&self, number: u64, other: Option<Record>) {
+        let version = other.map(|record| record.version);
+        let mut memory = self.vault.memory();
+        memory.version = version;
+        let has_refresh_token = |tokens: &Tokens| tokens.refresh_token.is_some();
+        let ours = memory.unsaved.as_ref().map(|(_, tokens)| tokens);
+        let keep = version.is_none() || ours.is_some_and(has_refresh_token);
+        drop(memory);
+        if !keep {
+            self.settle(number, version);
+        }
+    }
+
+    fn settle(&self, number: u64, version: Option<u64>) {
+        let mut memory = self.vault.memory();
+        memory.version = version;
+        if matches!(memory.unsaved, Some((newest, _)) if newest == number) {
+            memory.unsaved = None;
+        }
+        drop(memory);
+        self.vault.tried.send_replace(number);
+    }
+}

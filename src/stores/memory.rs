@@ -1,0 +1,146 @@
+//! A store that forgets everything when the process ends.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::auth::store::{Record, Swap, TokenStore};
+use crate::clock::{Clock, Moment, SystemClock};
+use crate::error::BoxError;
+
+/// Keeps tokens in memory. Clones share their contents, so that several accounts of one process
+/// share them too.
+///
+/// For tests, for grants that can begin anew at each start, and for refresh tokens that something
+/// else saves. A rotated refresh token in it is lost at the end of the process.
+#[derive(Clone, Default)]
+pub struct MemoryStore {
+    entries: Arc<Mutex<HashMap<String, Entry>>>,
+}
+
+#[derive(Default)]
+struct Entry {
+    record: Option<Record>,
+    lease: Option<(String, Moment)>,
+}
+
+impl MemoryStore {
+    /// An empty one.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn entries(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl TokenStore for MemoryStore {
+    async fn load(&self, key: &str) -> Result<Option<Record>, BoxError> {
+        let entries = self.entries();
+        Ok(entries.get(key).and_then(|entry| entry.record.clone()))
+    }
+
+    async fn compare_and_swap(
+        &self,
+        key: &str,
+        expected: Option<u64>,
+        new: &Record,
+    ) -> Result<Swap, BoxError> {
+        let mut entries = self.entries();
+        let entry = entries.entry(key.to_owned()).or_default();
+        let present = entry.record.as_ref().map(|record| record.version);
+        if present != expected {
+            return Ok(Swap::Conflict(entry.record.clone()));
+        }
+        entry.record = Some(new.clone());
+        Ok(Swap::Saved)
+    }
+
+    async fn lease(&self, key: &str, holder: &str, lifetime: Duration) -> Result<bool, BoxError> {
+        let now = SystemClock.now().moment;
+        let mut entries = self.entries();
+        let entry = entries.entry(key.to_owned()).or_default();
+        if matches!(&entry.lease, Some((other, until)) if other != holder && *until > now) {
+            return Ok(false);
+        }
+        entry.lease = Some((holder.to_owned(), now + lifetime));
+        Ok(true)
+    }
+
+    async fn release(&self, key: &str, holder: &str) -> Result<(), BoxError> {
+        if let Some(entry) = self.entries().get_mut(key) {
+            entry.lease.take_if(|(present, _)| present == holder);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(version: u64, bytes: &[u8]) -> Record {
+        Record {
+            version,
+            bytes: bytes.to_vec(),
+        }
+    }
+
+    #[tokio::test]
+    async fn of_two_writers_with_the_same_expectation_one_saves() {
+        let store = MemoryStore::new();
+        let (one, two) = (record(1, b"one"), record(1, b"two"));
+        let swap = |new| store.compare_and_swap("k", None, new);
+        assert_eq!(swap(&one).await.expect("no error"), Swap::Saved);
+        let conflict = swap(&two).await.expect("no error");
+        assert_eq!(conflict, Swap::Conflict(Some(one.clone())));
+        assert_eq!(store.load("k").await.expect("no error"), Some(one));
+    }
+
+    #[tokio::test]
+    async fn clones_share_their_contents_and_keys_do_not() {
+        let store = MemoryStore::new();
+        let new = record(1, b"x");
+        let swap = store.clone().compare_and_swap("k", None, &new).await;
+        assert_eq!(swap.expect("no error"), Swap::Saved);
+        assert!(store.load("k").await.expect("no error").is_some());
+        assert!(store.load("other").await.expect("no error").is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_is_held_until_it_is_given_back_or_runs_out() {
+        let store: Arc<dyn TokenStore> = Arc::new(MemoryStore::new());
+        let lease = |holder| store.lease("k", holder, Duration::from_secs(10));
+        assert!(lease("a").await.expect("no error"));
+        assert!(
+            lease("a").await.expect("no error"),
+            "the holder may prolong"
+        );
+        assert!(!lease("b").await.expect("no error"));
+        store.release("k", "b").await.expect("no error");
+        assert!(
+            !lease("b").await.expect("no error"),
+            "it was not b's to give"
+        );
+        store.release("k", "a").await.expect("no error");
+        assert!(lease("b").await.expect("no error"));
+        SystemClock.sleep(Duration::from_secs(11)).await;
+        assert!(lease("a").await.expect("no error"), "it ran out");
+    }
+
+    #[test]
+    fn debug_shows_no_record() {
+        assert_eq!(format!("{:?}", MemoryStore::new()), "MemoryStore { .. }");
+    }
+}
