@@ -69,8 +69,12 @@ async fn body_authentication_extra_fields_and_headers_ride_along() {
     endpoint.client_auth = ClientAuth::Body;
     endpoint.scope = Some("a b".into());
     endpoint.fields = vec![("audience".into(), Secret::from("api"))];
-    endpoint.headers.insert("x-extra", HeaderValue::from_static("1"));
-    endpoint.headers.insert(ACCEPT, HeaderValue::from_static("text/plain"));
+    endpoint
+        .headers
+        .insert("x-extra", HeaderValue::from_static("1"));
+    endpoint
+        .headers
+        .insert(ACCEPT, HeaderValue::from_static("text/plain"));
     assert_eq!(status(&endpoint, None).await, 200);
     mock.assert_calls(1);
 }
@@ -121,7 +125,9 @@ async fn a_server_that_is_not_there_has_not_seen_the_request() {
 #[tokio::test]
 async fn an_answer_that_breaks_off_is_lost_and_one_that_is_refused_is_not() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
     let address = listener.local_addr().expect("an address");
     let answers = [
         "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"access",
@@ -139,8 +145,14 @@ async fn an_answer_that_breaks_off_is_lost_and_one_that_is_refused_is_not() {
     let mut settings = oauth(Grant::client_credentials());
     settings.token_url = Url::parse(&format!("http://{address}/token")).expect("a URL");
     let endpoint = HttpEndpoint::new(&settings);
-    assert!(matches!(endpoint.request(None).await, Delivery::Lost(_)), "torn");
-    assert!(matches!(endpoint.request(None).await, Delivery::Lost(_)), "closed");
+    assert!(
+        matches!(endpoint.request(None).await, Delivery::Lost(_)),
+        "torn"
+    );
+    assert!(
+        matches!(endpoint.request(None).await, Delivery::Lost(_)),
+        "closed"
+    );
     assert_eq!(status(&endpoint, None).await, 400);
 }
 

@@ -45,13 +45,17 @@ fn with_token() -> State {
     let mut state = State::new(false);
     let plan = state.take_off(Need::Usable, at(0.0));
     let token = token(plan.generation, 0.0);
-    state.land(&Landing::Renewed(token), at(0.0), HALF).expect("a token");
+    state
+        .land(&Landing::Renewed(token), at(0.0), HALF)
+        .expect("a token");
     state
 }
 
 fn failed(mut state: State, class: Class, when: f64) -> (State, Error) {
     state.take_off(Need::Usable, at(when));
-    let error = state.land(&failure(class), at(when), HALF).expect_err("a failure");
+    let error = state
+        .land(&failure(class), at(when), HALF)
+        .expect_err("a failure");
     (state, error)
 }
 
@@ -170,7 +174,10 @@ fn without_a_token_back_off_doubles_from_half_a_second_to_a_minute() {
         waits.push((wait * 10.0).round() / 10.0);
         now += 100.0;
     }
-    assert_eq!(waits, [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]);
+    assert_eq!(
+        waits,
+        [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]
+    );
 }
 
 #[test]
@@ -230,7 +237,9 @@ fn a_rejected_grant_with_a_store_looks_there_every_five_seconds_and_asks_nobody(
         assert_eq!(state.decide(Need::Usable, at(now)), Decision::Refresh);
         let plan = state.take_off(Need::Usable, at(now));
         assert!(plan.reread_only);
-        let error = state.land(&Landing::NothingNew, at(now), HALF).expect_err("a latch");
+        let error = state
+            .land(&Landing::NothingNew, at(now), HALF)
+            .expect_err("a latch");
         assert_eq!(error.recovery(), Recovery::LogIn);
     }
     state.take_off(Need::Usable, at(now + 5.0));
@@ -282,7 +291,9 @@ fn a_forced_refresh_that_fails_costs_nothing_of_the_forced_bucket() {
         let decision = state.decide(Need::NewerThan(1), at(now));
         assert_eq!(decision, Decision::Refresh, "round {round}");
         state.take_off(Need::NewerThan(1), at(now));
-        state.land(&failure(Class::Transient), at(now), HALF).expect_err("a failure");
+        state
+            .land(&failure(Class::Transient), at(now), HALF)
+            .expect_err("a failure");
     }
 }
 
@@ -309,7 +320,10 @@ fn a_request_that_never_left_does_not_spend_the_last_resort() {
     state.take_off(Need::Usable, at(0.0));
     state.land(&lost(), at(0.0), HALF).expect_err("a failure");
     state = transient(state, 10.0);
-    assert!(matches!(state.decide(Need::Usable, at(10.0)), Decision::WaitUntil(_)));
+    assert!(matches!(
+        state.decide(Need::Usable, at(10.0)),
+        Decision::WaitUntil(_)
+    ));
     assert!(state.take_off(Need::Usable, at(20.0)).last_resort);
 }
 
@@ -327,8 +341,20 @@ fn an_abandoned_flight_frees_its_place_and_its_forced_charge() {
 #[test]
 fn reasons_are_told_apart() {
     let reason = |mut state: State, need, seconds| state.take_off(need, at(seconds)).reason;
-    assert_eq!(reason(State::new(false), Need::Usable, 0.0), RenewalReason::Cold);
-    assert_eq!(reason(with_token(), Need::Usable, 460.0), RenewalReason::Stale);
-    assert_eq!(reason(with_token(), Need::Usable, 580.0), RenewalReason::Expired);
-    assert_eq!(reason(with_token(), Need::NewerThan(1), 1.0), RenewalReason::Rejected);
+    assert_eq!(
+        reason(State::new(false), Need::Usable, 0.0),
+        RenewalReason::Cold
+    );
+    assert_eq!(
+        reason(with_token(), Need::Usable, 460.0),
+        RenewalReason::Stale
+    );
+    assert_eq!(
+        reason(with_token(), Need::Usable, 580.0),
+        RenewalReason::Expired
+    );
+    assert_eq!(
+        reason(with_token(), Need::NewerThan(1), 1.0),
+        RenewalReason::Rejected
+    );
 }

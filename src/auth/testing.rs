@@ -12,7 +12,7 @@ use super::answer::{Class, Refusal, Reply};
 use super::endpoint::{Delivery, TokenEndpoint, default_client};
 use super::store::TokenStore;
 use super::{AuthSettings, ClientAuth, Grant, OAuthSettings, RejectionTable};
-use crate::clock::{BoxFuture, Clock, PausedClock};
+use crate::clock::{BoxFuture, Clock, Moment, PausedClock, SystemClock};
 use crate::event::{Event, Events, Observer};
 use crate::options::Patience;
 use crate::origin::Origins;
@@ -81,7 +81,9 @@ impl Script {
     pub(crate) fn presented(&self) -> Vec<String> {
         let scripted = self.0.lock().expect("no panic");
         let tokens = scripted.presented.iter();
-        tokens.map(|token| token.clone().unwrap_or_default()).collect()
+        tokens
+            .map(|token| token.clone().unwrap_or_default())
+            .collect()
     }
 
     fn next(&self, refresh_token: Option<&str>) -> Act {
@@ -115,9 +117,11 @@ impl TokenEndpoint for Script {
     }
 }
 
-/// Tokio's time; in a test with paused time, the test's.
+/// Tokio's time; in a test with paused time, the test's. All of them show the same.
 pub(crate) fn clock() -> Arc<dyn Clock> {
-    Arc::new(PausedClock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 30)))
+    let passed = SystemClock.now().moment - Moment::ZERO;
+    let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 30) + passed;
+    Arc::new(PausedClock::starting_at(wall))
 }
 
 /// Every event of an account, as text.
@@ -131,7 +135,10 @@ impl Log {
 
     pub(crate) fn count(&self, beginning: &str) -> usize {
         let lines = self.lines();
-        lines.iter().filter(|line| line.starts_with(beginning)).count()
+        lines
+            .iter()
+            .filter(|line| line.starts_with(beginning))
+            .count()
     }
 }
 
