@@ -12,6 +12,10 @@ mod rejection;
 mod source;
 mod state;
 pub(crate) mod store;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod token;
 mod vault;
 

@@ -1,1 +1,360 @@
+use super::*;
+use crate::auth::token::{Lifetime, Times};
+use std::time::SystemTime;
 
+const SECOND: Duration = Duration::from_secs(1);
+const HALF: f64 = 0.5;
+
+fn at(seconds: f64) -> Now {
+    let span = Duration::from_secs_f64(10_000.0 + seconds);
+    Now {
+        moment: Moment::ZERO + span,
+        wall: SystemTime::UNIX_EPOCH + span,
+    }
+}
+
+fn moment(seconds: f64) -> Moment {
+    at(seconds).moment
+}
+
+/// Lives 600 s from then: stale after 450 s at the latest, expired after 570 s.
+fn token(generation: u64, issued: f64) -> Arc<Token> {
+    let lifetime = Lifetime::Stated(600 * SECOND);
+    let times = Times::new(at(issued), lifetime, 300 * SECOND, 0.0);
+    Arc::new(Token::new(generation, "t", times).expect("a token"))
+}
+
+fn failure(class: Class) -> Landing {
+    let refusal = Refusal::new(class, "no");
+    Landing::Failed(Failure {
+        refusal,
+        lost: false,
+    })
+}
+
+fn lost() -> Landing {
+    let refusal = Refusal::new(Class::Transient, "reset");
+    Landing::Failed(Failure {
+        refusal,
+        lost: true,
+    })
+}
+
+/// With a token issued at 0.
+fn with_token() -> State {
+    let mut state = State::new(false);
+    let plan = state.take_off(Need::Usable, at(0.0));
+    let token = token(plan.generation, 0.0);
+    state
+        .land(&Landing::Renewed(token), at(0.0), HALF)
+        .expect("a token");
+    state
+}
+
+fn failed(mut state: State, class: Class, when: f64) -> (State, Error) {
+    state.take_off(Need::Usable, at(when));
+    let error = state
+        .land(&failure(class), at(when), HALF)
+        .expect_err("a failure");
+    (state, error)
+}
+
+fn transient(state: State, when: f64) -> State {
+    failed(state, Class::Transient, when).0
+}
+
+#[test]
+fn every_cell_of_the_table() {
+    use Decision::*;
+    let due = moment(9.0);
+    let columns = [
+        Column::Idle,
+        Column::Refreshing,
+        Column::BackingOff(due),
+        Column::Latched { reread: false },
+    ];
+    let rows = [
+        (Row::Fresh, [Use, Use, Use, Use]),
+        (Row::Stale, [UseAndRefresh, Use, Use, Use]),
+        (Row::Rejected, [Refresh, Join, Use, Use]),
+        (Row::Spent, [Refresh, Join, WaitUntil(due), Fail]),
+        (Row::Refused, [Refresh, Join, WaitUntil(due), Fail]),
+    ];
+    for (row, cells) in rows {
+        for (column, cell) in columns.into_iter().zip(cells) {
+            assert_eq!(decide(row, column, None, true), cell, "{row:?} {column:?}");
+        }
+    }
+}
+
+#[test]
+fn an_empty_launch_bucket_is_treated_like_backing_off() {
+    use Decision::*;
+    let due = moment(9.0);
+    for (row, cell) in [
+        (Row::Fresh, Use),
+        (Row::Stale, Use),
+        (Row::Rejected, Use),
+        (Row::Spent, WaitUntil(due)),
+        (Row::Refused, WaitUntil(due)),
+    ] {
+        assert_eq!(decide(row, Column::Idle, Some(due), true), cell, "{row:?}");
+    }
+}
+
+#[test]
+fn an_empty_forced_bucket_lets_rejected_tokens_be_used_and_401s_stand() {
+    let idle = |row| decide(row, Column::Idle, None, false);
+    assert_eq!(idle(Row::Rejected), Decision::Use);
+    assert_eq!(idle(Row::Refused), Decision::LetStand);
+    assert_eq!(idle(Row::Spent), Decision::Refresh, "that is not forced");
+}
+
+#[test]
+fn a_latch_that_may_reread_the_store_lets_those_without_a_token_do_it() {
+    let column = Column::Latched { reread: true };
+    assert_eq!(decide(Row::Spent, column, None, true), Decision::Refresh);
+    assert_eq!(decide(Row::Stale, column, None, true), Decision::Use);
+}
+
+#[test]
+fn a_token_goes_through_the_rows_as_it_ages() {
+    let state = with_token();
+    let row = |seconds| state.row(Need::Usable, at(seconds));
+    assert_eq!(row(0.0), Row::Fresh);
+    assert_eq!(row(449.0), Row::Fresh);
+    assert_eq!(row(450.0), Row::Stale);
+    assert_eq!(row(569.0), Row::Stale);
+    assert_eq!(row(570.0), Row::Spent);
+    assert_eq!(State::new(false).row(Need::Usable, at(0.0)), Row::Spent);
+}
+
+#[test]
+fn a_late_401_never_hurts_a_newer_token() {
+    let mut state = with_token();
+    state.take_off(Need::NewerThan(1), at(1.0));
+    state.condemn(1);
+    let newer = Landing::Renewed(token(2, 1.0));
+    state.land(&newer, at(1.0), HALF).expect("a token");
+    state.condemn(1);
+    assert_eq!(state.row(Need::Usable, at(2.0)), Row::Fresh);
+    assert_eq!(state.row(Need::NewerThan(1), at(2.0)), Row::Fresh);
+    state.condemn(2);
+    state.condemn(1);
+    assert_eq!(state.row(Need::Usable, at(2.0)), Row::Rejected);
+}
+
+#[test]
+fn an_error_never_displaces_a_usable_token() {
+    for class in [
+        Class::Transient,
+        Class::Throttled { retry_after: None },
+        Class::ClientRejected,
+        Class::Misconfigured,
+        Class::GrantRejected,
+        Class::Store,
+    ] {
+        let (state, _) = failed(with_token(), class, 460.0);
+        let decision = state.decide(Need::Usable, at(461.0));
+        assert_eq!(decision, Decision::Use, "{class:?}");
+    }
+}
+
+#[test]
+fn without_a_token_back_off_doubles_from_half_a_second_to_a_minute() {
+    let mut state = State::new(false);
+    let mut now = 0.0;
+    let mut waits = Vec::new();
+    for _ in 0..10 {
+        state = transient(state, now);
+        let Decision::WaitUntil(until) = state.decide(Need::Usable, at(now)) else {
+            panic!("it backs off");
+        };
+        let wait = (until - moment(now)).as_secs_f64() / 0.875;
+        waits.push((wait * 10.0).round() / 10.0);
+        now += 100.0;
+    }
+    assert_eq!(
+        waits,
+        [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]
+    );
+}
+
+#[test]
+fn with_a_usable_token_back_off_is_a_share_of_what_it_has_left() {
+    let state = transient(with_token(), 490.0);
+    let wait = |seconds| state.decide(Need::Usable, at(seconds));
+    // 80 s are left: 10 s, jittered to 8.75.
+    assert_eq!(wait(498.7), Decision::Use);
+    assert_eq!(wait(498.8), Decision::UseAndRefresh);
+}
+
+#[test]
+fn back_off_carries_its_end_as_wait_until() {
+    let (_, error) = failed(State::new(false), Class::Transient, 0.0);
+    let due = at(0.4375).wall;
+    assert_eq!(error.recovery(), Recovery::WaitUntil(due));
+    assert_eq!(error.kind(), ErrorKind::TokenEndpoint);
+}
+
+#[test]
+fn a_throttled_renewal_waits_as_long_as_it_was_told() {
+    let retry_after = Some(100 * SECOND);
+    let class = Class::Throttled { retry_after };
+    let (state, _) = failed(State::new(false), class, 0.0);
+    let decision = state.decide(Need::Usable, at(1.0));
+    assert_eq!(decision, Decision::WaitUntil(moment(100.0)));
+}
+
+#[test]
+fn a_rejected_client_is_latched_and_probed_after_one_to_fifteen_minutes() {
+    let mut state = State::new(false);
+    let mut now = 0.0;
+    for minutes in [1.0, 2.0, 4.0, 8.0, 15.0, 15.0] {
+        let (latched, error) = failed(state, Class::ClientRejected, now);
+        assert_eq!(error.recovery(), Recovery::Reconfigure);
+        let due = now + minutes * 60.0 * 0.875;
+        assert_eq!(latched.decide(Need::Usable, at(due - 0.1)), Decision::Fail);
+        assert_eq!(latched.decide(Need::Usable, at(due)), Decision::Refresh);
+        (state, now) = (latched, due);
+    }
+}
+
+#[test]
+fn a_rejected_grant_without_a_store_is_latched_for_good() {
+    let (state, error) = failed(State::new(false), Class::GrantRejected, 0.0);
+    assert_eq!(error.recovery(), Recovery::LogIn);
+    assert_eq!(state.decide(Need::Usable, at(1e9)), Decision::Fail);
+}
+
+#[test]
+fn a_rejected_grant_with_a_store_looks_there_every_five_seconds_and_asks_nobody() {
+    let (mut state, _) = failed(State::new(true), Class::GrantRejected, 0.0);
+    let mut now = 0.0;
+    for _ in 0..3 {
+        assert_eq!(state.decide(Need::Usable, at(now + 4.9)), Decision::Fail);
+        now += 5.0;
+        assert_eq!(state.decide(Need::Usable, at(now)), Decision::Refresh);
+        let plan = state.take_off(Need::Usable, at(now));
+        assert!(plan.reread_only);
+        let error = state
+            .land(&Landing::NothingNew, at(now), HALF)
+            .expect_err("a latch");
+        assert_eq!(error.recovery(), Recovery::LogIn);
+    }
+    state.take_off(Need::Usable, at(now + 5.0));
+    let adopted = Landing::Renewed(token(9, now));
+    state.land(&adopted, at(now + 5.0), HALF).expect("a token");
+    assert_eq!(state.decide(Need::Usable, at(now + 5.0)), Decision::Use);
+}
+
+#[test]
+fn token_requests_are_at_most_three_and_one_per_second_whatever_happens() {
+    let mut state = State::new(false);
+    let mut launches = 0;
+    for tenth in 0..600 {
+        let now = at(f64::from(tenth) / 10.0);
+        if state.decide(Need::Usable, now) == Decision::Refresh {
+            state.take_off(Need::Usable, now);
+            state.abandon(false);
+            launches += 1;
+        }
+        launches += usize::from(tenth % 7 == 0 && state.launch_another(now.moment));
+    }
+    assert!(launches <= 3 + 60, "{launches}");
+    assert!(launches >= 60, "{launches}");
+}
+
+#[test]
+fn forced_refreshes_are_two_and_one_per_minute() {
+    let mut state = with_token();
+    let mut forced = 0;
+    for second in 0..300 {
+        let now = at(f64::from(second));
+        let present = state.generation();
+        if state.decide(Need::NewerThan(present), now) == Decision::Refresh {
+            let plan = state.take_off(Need::NewerThan(present), now);
+            assert_eq!(plan.reason, RenewalReason::Rejected);
+            let newer = Landing::Renewed(token(plan.generation, f64::from(second)));
+            state.land(&newer, now, HALF).expect("a token");
+            forced += 1;
+        }
+    }
+    assert_eq!(forced, 2 + 299 / 60);
+}
+
+#[test]
+fn a_forced_refresh_that_fails_costs_nothing_of_the_forced_bucket() {
+    let mut state = with_token();
+    for round in 0..5 {
+        let now = f64::from(round) * 61.0;
+        let decision = state.decide(Need::NewerThan(1), at(now));
+        assert_eq!(decision, Decision::Refresh, "round {round}");
+        state.take_off(Need::NewerThan(1), at(now));
+        state
+            .land(&failure(Class::Transient), at(now), HALF)
+            .expect_err("a failure");
+    }
+}
+
+#[test]
+fn after_a_lost_answer_a_usable_token_is_left_alone_and_then_comes_the_last_resort() {
+    let mut state = with_token();
+    state.take_off(Need::Usable, at(460.0));
+    let error = state.land(&lost(), at(460.0), HALF).expect_err("a failure");
+    assert!(matches!(error.recovery(), Recovery::WaitUntil(_)));
+    assert_eq!(state.decide(Need::Usable, at(569.0)), Decision::Use);
+
+    assert_eq!(state.decide(Need::Usable, at(570.0)), Decision::Refresh);
+    assert!(state.take_off(Need::Usable, at(570.0)).last_resort);
+    let error = state.land(&lost(), at(570.0), HALF).expect_err("a failure");
+    assert_eq!(error.recovery(), Recovery::LogIn);
+    assert_eq!(error.kind(), ErrorKind::LoginRequired);
+    assert!(error.to_string().contains("may") || error.to_string().contains("perhaps"));
+    assert_eq!(state.decide(Need::Usable, at(571.0)), Decision::Fail);
+}
+
+#[test]
+fn a_request_that_never_left_does_not_spend_the_last_resort() {
+    let mut state = State::new(false);
+    state.take_off(Need::Usable, at(0.0));
+    state.land(&lost(), at(0.0), HALF).expect_err("a failure");
+    state = transient(state, 10.0);
+    assert!(matches!(
+        state.decide(Need::Usable, at(10.0)),
+        Decision::WaitUntil(_)
+    ));
+    assert!(state.take_off(Need::Usable, at(20.0)).last_resort);
+}
+
+#[test]
+fn an_abandoned_flight_frees_its_place_and_its_forced_charge() {
+    let mut state = with_token();
+    for second in [1.0, 2.0, 3.0, 4.0] {
+        let decision = state.decide(Need::NewerThan(1), at(second));
+        assert_eq!(decision, Decision::Refresh);
+        state.take_off(Need::NewerThan(1), at(second));
+        state.abandon(false);
+    }
+}
+
+#[test]
+fn reasons_are_told_apart() {
+    let reason = |mut state: State, need, seconds| state.take_off(need, at(seconds)).reason;
+    assert_eq!(
+        reason(State::new(false), Need::Usable, 0.0),
+        RenewalReason::Cold
+    );
+    assert_eq!(
+        reason(with_token(), Need::Usable, 460.0),
+        RenewalReason::Stale
+    );
+    assert_eq!(
+        reason(with_token(), Need::Usable, 580.0),
+        RenewalReason::Expired
+    );
+    assert_eq!(
+        reason(with_token(), Need::NewerThan(1), 1.0),
+        RenewalReason::Rejected
+    );
+}

@@ -27,6 +27,13 @@ pub(crate) struct Limiter {
     quotas: Vec<Arc<QuotaLine>>,
 }
 
+/// The right to send once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Permit {
+    pub(super) id: PermitId,
+    pub(super) granted: Moment,
+}
+
 /// One quota and its line.
 pub(crate) struct QuotaLine {
     pub(super) name: Arc<str>,
@@ -85,42 +92,62 @@ impl Limiter {
             .collect()
     }
 
-    /// Waits for a permit of `quota`.
+    /// A permit of `quota` at once, or a place in its line ([`wait`](Self::wait)).
     ///
     /// # Errors
     /// The next permit is too far off, or comes too late, or too many wait.
-    ///
-    /// # Cancel safety
-    /// A dropped wait leaves its place to those behind, and gives back a permit that it was granted.
-    pub(super) async fn acquire(
+    pub(super) fn enter(
         &self,
-        quota: &Arc<QuotaLine>,
+        quota: &QuotaLine,
         ticket: Option<Ticket>,
         patience: Patience,
         now: Now,
-    ) -> Result<(Ticket, PermitId, Moment), Error> {
+    ) -> Result<(Ticket, Option<Permit>), Error> {
         let (ticket, standing) = quota.enter(ticket, patience, now);
-        let decision = match standing {
-            Standing::Granted(permit) => return Ok((ticket, permit, now.moment)),
-            Standing::Refused(refusal) => Err(refusal),
-            Standing::Waiting(_) => {
-                let place = Place {
-                    quota,
-                    clock: &*self.settings.clock,
-                    ticket,
-                    taken: false,
-                };
-                place.wait().await
-            }
+        match standing {
+            Standing::Granted(id) => Ok((
+                ticket,
+                Some(Permit {
+                    id,
+                    granted: now.moment,
+                }),
+            )),
+            Standing::Waiting(_) => Ok((ticket, None)),
+            Standing::Refused(refusal) => Err(self.refused(quota, refusal, now)),
+        }
+    }
+
+    /// Waits in line.
+    ///
+    /// # Errors
+    /// As [`enter`](Self::enter), should things change meanwhile.
+    ///
+    /// # Cancel safety
+    /// A dropped wait leaves its place to those behind, and gives back a permit that it was granted.
+    pub(super) async fn wait(
+        &self,
+        quota: &QuotaLine,
+        ticket: Ticket,
+        since: Now,
+    ) -> Result<Permit, Error> {
+        let place = Place {
+            quota,
+            clock: &*self.settings.clock,
+            ticket,
+            taken: false,
         };
-        let later = self.settings.clock.now();
+        let decision = place.wait().await;
+        let now = self.settings.clock.now();
         self.settings.events.emit(|| Event::Waited {
             quota: quota.name.clone(),
-            span: later.moment - now.moment,
+            span: now.moment - since.moment,
         });
         decision
-            .map(|permit| (ticket, permit, later.moment))
-            .map_err(|refusal| self.refused(quota, refusal, later))
+            .map(|id| Permit {
+                id,
+                granted: now.moment,
+            })
+            .map_err(|refusal| self.refused(quota, refusal, now))
     }
 
     fn refused(&self, quota: &QuotaLine, refusal: Refusal, now: Now) -> Error {
@@ -215,19 +242,15 @@ impl QuotaLine {
         })
     }
 
-    /// Ends a permit; with what is left then, if that is wanted.
+    /// Ends a permit.
     pub(super) fn settle(
         &self,
         permit: PermitId,
         ticket: Ticket,
         settlement: &Settlement,
         now: Now,
-        snapshot: bool,
-    ) -> (Change, Option<QuotaSnapshot>) {
-        self.with(|line, wakers| {
-            let change = line.settle(permit, ticket, settlement, now, wakers);
-            (change, snapshot.then(|| self.snapshot_of(line, now)))
-        })
+    ) -> Change {
+        self.with(|line, wakers| line.settle(permit, ticket, settlement, now, wakers))
     }
 
     pub(super) fn abandon(&self, ticket: Ticket, now: Now) {
@@ -254,10 +277,7 @@ impl QuotaLine {
     }
 
     pub(super) fn snapshot(&self, now: Now) -> QuotaSnapshot {
-        self.snapshot_of(&self.lock(), now)
-    }
-
-    fn snapshot_of(&self, line: &Line, now: Now) -> QuotaSnapshot {
+        let line = self.lock();
         let (lives, in_flight) = line.ledger.windows();
         let windows = self
             .windows

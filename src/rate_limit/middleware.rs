@@ -8,11 +8,13 @@ use reqwest::{Request, Response};
 use reqwest_middleware::{Middleware, Next};
 
 use super::Limiter;
-use super::limiter::FinalRejection;
-use super::turn::Turn;
+use super::gate::Ticket;
+use super::limiter::{FinalRejection, Permit, QuotaLine};
+use super::turn::{Standpoint, Turn};
+use crate::clock::Now;
 use crate::error::Error;
 use crate::event::{Event, ReplayReason};
-use crate::options::RequestOptions;
+use crate::options::{Patience, RequestOptions};
 use crate::origin::{Whose, insecure};
 use crate::passage::{Chain, Handle, Layer, Outcome, Passage, Spare};
 use crate::response;
@@ -87,66 +89,94 @@ impl Middleware for RateLimitMiddleware {
         let Some(options) = acts else {
             return next.run(request, extensions).await;
         };
-        let settings = &self.limiter.settings;
-        let now = settings.clock.now();
+        let now = self.limiter.settings.clock.now();
         let mut patience = options.patience(now);
         patience.deadline = patience.deadline.into_iter().chain(chain.deadline()).min();
-        let turn = async {
-            let quota = self.limiter.quota(&options, request.url().path())?;
-            Turn::begin(&self.limiter, quota, patience, now).await
+        let entered = self.enter(&options, &request, patience, now);
+        let (quota, ticket, permit) = entered.map_err(|error| self.refuse(error))?;
+        let permit = match permit {
+            Some(permit) => permit,
+            // Boxed, as all that is rare here: a future that is small is cheap to make.
+            None => Box::pin(self.limiter.wait(&quota, ticket, now))
+                .await
+                .map_err(|error| self.refuse(error))?,
         };
-        let turn = turn.await.map_err(|error| self.refuse(error))?;
 
         // One clone for both layers: an outer auth layer may have made it already.
         let shared = chain.spare(&request);
-        let clones = shared.is_none() && settings.max_replays > 0;
+        let clones = shared.is_none() && self.limiter.settings.max_replays > 0;
         let own = if clones { Spare::of(&request) } else { None };
-        let turn = Arc::new(turn.carrying(own, Handle::present(extensions)));
-        self.send(request, &turn, shared, extensions, next).await
+        let standpoint = Standpoint {
+            quota,
+            patience,
+            ticket,
+            permit,
+        };
+        let outer = Handle::present(extensions);
+        let turn = Turn::new(&self.limiter, standpoint, own, outer, now);
+        let result = {
+            let mut left = Handle::leave(&turn, extensions);
+            next.clone().run(request, left.extensions()).await
+        };
+        let response = self.settled(result, &turn)?;
+        if turn.is_rejected() {
+            return Box::pin(self.replay(response, &turn, shared, extensions, next)).await;
+        }
+        Ok(self.with_what_is_left(response, &turn))
     }
 }
 
 impl RateLimitMiddleware {
-    /// Sends the request, again after each rejection while that is allowed.
-    async fn send(
+    /// A permit at once, or a place in the line of the request's quota.
+    fn enter(
         &self,
-        request: Request,
+        options: &RequestOptions,
+        request: &Request,
+        patience: Patience,
+        now: Now,
+    ) -> Result<(Arc<QuotaLine>, Ticket, Option<Permit>), Error> {
+        let quota = self.limiter.quota(options, request.url().path())?;
+        let (ticket, permit) = self.limiter.enter(quota, None, patience, now)?;
+        Ok((quota.clone(), ticket, permit))
+    }
+
+    /// Sends a rejected request again, as often as that is allowed.
+    async fn replay(
+        &self,
+        rejected: Response,
         turn: &Arc<Turn>,
         shared: Option<&Spare>,
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> reqwest_middleware::Result<Response> {
         let settings = &self.limiter.settings;
-        let copy = || shared.or(turn.spare()).and_then(Spare::copy);
-        let mut request = request;
-        let mut replays = 0;
-        loop {
-            let result = {
-                let mut left = Handle::leave(turn, extensions);
-                next.clone().run(request, left.extensions()).await
+        let spare = shared.or(turn.spare());
+        let mut response = rejected;
+        for attempt in 1..=settings.max_replays {
+            let Some(again) = spare.and_then(Spare::copy) else {
+                break;
             };
-            let mut response = self.settled(result, turn)?;
-            if !turn.is_rejected() {
-                tell_what_is_left(turn, &mut response);
-                return Ok(response);
-            }
-            let again = if replays < settings.max_replays {
-                copy()
-            } else {
-                None
-            };
-            let Some(again) = again else {
-                FinalRejection::mark(&mut response);
-                tell_what_is_left(turn, &mut response);
-                return Ok(response);
-            };
-            request = again;
-            replays += 1;
             self.wait_again(response, turn).await?;
-            let attempt = replays;
             let reason = ReplayReason::RateLimited;
             settings.events.emit(|| Event::Replayed { reason, attempt });
+            let result = {
+                let mut left = Handle::leave(turn, extensions);
+                next.clone().run(again, left.extensions()).await
+            };
+            response = self.settled(result, turn)?;
+            if !turn.is_rejected() {
+                return Ok(self.with_what_is_left(response, turn));
+            }
         }
+        FinalRejection::mark(&mut response);
+        Ok(self.with_what_is_left(response, turn))
+    }
+
+    fn with_what_is_left(&self, mut response: Response, turn: &Turn) -> Response {
+        if self.limiter.settings.snapshots {
+            response.extensions_mut().insert(turn.snapshot());
+        }
+        response
     }
 
     /// Ends the permit, unless a layer beneath has done so.
@@ -182,12 +212,6 @@ impl RateLimitMiddleware {
         drop(response::buffer(response, &*self.limiter.settings.clock).await);
         let permit = turn.acquire().await;
         permit.map_err(|error| self.refuse(error.with_status(status).with_request_id(id)))
-    }
-}
-
-fn tell_what_is_left(turn: &Turn, response: &mut Response) {
-    if let Some(snapshot) = turn.take_snapshot() {
-        response.extensions_mut().insert(snapshot);
     }
 }
 

@@ -8,8 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use http::{HeaderMap, StatusCode};
 
 use super::gate::Ticket;
-use super::in_flight::PermitId;
-use super::limiter::{Limiter, QuotaLine};
+use super::limiter::{Limiter, Permit, QuotaLine};
 use super::snapshot::QuotaSnapshot;
 use super::state::{Change, Settlement};
 use crate::clock::{BoxFuture, Moment, Now};
@@ -28,58 +27,56 @@ pub(super) struct Turn {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
+/// Where in line a request stands.
+pub(super) struct Standpoint {
+    pub(super) quota: Arc<QuotaLine>,
+    pub(super) patience: Patience,
+    pub(super) ticket: Ticket,
+    pub(super) permit: Permit,
+}
+
 struct State {
     permit: Option<Permit>,
     /// Whether the last answer was a rejection by the quota.
     rejected: bool,
     /// Whether the last answer was a 401, whose replay inherits the probe.
     may_hold_probe: bool,
-    /// What was left after the last answer.
-    snapshot: Option<QuotaSnapshot>,
-}
-
-#[derive(Clone, Copy)]
-struct Permit {
-    id: PermitId,
-    granted: Moment,
+    /// When the last answer came.
+    settled: Now,
 }
 
 impl Turn {
-    /// Waits for the first permit.
-    ///
-    /// # Errors
-    /// As [`Limiter::acquire`].
-    ///
-    /// # Cancel safety
-    /// As [`Limiter::acquire`].
-    pub(super) async fn begin(
+    /// A turn that has its first permit, with what the layers beneath will find: the clone for
+    /// replays, and the handle that was there.
+    pub(super) fn new(
         limiter: &Arc<Limiter>,
-        quota: &Arc<QuotaLine>,
-        patience: Patience,
+        standpoint: Standpoint,
+        spare: Option<Spare>,
+        outer: Option<Handle>,
         now: Now,
-    ) -> Result<Self, Error> {
-        let (ticket, id, granted) = limiter.acquire(quota, None, patience, now).await?;
-        let state = State {
-            permit: Some(Permit { id, granted }),
-            ..State::default()
-        };
-        Ok(Self {
-            limiter: limiter.clone(),
-            quota: quota.clone(),
+    ) -> Arc<Self> {
+        let Standpoint {
+            quota,
             patience,
             ticket,
-            spare: None,
-            outer: None,
-            state: Mutex::new(state),
+            permit,
+        } = standpoint;
+        let state = State {
+            permit: Some(permit),
+            rejected: false,
+            may_hold_probe: false,
+            settled: now,
+        };
+        let (limiter, state) = (limiter.clone(), Mutex::new(state));
+        Arc::new(Self {
+            limiter,
+            quota,
+            patience,
+            ticket,
+            spare,
+            outer,
+            state,
         })
-    }
-
-    /// What the layers beneath will find: the clone for replays, and the handle that was there.
-    pub(super) fn carrying(mut self, spare: Option<Spare>, outer: Option<Handle>) -> Self {
-        self.spare = spare;
-        self.outer = outer;
-        self
     }
 
     /// Whether the last answer was a rejection by the quota.
@@ -101,12 +98,10 @@ impl Turn {
                 Settlement::Answered(self.quota.report(status, headers, now))
             }
         };
-        let (change, snapshot) =
-            self.quota
-                .settle(permit.id, self.ticket, &settlement, now, settings.snapshots);
+        let change = self.quota.settle(permit.id, self.ticket, &settlement, now);
         {
             let mut state = self.state();
-            state.snapshot = snapshot;
+            state.settled = now;
             state.rejected = false;
             state.may_hold_probe = false;
             if let Settlement::Answered(report) = &settlement {
@@ -149,8 +144,9 @@ impl Turn {
     }
 
     /// What was left of its quota after the last answer.
-    pub(super) fn take_snapshot(&self) -> Option<QuotaSnapshot> {
-        self.state().snapshot.take()
+    pub(super) fn snapshot(&self) -> QuotaSnapshot {
+        let settled = self.state().settled;
+        self.quota.snapshot(settled)
     }
 
     pub(super) fn request_id(&self, headers: &HeaderMap) -> Option<String> {
@@ -184,13 +180,14 @@ impl Passage for Turn {
             if self.state().permit.is_some() {
                 return Ok(());
             }
-            let ticket = Some(self.ticket);
-            let now = self.limiter.settings.clock.now();
-            let (_, id, granted) = self
-                .limiter
-                .acquire(&self.quota, ticket, self.patience, now)
-                .await?;
-            self.state().permit = Some(Permit { id, granted });
+            let (limiter, quota) = (&self.limiter, &self.quota);
+            let now = limiter.settings.clock.now();
+            let (ticket, permit) = limiter.enter(quota, Some(self.ticket), self.patience, now)?;
+            let permit = match permit {
+                Some(permit) => permit,
+                None => limiter.wait(quota, ticket, now).await?,
+            };
+            self.state().permit = Some(permit);
             Ok(())
         })
     }

@@ -312,6 +312,9 @@ mod tests {
             reset: millis(60_000),
         };
         assert_eq!(verdict.windows[..], [expected]);
+        // The first one is forgotten at the very moment, and not one later.
+        let verdict = quota.decide(millis(60_000));
+        assert_eq!(verdict.windows[0].remaining, 8);
     }
 
     #[test]

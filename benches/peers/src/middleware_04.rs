@@ -80,13 +80,13 @@ fn contestant(
     client: ClientWithMiddleware,
     url: &str,
 ) -> Contestant {
-    let request = request(url);
+    let url: reqwest_012::Url = url.parse().expect("a URL");
     let runtime = runtime.clone();
     let send = move |count| {
         runtime.block_on(async {
             let mut spent = Duration::ZERO;
             for _ in 0..count {
-                let request = request.try_clone().expect("no stream");
+                let request = request(&url);
                 let begun = Instant::now();
                 let response = client.execute(request).await;
                 spent += begun.elapsed();
@@ -98,8 +98,8 @@ fn contestant(
     Contestant::measured(name, Box::new(send))
 }
 
-fn request(url: &str) -> Request {
-    let mut request = Request::new(http::Method::GET, url.parse().expect("a URL"));
+fn request(url: &reqwest_012::Url) -> Request {
+    let mut request = Request::new(http::Method::GET, url.clone());
     for (name, value) in [
         ("accept", "application/json"),
         ("x-one", "1"),

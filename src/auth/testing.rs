@@ -1,0 +1,189 @@
+//! A token endpoint by script, settings and a clock, for tests.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderMap, StatusCode};
+use url::Url;
+use zeroize::Zeroizing;
+
+use super::answer::{Class, Refusal, Reply};
+use super::endpoint::{Delivery, TokenEndpoint, default_client};
+use super::store::TokenStore;
+use super::{AuthSettings, ClientAuth, Grant, OAuthSettings, RejectionTable};
+use crate::clock::{BoxFuture, Clock, Moment, PausedClock, SystemClock};
+use crate::event::{Event, Events, Observer};
+use crate::options::Patience;
+use crate::origin::Origins;
+use crate::passage::AccountId;
+use crate::secret::Secret;
+
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const API: &str = "https://api.example";
+
+pub(crate) const PATIENT: Patience = Patience {
+    deadline: None,
+    max_wait: Duration::from_secs(300),
+};
+
+pub(crate) const IMPATIENT: Patience = Patience {
+    deadline: None,
+    max_wait: Duration::ZERO,
+};
+
+/// What the endpoint does with a request.
+pub(crate) enum Act {
+    Answer(u16, String),
+    NotSent,
+    Lost,
+    Panic,
+}
+
+pub(crate) fn issue(access_token: &str) -> Act {
+    let body = format!(r#"{{"access_token":"{access_token}","expires_in":600}}"#);
+    Act::Answer(200, body)
+}
+
+pub(crate) fn rotate(access_token: &str, refresh_token: &str) -> Act {
+    let body = format!(
+        r#"{{"access_token":"{access_token}","refresh_token":"{refresh_token}","expires_in":600}}"#
+    );
+    Act::Answer(200, body)
+}
+
+pub(crate) fn refuse(status: u16, error: &str) -> Act {
+    Act::Answer(status, format!(r#"{{"error":"{error}"}}"#))
+}
+
+/// Does what the script says, then issues `t1`, `t2` … for ever. Each request takes a second.
+#[derive(Clone, Default)]
+pub(crate) struct Script(Arc<Mutex<Scripted>>);
+
+#[derive(Default)]
+struct Scripted {
+    acts: VecDeque<Act>,
+    presented: Vec<Option<String>>,
+}
+
+impl Script {
+    pub(crate) fn of(acts: impl IntoIterator<Item = Act>) -> Self {
+        let script = Self::default();
+        script.0.lock().expect("no panic").acts.extend(acts);
+        script
+    }
+
+    pub(crate) fn requests(&self) -> usize {
+        self.0.lock().expect("no panic").presented.len()
+    }
+
+    /// The refresh tokens presented.
+    pub(crate) fn presented(&self) -> Vec<String> {
+        let scripted = self.0.lock().expect("no panic");
+        let tokens = scripted.presented.iter();
+        tokens
+            .map(|token| token.clone().unwrap_or_default())
+            .collect()
+    }
+
+    fn next(&self, refresh_token: Option<&str>) -> Act {
+        let mut scripted = self.0.lock().expect("no panic");
+        scripted.presented.push(refresh_token.map(str::to_owned));
+        let number = scripted.presented.len();
+        let act = scripted.acts.pop_front();
+        act.unwrap_or_else(|| issue(&format!("t{number}")))
+    }
+}
+
+impl TokenEndpoint for Script {
+    fn request<'a>(&'a self, refresh_token: Option<&'a str>) -> BoxFuture<'a, Delivery> {
+        let act = self.next(refresh_token);
+        Box::pin(async move {
+            clock().sleep(SECOND).await;
+            match act {
+                Act::Answer(status, body) => Delivery::Answered {
+                    reply: Reply {
+                        status: StatusCode::from_u16(status).expect("a status"),
+                        headers: HeaderMap::new(),
+                        body: Zeroizing::new(body.into_bytes()),
+                    },
+                    secrets: vec![Zeroizing::new("s3cr3t".to_owned())],
+                },
+                Act::NotSent => Delivery::NotSent(Refusal::new(Class::Transient, "no route")),
+                Act::Lost => Delivery::Lost(Refusal::new(Class::Transient, "reset")),
+                Act::Panic => panic!("by script"),
+            }
+        })
+    }
+}
+
+/// Tokio's time; in a test with paused time, the test's. All of them show the same.
+pub(crate) fn clock() -> Arc<dyn Clock> {
+    let passed = SystemClock.now().moment - Moment::ZERO;
+    let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 30) + passed;
+    Arc::new(PausedClock::starting_at(wall))
+}
+
+/// Every event of an account, as text.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.0.lock().expect("no panic").clone()
+    }
+
+    pub(crate) fn count(&self, beginning: &str) -> usize {
+        let lines = self.lines();
+        lines
+            .iter()
+            .filter(|line| line.starts_with(beginning))
+            .count()
+    }
+}
+
+impl Observer for Log {
+    fn on_event(&self, _: &str, event: &Event) {
+        self.0.lock().expect("no panic").push(format!("{event:?}"));
+    }
+}
+
+pub(crate) fn oauth(grant: Grant) -> OAuthSettings {
+    OAuthSettings {
+        token_url: Url::parse("https://login.example/token").expect("a URL"),
+        client_id: "my id".into(),
+        client_secret: Some(Secret::from("s3cr3t")),
+        client_auth: ClientAuth::Basic,
+        grant,
+        scope: None,
+        token_headers: HeaderMap::new(),
+        token_fields: Vec::new(),
+        token_client: default_client(),
+        store: None,
+        refresh_lead: Duration::from_secs(300),
+        fallback_lifetime: None,
+    }
+}
+
+pub(crate) fn with_store(grant: Grant, store: impl TokenStore) -> OAuthSettings {
+    OAuthSettings {
+        store: Some(Arc::new(store)),
+        ..oauth(grant)
+    }
+}
+
+pub(crate) fn settings(oauth: Option<OAuthSettings>, log: &Log) -> AuthSettings {
+    let account: Arc<str> = "test".into();
+    AuthSettings {
+        account: account.clone(),
+        id: AccountId(1),
+        origins: Arc::new(Origins::new(vec![Url::parse(API).expect("a URL")])),
+        events: Events::new(account, vec![Arc::new(log.clone())]),
+        clock: clock(),
+        headers: Vec::new(),
+        oauth,
+        rejection: RejectionTable::default(),
+        replay_unauthorized: true,
+        request_id_header: None,
+    }
+}

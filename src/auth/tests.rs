@@ -1,0 +1,651 @@
+//! The layer as a whole, over an API by script and without a socket.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode};
+use reqwest::{Body, Request, Response, ResponseBuilderExt};
+use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
+
+use super::testing::*;
+use super::{AuthMiddleware, AuthSettings, Authenticator, Grant, RejectionTable};
+use crate::clock::{BoxFuture, Moment};
+use crate::error::{Error, ErrorKind, Recovery};
+use crate::options::RequestOptions;
+use crate::passage::{AccountId, Chain, Handle, Layer, Outcome, Passage, Spare};
+
+/// The API: knows which tokens it refuses, remembers what it saw.
+#[derive(Clone, Default)]
+struct Api(Arc<Mutex<Seen>>);
+
+#[derive(Default)]
+struct Seen {
+    refused: Vec<String>,
+    refusal: Option<(u16, HeaderMap, String)>,
+    refused_path: Option<String>,
+    redirect: Option<String>,
+    requests: Vec<(String, HeaderMap, Option<Vec<u8>>)>,
+}
+
+impl Api {
+    fn refusing(tokens: &[&str]) -> Self {
+        let api = Self::default();
+        api.seen().refused = tokens
+            .iter()
+            .map(|token| format!("Bearer {token}"))
+            .collect();
+        api
+    }
+
+    fn refusing_with(tokens: &[&str], status: u16, challenge: &str, body: &str) -> Self {
+        let api = Self::refusing(tokens);
+        let mut headers = HeaderMap::new();
+        headers.insert("x-request", HeaderValue::from_static("id-7"));
+        if !challenge.is_empty() {
+            headers.insert(
+                WWW_AUTHENTICATE,
+                HeaderValue::from_str(challenge).expect("a value"),
+            );
+        }
+        api.seen().refusal = Some((status, headers, body.to_owned()));
+        api
+    }
+
+    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
+        self.0.lock().expect("no panic")
+    }
+
+    fn authorizations(&self) -> Vec<String> {
+        let text = |headers: &HeaderMap| match headers.get(AUTHORIZATION) {
+            Some(value) => value.to_str().expect("text").to_owned(),
+            None => "none".to_owned(),
+        };
+        let seen = self.seen();
+        seen.requests
+            .iter()
+            .map(|(_, headers, _)| text(headers))
+            .collect()
+    }
+}
+
+#[async_trait]
+impl Middleware for Api {
+    async fn handle(
+        &self,
+        request: Request,
+        _: &mut Extensions,
+        _: Next<'_>,
+    ) -> reqwest_middleware::Result<Response> {
+        let authorization = request.headers().get(AUTHORIZATION).cloned();
+        let (url, path) = (request.url().clone(), request.url().path().to_owned());
+        let body = request.body().and_then(Body::as_bytes).map(<[u8]>::to_vec);
+        let answer = {
+            let mut seen = self.seen();
+            seen.requests
+                .push((url.to_string(), request.headers().clone(), body));
+            let bad = |value: HeaderValue| seen.refused.iter().any(|token| value == token.as_str());
+            let refused = authorization.is_some_and(bad)
+                || seen
+                    .refused_path
+                    .as_ref()
+                    .is_some_and(|refused| *refused == path);
+            let refusal = (401, HeaderMap::new(), String::new());
+            let answer = refused.then(|| seen.refusal.clone().unwrap_or(refusal));
+            let url = seen
+                .redirect
+                .as_ref()
+                .map_or(url, |to| to.parse().expect("a URL"));
+            (answer, url)
+        };
+        // All requests of a burst are there before the first is answered.
+        clock().sleep(SECOND / 10).await;
+        let (answer, url) = answer;
+        let (status, headers, body) =
+            answer.unwrap_or_else(|| (200, HeaderMap::new(), "fine".to_owned()));
+        let mut response = http::Response::builder().status(status).url(url).body(body);
+        if let Ok(response) = &mut response {
+            response.headers_mut().extend(headers);
+        }
+        Ok(response.expect("a response").into())
+    }
+}
+
+fn digikey(log: &Log) -> AuthSettings {
+    let mut settings = settings(Some(oauth(Grant::client_credentials())), log);
+    let name = HeaderName::from_static("x-digikey-client-id");
+    settings.headers = vec![(name, HeaderValue::from_static("my id"))];
+    settings.request_id_header = Some(HeaderName::from_static("x-request"));
+    settings.rejection = RejectionTable {
+        not_the_token: vec!["invalidclientid".into()],
+        ..RejectionTable::default()
+    };
+    settings
+}
+
+fn layer(settings: AuthSettings, script: &Script) -> AuthMiddleware {
+    let authenticator = Authenticator::with_endpoint(settings, Box::new(script.clone()));
+    AuthMiddleware::new(Arc::new(authenticator), RequestOptions::default())
+}
+
+fn client(layer: AuthMiddleware, api: &Api) -> ClientWithMiddleware {
+    let bare = ClientBuilder::new(reqwest::Client::new());
+    bare.with(layer).with(api.clone()).build()
+}
+
+fn simple(script: &Script, api: &Api, log: &Log) -> ClientWithMiddleware {
+    client(layer(digikey(log), script), api)
+}
+
+fn url(path: &str) -> String {
+    format!("{API}{path}")
+}
+
+async fn status(client: &ClientWithMiddleware, path: &str) -> u16 {
+    let response = client.get(url(path)).send().await.expect("a response");
+    response.status().as_u16()
+}
+
+fn ours(error: &reqwest_middleware::Error) -> &Error {
+    Error::find(error).expect("an error of ours")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_gets_a_token_and_the_extra_headers() {
+    let (script, api, log) = (Script::default(), Api::default(), Log::default());
+    let client = simple(&script, &api, &log);
+    assert_eq!(status(&client, "/x").await, 200);
+    assert_eq!(status(&client, "/y").await, 200);
+    assert_eq!(script.requests(), 1);
+    assert_eq!(api.authorizations(), ["Bearer t1", "Bearer t1"]);
+    let seen = api.seen();
+    let headers = &seen.requests[0].1;
+    assert_eq!(headers["x-digikey-client-id"], "my id");
+    assert!(headers[AUTHORIZATION].is_sensitive());
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_go_to_our_origins_alone() {
+    let (script, api, log) = (Script::default(), Api::default(), Log::default());
+    let client = simple(&script, &api, &log);
+    for foreign in ["https://elsewhere.example/x", "https://api.example:444/x"] {
+        client.get(foreign).send().await.expect("a response");
+    }
+    assert_eq!(api.authorizations(), ["none", "none"]);
+    assert!(!api.seen().requests[0].1.contains_key("x-digikey-client-id"));
+    assert_eq!(script.requests(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn our_host_over_plain_http_is_an_error_and_nothing_leaves() {
+    let (script, api, log) = (Script::default(), Api::default(), Log::default());
+    let client = simple(&script, &api, &log);
+    let error = client
+        .get("http://api.example/x")
+        .send()
+        .await
+        .expect_err("refused");
+    assert_eq!(ours(&error).kind(), ErrorKind::Insecure);
+    assert!(api.authorizations().is_empty());
+    assert_eq!(log.count("Refused"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_callers_own_authorization_is_never_touched() {
+    let (script, api, log) = (Script::default(), Api::refusing(&["own"]), Log::default());
+    let client = simple(&script, &api, &log);
+    let request = client
+        .get(url("/x"))
+        .bearer_auth("own")
+        .header("x-digikey-client-id", "mine");
+    assert_eq!(request.send().await.expect("a response").status(), 401);
+    assert_eq!(api.authorizations(), ["Bearer own"]);
+    assert_eq!(api.seen().requests[0].1["x-digikey-client-id"], "mine");
+    assert_eq!(script.requests(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn static_headers_are_put_on_and_a_401_is_returned_as_it_is() {
+    let (api, log) = (Api::refusing(&["static"]), Log::default());
+    let mut settings = settings(None, &log);
+    settings.headers = vec![(AUTHORIZATION, HeaderValue::from_static("Bearer static"))];
+    let client = client(layer(settings, &Script::default()), &api);
+    assert_eq!(status(&client, "/x").await, 401);
+    assert_eq!(api.authorizations(), ["Bearer static"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_token_is_renewed_and_the_request_replayed_with_its_body() {
+    let (script, api, log) = (Script::default(), Api::refusing(&["t1"]), Log::default());
+    let client = simple(&script, &api, &log);
+    let request = client.post(url("/x")).body("the body");
+    assert_eq!(request.send().await.expect("a response").status(), 200);
+    assert_eq!(api.authorizations(), ["Bearer t1", "Bearer t2"]);
+    let seen = api.seen();
+    assert_eq!(seen.requests[1].2.as_deref(), Some(&b"the body"[..]));
+    assert_eq!(seen.requests[1].1["x-digikey-client-id"], "my id");
+    assert_eq!(log.count("Replayed"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_401s_for_one_token_cause_one_refresh_and_one_replay_each() {
+    let (script, api, log) = (Script::default(), Api::refusing(&["t1"]), Log::default());
+    let client = simple(&script, &api, &log);
+    let send = |number: usize| {
+        let client = client.clone();
+        tokio::spawn(async move { status(&client, &format!("/{number}")).await })
+    };
+    let tasks: Vec<_> = (0..1_000).map(send).collect();
+    for task in tasks {
+        assert_eq!(task.await.expect("no panic"), 200);
+    }
+    assert_eq!(script.requests(), 2);
+    let mut counts = HashMap::new();
+    for (url, _, _) in &api.seen().requests {
+        *counts.entry(url.clone()).or_insert(0) += 1;
+    }
+    assert_eq!(counts.len(), 1_000);
+    assert!(counts.values().all(|&count| count == 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_is_replayed_at_most_once() {
+    let (script, api) = (Script::default(), Api::refusing(&["t1", "t2", "t3", "t4"]));
+    let client = simple(&script, &api, &Log::default());
+    assert_eq!(status(&client, "/x").await, 401);
+    assert_eq!(api.authorizations(), ["Bearer t1", "Bearer t2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_is_not_replayed_but_the_token_is_renewed_for_the_next_request() {
+    let (script, api) = (Script::default(), Api::refusing(&["t1"]));
+    let client = simple(&script, &api, &Log::default());
+    let stream = futures_util::stream::iter([Ok::<_, std::io::Error>("chunk")]);
+    let request = client.post(url("/x")).body(Body::wrap_stream(stream));
+    assert_eq!(request.send().await.expect("a response").status(), 401);
+    assert_eq!(status(&client, "/y").await, 200);
+    assert_eq!(api.authorizations(), ["Bearer t1", "Bearer t2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_replays_off_the_401_is_returned_and_the_token_renewed() {
+    let (script, api, log) = (Script::default(), Api::refusing(&["t1"]), Log::default());
+    let mut settings = digikey(&log);
+    settings.replay_unauthorized = false;
+    let client = client(layer(settings, &script), &api);
+    assert_eq!(status(&client, "/x").await, 401);
+    assert_eq!(status(&client, "/x").await, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_401_that_is_not_the_tokens_fault_is_returned_whole_and_nothing_renewed() {
+    let scope = r#"Bearer error="insufficient_scope""#;
+    let body = r#"{"ErrorMessage":"Invalid clientId"}"#;
+    for (challenge, body) in [("", body), (scope, "scope")] {
+        let api = Api::refusing_with(&["t1"], 401, challenge, body);
+        let (script, log) = (Script::default(), Log::default());
+        let client = simple(&script, &api, &log);
+        let response = client.get(url("/x?y")).send().await.expect("a response");
+        assert_eq!(response.status(), 401);
+        assert_eq!(response.url().as_str(), url("/x?y"));
+        assert_eq!(response.text().await.expect("a body"), body);
+        assert_eq!((script.requests(), log.count("Replayed")), (1, 0));
+        assert!(log.lines().iter().any(|line| line.contains("NotTheToken")));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn which_statuses_mean_a_refused_token_is_configured() {
+    let log = Log::default();
+    for (statuses, expected) in [(vec![401], 403), (vec![401, 403], 200)] {
+        let api = Api::refusing_with(&["t1"], 403, "", "");
+        let mut settings = digikey(&log);
+        let statuses = statuses.into_iter().map(StatusCode::from_u16);
+        settings.rejection.statuses = statuses.collect::<Result<_, _>>().expect("statuses");
+        let client = client(layer(settings, &Script::default()), &api);
+        assert_eq!(status(&client, "/x").await, expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_401_from_where_a_redirect_led_does_not_count() {
+    let api = Api::refusing(&["t1"]);
+    api.seen().redirect = Some("https://elsewhere.example/".into());
+    let script = Script::default();
+    let client = simple(&script, &api, &Log::default());
+    assert_eq!(status(&client, "/x").await, 401);
+    assert_eq!((script.requests(), api.authorizations().len()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_refresh_is_an_error_with_the_401s_status_and_request_id() {
+    let script = Script::of([issue("t1"), refuse(401, "invalid_client")]);
+    let api = Api::refusing_with(&["t1"], 401, "", "");
+    let client = simple(&script, &api, &Log::default());
+    let error = client.get(url("/x")).send().await.expect_err("no token");
+    let error = ours(&error);
+    assert_eq!(error.kind(), ErrorKind::ClientRejected);
+    assert_eq!(error.recovery(), Recovery::Reconfigure);
+    assert_eq!(error.status(), Some(StatusCode::UNAUTHORIZED));
+    assert_eq!(error.request_id(), Some("id-7"));
+    assert_eq!(error.account(), Some("test"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_storm_of_refused_tokens_ends_with_the_apis_own_401() {
+    let tokens: Vec<String> = (0..50).map(|number| format!("t{number}")).collect();
+    let tokens: Vec<&str> = tokens.iter().map(String::as_str).collect();
+    let (script, api, log) = (Script::default(), Api::refusing(&tokens), Log::default());
+    let client = simple(&script, &api, &log);
+    for _ in 0..20 {
+        assert_eq!(status(&client, "/x").await, 401);
+    }
+    assert_eq!(script.requests(), 3, "one, and two forced");
+    assert!(log.lines().iter().any(|line| line.contains("Storm")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resource_that_refuses_every_token_does_not_cost_one_per_request() {
+    let (script, api) = (Script::default(), Api::default());
+    api.seen().refused_path = Some("/secret".into());
+    let log = Log::default();
+    let client = simple(&script, &api, &log);
+    assert_eq!(status(&client, "/secret").await, 401);
+    for _ in 0..10 {
+        clock().sleep(SECOND / 100).await;
+        assert_eq!(status(&client, "/fine").await, 200);
+        assert_eq!(status(&client, "/secret").await, 401);
+    }
+    assert_eq!(
+        script.requests(),
+        2,
+        "the first refusal refreshes, the evidence stops the rest"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_token_nothing_leaves() {
+    let script = Script::of([refuse(401, "invalid_client")]);
+    let api = Api::default();
+    let client = simple(&script, &api, &Log::default());
+    let error = client.get(url("/x")).send().await.expect_err("no token");
+    assert_eq!(ours(&error).kind(), ErrorKind::ClientRejected);
+    assert!(api.authorizations().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_attached_twice_acts_once_and_the_outer_of_two_accounts_acts() {
+    let (script, api, log) = (Script::default(), Api::refusing(&["t1"]), Log::default());
+    let twice = layer(digikey(&log), &script);
+    let mut other = digikey(&log);
+    (other.id, other.account) = (AccountId(2), "other".into());
+    let others = Script::default();
+    let other = layer(other, &others);
+    let client = ClientBuilder::new(reqwest::Client::new())
+        .with(twice.clone())
+        .with(twice)
+        .with(other)
+        .with(api.clone())
+        .build();
+    assert_eq!(status(&client, "/x").await, 200);
+    assert_eq!((script.requests(), others.requests()), (2, 0));
+    assert_eq!(api.authorizations().len(), 2);
+
+    let chosen = RequestOptions::new().account("other");
+    let request = client.get(url("/x")).with_extension(chosen);
+    assert_eq!(request.send().await.expect("a response").status(), 200);
+    assert_eq!(others.requests(), 2);
+}
+
+/// A limiter with one permit that writes down what is asked of it.
+#[derive(Clone, Default)]
+struct Permits(Arc<Mutex<Vec<String>>>);
+
+struct Permit {
+    notes: Permits,
+    spare: Option<Spare>,
+}
+
+impl Permits {
+    fn note(&self, text: impl Into<String>) {
+        self.0.lock().expect("no panic").push(text.into());
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.0.lock().expect("no panic").clone()
+    }
+}
+
+impl Passage for Permit {
+    fn account(&self) -> AccountId {
+        AccountId(1)
+    }
+
+    fn layer(&self) -> Layer {
+        Layer::RateLimit
+    }
+
+    fn has_credentials(&self) -> bool {
+        true
+    }
+
+    fn settle(&self, outcome: Outcome<'_>) {
+        self.notes.note(match outcome {
+            Outcome::Unsent => "unsent".to_owned(),
+            Outcome::Answered { status, .. } => status.as_u16().to_string(),
+            Outcome::Lost => "lost".to_owned(),
+        });
+    }
+
+    fn acquire(&self) -> BoxFuture<'_, Result<(), Error>> {
+        self.notes.note("acquire");
+        Box::pin(async {
+            clock().sleep(SECOND).await;
+            Ok(())
+        })
+    }
+
+    fn spare(&self) -> Option<&Spare> {
+        self.spare.as_ref()
+    }
+
+    fn deadline(&self) -> Option<Moment> {
+        None
+    }
+
+    fn outer(&self) -> Option<&Handle> {
+        None
+    }
+}
+
+#[async_trait]
+impl Middleware for Permits {
+    async fn handle(
+        &self,
+        request: Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> reqwest_middleware::Result<Response> {
+        let permit = Arc::new(Permit {
+            notes: self.clone(),
+            spare: Spare::of(&request),
+        });
+        let mut left = Handle::leave(&permit, extensions);
+        next.run(request, left.extensions()).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn auth_settles_before_it_waits_and_acquires_again_after() {
+    let (script, api, permits) = (
+        Script::default(),
+        Api::refusing(&["t1"]),
+        Permits::default(),
+    );
+    let client = ClientBuilder::new(reqwest::Client::new())
+        .with(permits.clone())
+        .with(layer(digikey(&Log::default()), &script))
+        .with(api.clone())
+        .build();
+    assert_eq!(status(&client, "/x").await, 200);
+    assert_eq!(permits.notes(), ["unsent", "acquire", "401", "acquire"]);
+    assert_eq!(status(&client, "/x").await, 200);
+    assert_eq!(
+        permits.notes().len(),
+        4,
+        "with a fresh token nothing is asked of the limiter"
+    );
+    assert_eq!(api.seen().requests[1].1["x-digikey-client-id"], "my id");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_401_that_stands_is_left_to_the_limiter_to_settle() {
+    let api = Api::refusing_with(&["t1"], 401, "", "Invalid clientId");
+    let permits = Permits::default();
+    let client = ClientBuilder::new(reqwest::Client::new())
+        .with(permits.clone())
+        .with(layer(digikey(&Log::default()), &Script::default()))
+        .with(api)
+        .build();
+    assert_eq!(status(&client, "/x").await, 401);
+    assert_eq!(permits.notes(), ["unsent", "acquire"]);
+}
+
+/// Changes the request between the layers.
+struct Change;
+
+#[async_trait]
+impl Middleware for Change {
+    async fn handle(
+        &self,
+        mut request: Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> reqwest_middleware::Result<Response> {
+        request
+            .headers_mut()
+            .insert("x-change", HeaderValue::from_static("kept"));
+        next.run(request, extensions).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_changed_between_the_layers_is_kept_on_the_replay() {
+    let api = Api::refusing(&["t1"]);
+    let client = ClientBuilder::new(reqwest::Client::new())
+        .with(Permits::default())
+        .with(Change)
+        .with(layer(digikey(&Log::default()), &Script::default()))
+        .with(api.clone())
+        .build();
+    assert_eq!(status(&client, "/x").await, 200);
+    assert_eq!(api.seen().requests[1].1["x-change"], "kept");
+}
+
+/// What an inner layer finds, and what is left after.
+#[derive(Clone, Default)]
+struct Inner(Arc<Mutex<Vec<bool>>>);
+
+#[async_trait]
+impl Middleware for Inner {
+    async fn handle(
+        &self,
+        request: Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> reqwest_middleware::Result<Response> {
+        let finds = Chain::pick_up(extensions).spare(&request).is_some();
+        self.0.lock().expect("no panic").push(finds);
+        next.run(request, extensions).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn as_the_outer_layer_auth_leaves_the_clone_it_sent_and_takes_it_away_again() {
+    let inner = Inner::default();
+    let api = Api::refusing(&["t1"]);
+    let bare = ClientBuilder::new(reqwest::Client::new());
+    let client = bare
+        .with(layer(digikey(&Log::default()), &Script::default()))
+        .with(inner.clone())
+        .with(api)
+        .build();
+    let mut extensions = Extensions::new();
+    let request = client.get(url("/x")).build().expect("a request");
+    client
+        .execute_with_extensions(request, &mut extensions)
+        .await
+        .expect("a response");
+    let found = inner.0.lock().expect("no panic").clone();
+    assert_eq!(
+        found,
+        [true, false],
+        "the replay is not the clone: it has a newer token"
+    );
+    assert!(Handle::present(&extensions).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_requests_own_patience_bounds_the_wait_for_a_token() {
+    let script = Script::default();
+    let client = simple(&script, &Api::default(), &Log::default());
+    let hurried = RequestOptions::new().timeout(Duration::from_millis(300));
+    let request = client.get(url("/x")).with_extension(hurried);
+    let error = request.send().await.expect_err("too late");
+    assert_eq!(ours(&error).kind(), ErrorKind::DeadlineExceeded);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_secret_is_in_any_output_of_a_refused_request() {
+    let log = Log::default();
+    let script = Script::of([issue("acc3ss"), refuse(400, "s3cr3t acc3ss")]);
+    let api = Api::refusing(&["acc3ss"]);
+    let layer = layer(digikey(&log), &script);
+    let debug = format!("{layer:?}");
+    let client = client(layer, &api);
+    let error = client.get(url("/x")).send().await.expect_err("no token");
+    let text = format!("{debug} {error} {error:?} {:?}", log.lines());
+    assert!(!text.contains("s3cr3t"), "{text}");
+}
+
+#[tokio::test]
+async fn over_real_connections_an_expired_token_is_replaced() {
+    use httpmock::prelude::*;
+    let server = MockServer::start();
+    let token = server.mock(|when, then| {
+        when.method(POST).path("/token");
+        then.status(200)
+            .body(r#"{"access_token":"t1","expires_in":"599"}"#);
+    });
+    let refused = server.mock(|when, then| {
+        when.path("/x");
+        then.status(401)
+            .body(r#"{"ErrorMessage":"Bearer token  expired"}"#);
+    });
+    let log = Log::default();
+    let mut settings = digikey(&log);
+    let origin = server.base_url().parse().expect("a URL");
+    settings.origins = Arc::new(crate::origin::Origins::new(vec![origin]));
+    if let Some(oauth) = &mut settings.oauth {
+        oauth.token_url = server.url("/token").parse().expect("a URL");
+    }
+    let layer = AuthMiddleware::new(
+        Arc::new(Authenticator::new(settings)),
+        RequestOptions::default(),
+    );
+    let client = ClientBuilder::new(reqwest::Client::new())
+        .with(layer)
+        .build();
+    let response = client
+        .get(server.url("/x"))
+        .send()
+        .await
+        .expect("a response");
+    assert_eq!(response.status(), 401);
+    assert_eq!(response.url().as_str(), server.url("/x"));
+    assert!(response.text().await.expect("a body").contains("expired"));
+    token.assert_calls(2);
+    refused.assert_calls(2);
+}
