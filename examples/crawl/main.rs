@@ -72,6 +72,9 @@ async fn run(cli: Cli) -> Result<bool> {
     let parts = parts::cycle(parts::read(cli.parts.as_deref())?, cli.requests);
     let source = Source::open(&cli, tally.clone()).await?;
     let template = template(&cli, &source)?;
+    if let Some(path) = &cli.plot {
+        plot::check(path)?; // Now, not after an hour.
+    }
     let (output, answered) = output(&cli)?;
 
     let requested = parts.len();
@@ -154,13 +157,16 @@ fn allowance(account: &Account, counts: &Counts) -> Option<Allowance> {
 fn report(cli: &Cli, source: &Source, summary: &Summary) -> Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{summary}")?;
-    if let Some(path) = &cli.plot {
-        let allowance = allowance(&source.account, &summary.counts);
-        Picture::new(summary, allowance).draw(path)?;
-        writeln!(stdout, "  picture: {}", path.display())?;
-    }
+    let drawn = draw(cli, source, summary);
     if cli.json {
         writeln!(stdout, "{}", summary.to_json())?;
     }
-    Ok(())
+    drawn // A picture that fails does not take the numbers along.
+}
+
+fn draw(cli: &Cli, source: &Source, summary: &Summary) -> Result<()> {
+    match &cli.plot {
+        Some(path) => Picture::new(summary, allowance(&source.account, &summary.counts)).draw(path),
+        None => Ok(()),
+    }
 }

@@ -36,6 +36,14 @@ const ALLOWED: RGBColor = RGBColor(69, 90, 100);
 type Root<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
+/// Whether a picture can be written there.
+pub(crate) fn check(path: &Path) -> Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    let file = options.create(true).append(true).open(path);
+    file.map(drop)
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
 /// So many requests in so long.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Allowance {
