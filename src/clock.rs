@@ -130,11 +130,14 @@ impl Clock for SystemClock {
 
 #[allow(clippy::disallowed_methods)]
 fn monotonic() -> Moment {
-    // One anchor for the whole process, a little in the past: tokio's paused clock of a later test
-    // may start before the anchor of an earlier one.
+    // One anchor for the whole process, long past: tokio's paused clock of a later test may stand
+    // years before that of an earlier one, and time must not stand still until it has caught up.
     static START: OnceLock<tokio::time::Instant> = OnceLock::new();
     let now = tokio::time::Instant::now();
-    let start = START.get_or_init(|| now.checked_sub(Duration::from_secs(3600)).unwrap_or(now));
+    let start = START.get_or_init(|| {
+        let ago = |years: u64| now.checked_sub(Duration::from_secs(years * 365 * 24 * 60 * 60));
+        ago(30).or_else(|| ago(1)).unwrap_or(now)
+    });
     Moment::ZERO + now.saturating_duration_since(*start)
 }
 
@@ -175,6 +178,16 @@ impl Clock for PausedClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_was_turned_far_ahead_does_not_stop_the_others() {
+        tokio::time::advance(Duration::from_secs(10 * 24 * 60 * 60)).await;
+        let ahead = SystemClock.now().moment;
+        let real = std::thread::spawn(|| SystemClock.now().moment)
+            .join()
+            .unwrap();
+        assert!(real > Moment::ZERO && real < ahead);
+    }
 
     #[test]
     fn a_moment_plus_the_longest_duration_saturates() {

@@ -16,8 +16,17 @@ fn sources() -> Vec<Source> {
     let mut files = Vec::new();
     collect(&root, &mut files);
     assert!(files.len() > 20, "the sources were not found");
-    files.retain(|file| file.file_name().is_none_or(|name| name != "tests.rs"));
+    files.retain(|file| !is_test(file));
     files.iter().map(|file| source(&root, file)).collect()
+}
+
+/// Unit tests in files of their own, and what they share, may use what they like.
+fn is_test(file: &Path) -> bool {
+    let name = file
+        .file_stem()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
+    name.ends_with("tests") || name == "testing"
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {

@@ -158,7 +158,7 @@ pub(crate) fn oauth(grant: Grant) -> OAuthSettings {
         scope: None,
         token_headers: HeaderMap::new(),
         token_fields: Vec::new(),
-        token_client: default_client(),
+        token_client: default_client().expect("a client"),
         store: None,
         refresh_lead: Duration::from_secs(300),
         fallback_lifetime: None,

@@ -5,9 +5,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
-use time::{Month, OffsetDateTime, Time};
-
-use super::headers::{LONGEST_PAUSE, Reading};
+use super::headers::Reading;
 use super::window::{Period, Span, Window};
 use crate::clock::{Moment, Now};
 
@@ -83,7 +81,7 @@ impl Live {
             },
             Span::Calendar(period) => Answered::Calendar {
                 period,
-                ends: end_of(period, now.wall),
+                ends: period.ends_after(now.wall),
                 total: 0,
             },
         };
@@ -269,7 +267,7 @@ impl Answered {
                 let over = now.wall >= *ends + CALENDAR_MARGIN;
                 if over {
                     *total = 0;
-                    *ends = end_of(*period, now.wall);
+                    *ends = period.ends_after(now.wall);
                 }
                 over
             }
@@ -309,29 +307,6 @@ fn grain(length: Duration, limit: u64) -> Duration {
     } else {
         length / u32::try_from(FINEST_ENTRIES).unwrap_or(u32::MAX)
     }
-}
-
-/// The first boundary after `time`.
-fn end_of(period: Period, time: SystemTime) -> SystemTime {
-    let date = OffsetDateTime::from(time).date();
-    let next = match period {
-        Period::UtcDay => date.next_day(),
-        Period::UtcMonth => {
-            let first = date.replace_day(1).ok();
-            first.and_then(|first| match first.month() {
-                Month::December => first
-                    .replace_year(first.year() + 1)
-                    .ok()?
-                    .replace_month(Month::January)
-                    .ok(),
-                month => first.replace_month(month.next()).ok(),
-            })
-        }
-    };
-    // Without a next day the calendar has ended, which is far enough.
-    next.map_or(time + LONGEST_PAUSE, |day| {
-        day.with_time(Time::MIDNIGHT).assume_utc().into()
-    })
 }
 
 #[cfg(test)]
@@ -400,16 +375,6 @@ mod tests {
             "a day that was spent asks for a probe"
         );
         assert_eq!(live.room(0, at(DAY + 2)), Room::Now);
-    }
-
-    #[test]
-    fn a_month_ends_on_the_first() {
-        let end = |text: &str| {
-            let time = super::super::headers::date(text).expect("a date");
-            httpdate::fmt_http_date(end_of(Period::UtcMonth, time))
-        };
-        assert_eq!(end("2026-01-31T12:00:00Z"), "Sun, 01 Feb 2026 00:00:00 GMT");
-        assert_eq!(end("2026-12-31T23:59:59Z"), "Fri, 01 Jan 2027 00:00:00 GMT");
     }
 
     #[test]

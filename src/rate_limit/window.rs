@@ -6,9 +6,10 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::HeaderName;
+use time::{Date, Month, OffsetDateTime, Time};
 
 use crate::error::Error;
 
@@ -57,6 +58,29 @@ pub(crate) enum Period {
     UtcDay,
     /// From the 1st, 00:00, to the next 1st.
     UtcMonth,
+}
+
+impl Period {
+    /// The first boundary after `time`.
+    pub(crate) fn ends_after(self, time: SystemTime) -> SystemTime {
+        let date = OffsetDateTime::from(time).date();
+        let next = match self {
+            Self::UtcDay => date.next_day(),
+            Self::UtcMonth => first_of_next_month(date),
+        };
+        // Without a next day the calendar has ended; a day on is as good as anything.
+        next.map_or(time + DAY, |day| {
+            day.with_time(Time::MIDNIGHT).assume_utc().into()
+        })
+    }
+}
+
+fn first_of_next_month(date: Date) -> Option<Date> {
+    let (year, month) = match date.month() {
+        Month::December => (date.year() + 1, Month::January),
+        month => (date.year(), month.next()),
+    };
+    Date::from_calendar_date(year, month, 1).ok()
 }
 
 /// The response headers that report on a window; empty: the usual names.
@@ -386,6 +410,34 @@ mod tests {
             let error = text.parse::<Window>().expect_err(text).to_string();
             assert!(error.contains("expected LIMIT/LENGTH"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_day_ends_at_midnight_and_a_month_on_the_first() {
+        let end = |period: Period, text: &str| {
+            let time = httpdate::parse_http_date(text).expect("a date");
+            httpdate::fmt_http_date(period.ends_after(time))
+        };
+        let midnight = "Sun, 01 Feb 2026 00:00:00 GMT";
+        assert_eq!(
+            end(Period::UtcDay, "Sat, 31 Jan 2026 12:00:00 GMT"),
+            midnight
+        );
+        assert_eq!(
+            end(Period::UtcMonth, "Sat, 31 Jan 2026 12:00:00 GMT"),
+            midnight
+        );
+        assert_eq!(
+            end(Period::UtcDay, midnight),
+            "Mon, 02 Feb 2026 00:00:00 GMT"
+        );
+        let new_year = "Fri, 01 Jan 2027 00:00:00 GMT";
+        assert_eq!(
+            end(Period::UtcMonth, "Thu, 31 Dec 2026 23:59:59 GMT"),
+            new_year
+        );
+        let leap_year = end(Period::UtcMonth, "Sun, 27 Feb 1972 12:00:00 GMT");
+        assert_eq!(leap_year, "Wed, 01 Mar 1972 00:00:00 GMT");
     }
 
     #[test]

@@ -4,7 +4,6 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::SystemTime;
 
-use super::calendar;
 use super::meter::{FixedWindow, Meter, SlidingCounter, SlidingLog, TokenBucket};
 use crate::error::Error;
 use crate::rate_limit::Window;
@@ -71,7 +70,8 @@ impl Enforcement {
     ) -> Box<dyn Meter> {
         let (limit, length) = (window.limit(), window.length().as_nanos());
         if let Span::Calendar(period) = window.span {
-            let first_end = calendar::until_boundary(period, start).as_nanos();
+            let ahead = period.ends_after(start).duration_since(start);
+            let first_end = ahead.unwrap_or_default().as_nanos();
             return Box::new(FixedWindow::new(limit, length, first_end));
         }
         // The first boundary lies anywhere, and never at the start itself.

@@ -2,8 +2,8 @@
 //!
 //! Pure: times are the sandbox's own, given as arguments. Every login begins a *family* of refresh
 //! tokens. With rotation a refresh token is good for one use, which brings its successor; one that
-//! comes back spent may be stolen, so the whole family ends (RFC 9700 section 4.14.2). Access tokens
-//! that the family has brought live on until they expire.
+//! comes back spent may be stolen, so the whole family ends (RFC 9700 section 4.14.2). The access
+//! tokens that the family has brought live on until they expire.
 
 use std::collections::HashMap;
 use std::time::Duration;
