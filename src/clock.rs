@@ -141,8 +141,8 @@ fn monotonic() -> Moment {
     Moment::ZERO + now.saturating_duration_since(*start)
 }
 
-/// A clock for tests under tokio's paused time: the wall clock goes with the monotonic one, and both
-/// can be set apart.
+/// A clock for tests under tokio's paused time: the wall clock goes with the monotonic one, and
+/// both can be set apart.
 #[derive(Clone, Debug)]
 pub struct PausedClock {
     start: Now,

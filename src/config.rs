@@ -3,8 +3,8 @@
 //! Each table `[accounts.NAME]` is one account. Its keys are the setters of
 //! [`AccountBuilder`](crate::AccountBuilder), in the plural where a setter adds to a list, and the
 //! arguments of a preset; `distributor` chooses the preset. Any string may be a reference,
-//! `{ env = "VARIABLE" }` or `{ file = "/path" }` (a relative path begins at the working directory),
-//! so a file needs to hold no secret.
+//! `{ env = "VARIABLE" }` or `{ file = "/path" }` (a relative path begins at the working
+//! directory), so a file needs to hold no secret.
 //!
 //! A file is read leniently and checked at the end: [`Config::build`] lists all that is wrong in
 //! all accounts, so that one look is enough.

@@ -1,8 +1,8 @@
 //! Everything worth logging or counting, as one enum.
 //!
-//! An [`Observer`] sees each [`Event`] of an account as it happens: counters, summaries and pictures
-//! are made from them. With the feature `tracing` every event is a `tracing` event too, under the
-//! target `reqwest_tollgate`. No event holds a secret.
+//! An [`Observer`] sees each [`Event`] of an account as it happens: counters, summaries and
+//! pictures are made from them. With the feature `tracing` every event is a `tracing` event too,
+//! under the target `reqwest_tollgate`. No event holds a secret.
 
 use std::fmt;
 use std::sync::Arc;
@@ -83,7 +83,8 @@ pub enum Event {
         /// The distributor's name for the exchange.
         request_id: Option<String>,
     },
-    /// An attempt left, and no answer came back: connection lost, timeout, or dropped by its caller.
+    /// An attempt left, and no answer came back: connection lost, timeout, or dropped by its
+    /// caller.
     Lost {
         /// The quota it was counted in.
         quota: Arc<str>,

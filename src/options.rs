@@ -17,7 +17,8 @@ use crate::clock::{Moment, Now};
 /// ```no_run
 /// # use std::time::Duration;
 /// # use reqwest_tollgate::RequestOptions;
-/// # async fn example(client: reqwest_middleware::ClientWithMiddleware) -> Result<(), Box<dyn std::error::Error>> {
+/// # use reqwest_middleware::ClientWithMiddleware as Client;
+/// # async fn example(client: Client) -> reqwest_middleware::Result<()> {
 /// let urgent = RequestOptions::new().timeout(Duration::from_secs(2));
 /// let response = client.get("https://api.digikey.com/").with_extension(urgent).send().await?;
 /// # Ok(())

@@ -4,9 +4,9 @@
 //! into the extensions for as long as the request is below it ([`Handle::leave`]); the inner one
 //! picks up the chain of them ([`Chain::pick_up`]). Three things pass:
 //!
-//! * **The permit.** Auth may have to wait for a token, or to send a request a second time. It never
-//!   waits while it holds a permit: it *settles* first (`Unsent`, or `Answered` with the 401) and
-//!   *acquires* again after. The reverse hangs for ever where one permit is all there is.
+//! * **The permit.** Auth may have to wait for a token, or to send a request a second time. It
+//!   never waits while it holds a permit: it *settles* first (`Unsent`, or `Answered` with the 401)
+//!   and *acquires* again after. The reverse hangs for ever where one permit is all there is.
 //! * **The spare.** A request that may be sent again is cloned once, by the outer layer; the inner
 //!   one takes its copy from there.
 //! * **Who acts.** A layer that finds its own account in the chain is attached twice and lets the

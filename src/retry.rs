@@ -27,7 +27,8 @@ use crate::rate_limit::FinalRejection;
 /// use reqwest_tollgate::RetryStrategy;
 ///
 /// let policy = ExponentialBackoff::builder().build_with_max_retries(3);
-/// let retry = RetryTransientMiddleware::new_with_policy_and_strategy(policy, RetryStrategy::default());
+/// let strategy = RetryStrategy::default();
+/// let retry = RetryTransientMiddleware::new_with_policy_and_strategy(policy, strategy);
 /// # let _ = retry;
 /// ```
 pub struct RetryStrategy {

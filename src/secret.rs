@@ -8,8 +8,8 @@ use zeroize::Zeroizing;
 /// A secret, or where to find it.
 ///
 /// `Debug` shows where it comes from, never what it is. A reference (environment variable, file) is
-/// read by `build()` and read again once the server refused what was read, so a rotated secret needs
-/// no restart.
+/// read by `build()` and read again once the server refused what was read, so a rotated secret
+/// needs no restart.
 ///
 /// In a configuration file any string may be `"literal"`, `{ env = "VARIABLE" }` or
 /// `{ file = "/path" }`.

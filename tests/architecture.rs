@@ -180,8 +180,9 @@ fn no_let_chains_before_the_minimum_rust_version_has_them() {
     none(offences(|_| true, &["&& let ", "|| let "]));
 }
 
+/// rustfmt sees to code, but not to comments. Tables and examples in comments may be wider.
 #[test]
-fn lines_are_at_most_a_hundred_characters_wide() {
+fn comments_are_at_most_a_hundred_characters_wide() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
     for folder in ["src", "tests", "examples"] {
@@ -189,7 +190,10 @@ fn lines_are_at_most_a_hundred_characters_wide() {
     }
     for file in files {
         for (number, line) in fs::read_to_string(&file).unwrap().lines().enumerate() {
-            let wide = line.chars().count() > 100;
+            let comment = line.trim_start().strip_prefix("//");
+            let text = comment.map(|text| text.trim_start_matches(['/', '!', ' ']));
+            let prose = text.is_some_and(|text| !text.starts_with(['|', '#']));
+            let wide = prose && line.chars().count() > 100;
             assert!(!wide, "{}:{}: {line}", file.display(), number + 1);
         }
     }

@@ -6,15 +6,15 @@
 //! * **Two-legged** (`client_credentials`, what [`account`] sets): product information, order
 //!   status and what else needs no user.
 //! * **Three-legged** ([`Grant::authorization_code`](crate::Grant::authorization_code) or
-//!   [`Grant::refresh_token`](crate::Grant::refresh_token)): quotes, ordering, lists, bar codes. Each
-//!   refresh token is good for one use, so the account needs a
-//!   [token store](crate::AccountBuilder::token_store).
+//!   [`Grant::refresh_token`](crate::Grant::refresh_token)): quotes, ordering, lists, bar codes.
+//!   Each refresh token is good for one use, so the account needs a [token
+//!   store](crate::AccountBuilder::token_store).
 //!
 //! DigiKey limits each *API product* by itself: 120 requests a minute and 1000 a day for most. The
 //! preset has a quota for each product, told apart by path, and the default quota for the rest. The
-//! quotas [`PRODUCT_INFORMATION`], [`ORDER_SUPPORT`] and [`BARCODE`] have the windows of the default
-//! quota, so `.window(Window::per_minute(60))` changes them all; [`QUOTING`], [`ORDERING`] and
-//! [`BATCH`] have windows of their own and are replaced by a quota of that name.
+//! quotas [`PRODUCT_INFORMATION`], [`ORDER_SUPPORT`] and [`BARCODE`] have the windows of the
+//! default quota, so `.window(Window::per_minute(60))` changes them all; [`QUOTING`], [`ORDERING`]
+//! and [`BATCH`] have windows of their own and are replaced by a quota of that name.
 //!
 //! Optional headers (`X-DIGIKEY-Locale-Site`, `-Language`, `-Currency`, `X-DIGIKEY-Customer-Id`,
 //! `X-DIGIKEY-Account-Id`) are set by [`header`](crate::AccountBuilder::header).

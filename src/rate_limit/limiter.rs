@@ -123,7 +123,8 @@ impl Limiter {
     /// As [`enter`](Self::enter), should things change meanwhile.
     ///
     /// # Cancel safety
-    /// A dropped wait leaves its place to those behind, and gives back a permit that it was granted.
+    /// A dropped wait leaves its place to those behind, and gives back a permit that it was
+    /// granted.
     pub(super) async fn wait(
         &self,
         quota: &QuotaLine,

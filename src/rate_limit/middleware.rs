@@ -26,8 +26,8 @@ use crate::response;
 /// queue; [`Account::attach`](crate::Account::attach) sees to that. The other order works too.
 ///
 /// # Cancel safety
-/// A request that is dropped while it waits leaves its place to those behind. One that is dropped in
-/// flight counts as sent.
+/// A request that is dropped while it waits leaves its place to those behind. One that is dropped
+/// in flight counts as sent.
 #[derive(Clone)]
 pub struct RateLimitMiddleware {
     limiter: Arc<Limiter>,
@@ -203,8 +203,8 @@ impl RateLimitMiddleware {
         }
     }
 
-    /// Waits for the permit of the replay; if that is too far off, the caller learns what the server
-    /// had answered.
+    /// Waits for the permit of the replay; if that is too far off, the caller learns what the
+    /// server had answered.
     async fn wait_again(&self, response: Response, turn: &Turn) -> Result<(), Error> {
         let status = response.status();
         let id = turn.request_id(response.headers());

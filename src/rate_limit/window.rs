@@ -321,8 +321,8 @@ impl fmt::Display for Span {
 ///
 /// An account has a default quota (named `default`, made of the windows given to
 /// [`AccountBuilder::window`](crate::AccountBuilder::window)) and any number of others. A request
-/// belongs to the quota with the longest [`path`](Self::path) that its own path begins with, else to
-/// the default one; [`RequestOptions::quota`](crate::RequestOptions::quota) chooses by name.
+/// belongs to the quota with the longest [`path`](Self::path) that its own path begins with, else
+/// to the default one; [`RequestOptions::quota`](crate::RequestOptions::quota) chooses by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quota {
     pub(crate) name: String,

@@ -203,8 +203,8 @@ impl SandboxBuilder {
     /// Starts it, on a thread of its own; returns when the port is open.
     ///
     /// # Errors
-    /// One [`ErrorKind::Config`](crate::ErrorKind::Config) that lists every problem, or says why the
-    /// port cannot be opened.
+    /// One [`ErrorKind::Config`](crate::ErrorKind::Config) that lists every problem, or says why
+    /// the port cannot be opened.
     ///
     /// # Cancel safety
     /// Dropping the future ends what it has started.

@@ -1,8 +1,8 @@
 //! How the sandbox speaks of its quotas: which headers, when, and in which unit.
 //!
 //! DigiKey's documents disagree with each other, so both readings are here. The shortest window is
-//! the burst limit, the longest the day's; a window between the two is enforced, but no header tells
-//! of it.
+//! the burst limit, the longest the day's; a window between the two is enforced, but no header
+//! tells of it.
 
 use std::fmt;
 use std::str::FromStr;

@@ -15,8 +15,8 @@ use crate::rate_limit::window::Span;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Enforcement {
-    /// One count per period, back to zero at each boundary; the boundaries lie anywhere. Up to twice
-    /// the limit can pass around a boundary.
+    /// One count per period, back to zero at each boundary; the boundaries lie anywhere. Up to
+    /// twice the limit can pass around a boundary.
     #[default]
     FixedWindow,
     /// The time of every request is kept: never more than the limit in any span of the window's

@@ -1,8 +1,8 @@
 //! The distributor's side of a quota: which request is refused, and what the headers then say.
 //!
-//! Pure: a [`Quota`] sees each request with the time it arrived at and answers at once. How a single
-//! window counts is its [`Meter`]'s affair; here is only what several windows have to do with each
-//! other.
+//! Pure: a [`Quota`] sees each request with the time it arrived at and answers at once. How a
+//! single window counts is its [`Meter`]'s affair; here is only what several windows have to do
+//! with each other.
 
 use std::time::{Duration, SystemTime};
 

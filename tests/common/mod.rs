@@ -1,9 +1,10 @@
 //! A world without sockets: a terminal middleware plays the server, and time is tokio's paused one.
 //!
-//! A paused clock with real sockets fires timeouts wrongly, since it jumps ahead whenever every task
-//! waits; with a stub for a server nothing waits but for time itself.
+//! A paused clock with real sockets fires timeouts wrongly, since it jumps ahead whenever every
+//! task waits; with a stub for a server nothing waits but for time itself.
 
-#![allow(dead_code, unreachable_pub, clippy::disallowed_methods)] // Each test file uses a part; tests may read time.
+// Each test file uses a part; tests may read time.
+#![allow(dead_code, unreachable_pub, clippy::disallowed_methods)]
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
