@@ -56,3 +56,6 @@ app.use((request, response) => response.json({ path: request.originalUrl }));
 const server = app.listen(number('PORT', 0), '127.0.0.1', () => {
   console.log(`LISTENING http://127.0.0.1:${server.address().port}`);
 });
+// Node closes an idle connection after 5 s, maybe just as a request leaves on it. These tests are
+// about limits, so it does not.
+server.keepAliveTimeout = 60_000;

@@ -69,3 +69,6 @@ server.listen(Number(process.env.PORT ?? 0), '127.0.0.1', () => {
   };
   console.log(`LISTENING ${url}`);
 });
+// Node closes an idle connection after 5 s, maybe just as a request leaves on it. These tests are
+// about tokens, so it does not.
+server.keepAliveTimeout = 60_000;
