@@ -357,7 +357,7 @@ mod tests {
 
     fn lifetime(expires_in: &str) -> Option<Duration> {
         let body = format!(r#"{{"access_token":"a"{expires_in}}}"#);
-        answer(200, &body).outcome.ok().expect("a token").lifetime
+        answer(200, &body).outcome.expect("a token").lifetime
     }
 
     #[test]
@@ -390,7 +390,7 @@ mod tests {
     #[test]
     fn a_form_is_as_good_as_json() {
         let answer = answer(200, "access_token=a%20b&expires_in=60&refresh_token=r");
-        let issued = answer.outcome.ok().expect("a token");
+        let issued = answer.outcome.expect("a token");
         assert_eq!(issued.access_token.as_str(), "a b");
         assert_eq!(issued.lifetime, Some(Duration::from_secs(60)));
         assert_eq!(

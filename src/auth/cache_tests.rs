@@ -371,6 +371,39 @@ async fn the_store_goes_before_the_configured_refresh_token() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_new_login_in_the_configuration_succeeds_a_chain_that_is_refused() {
+    let store = MemoryStore::new();
+    let first = Script::of([rotate("a1", "r1")]);
+    secret(&cache_with(
+        rotating(store.clone()),
+        &first,
+        &Log::default(),
+    ))
+    .await;
+    pass(580 * SECOND).await;
+    let anew = |script: &Script, initial: &str| {
+        let oauth = with_store(Grant::refresh_token(initial), store.clone());
+        cache_with(oauth, script, &Log::default())
+    };
+    let same = Script::of([refuse(400, "invalid_grant")]);
+    assert_eq!(
+        failure(&anew(&same, "r0")).await.recovery(),
+        Recovery::LogIn
+    );
+    assert_eq!(
+        same.presented(),
+        ["r1"],
+        "the chain began with r0: it is spent"
+    );
+
+    let script = Script::of([refuse(400, "invalid_grant"), rotate("a2", "s1")]);
+    assert_eq!(secret(&anew(&script, "s0")).await, "a2");
+    assert_eq!(script.presented(), ["r1", "s0"]);
+    let stored = stored(&store, &rotating(store.clone())).await;
+    assert_eq!(stored.as_deref(), Some("s1"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_second_process_adopts_what_the_first_has_fetched() {
     let store = MemoryStore::new();
     let (script, log) = (Script::of([rotate("a1", "r1")]), Log::default());

@@ -14,24 +14,24 @@ use reqwest_middleware::{Middleware, Next};
 
 use super::AuthSettings;
 use super::cache::Cache;
+use super::cure::Refused;
 use super::endpoint::HttpEndpoint;
-use super::rejection::{self, Suspicion};
+use super::pass::Pass;
+use super::rejection;
 use super::state::Need;
 use super::token::Token;
-use crate::clock::{BoxFuture, Moment};
 use crate::error::Error;
-use crate::event::{Event, RejectionVerdict, ReplayReason};
+use crate::event::Event;
 use crate::options::{Patience, RequestOptions};
 use crate::origin::{Whose, insecure};
-use crate::passage::{AccountId, Chain, Handle, Layer, Outcome, Passage, Spare};
-use crate::response::buffer;
+use crate::passage::{Chain, Handle, Layer, Outcome, Spare};
 
 /// How often a token that expired while the request waited for its permit is waited for again.
 const MOST_ROUNDS: usize = 3;
 
 /// The auth half of one account, shared by all layers and clients made from it.
 pub(crate) struct Authenticator {
-    settings: AuthSettings,
+    pub(super) settings: AuthSettings,
     cache: Option<Cache>,
 }
 
@@ -68,18 +68,18 @@ impl Authenticator {
         Self { settings, cache }
     }
 
-    fn request_id(&self, headers: &HeaderMap) -> Option<String> {
+    pub(super) fn request_id(&self, headers: &HeaderMap) -> Option<String> {
         let name = self.settings.request_id_header.as_ref()?;
         headers.get(name)?.to_str().ok().map(str::to_owned)
     }
 
     /// What this account puts on every request, where the caller did not.
-    fn put_headers(&self, request: &mut Request) {
+    pub(super) fn put_headers(&self, request: &mut Request) {
         put_absent(&self.settings.headers, request.headers_mut());
     }
 
     /// An error on its way to the caller.
-    fn refuse(&self, error: Error) -> reqwest_middleware::Error {
+    pub(super) fn refuse(&self, error: Error) -> reqwest_middleware::Error {
         self.settings.events.emit(|| Event::Refused {
             error: error.clone(),
         });
@@ -173,10 +173,10 @@ impl Middleware for AuthMiddleware {
 }
 
 /// One request on its way through.
-struct Passing<'a> {
-    authenticator: &'a Authenticator,
-    chain: &'a Chain,
-    patience: Patience,
+pub(super) struct Passing<'a> {
+    pub(super) authenticator: &'a Authenticator,
+    pub(super) chain: &'a Chain,
+    pub(super) patience: Patience,
 }
 
 impl Passing<'_> {
@@ -282,14 +282,14 @@ impl Passing<'_> {
 
     /// A refusal counts only if it comes from our own origin: after a redirect the credential was
     /// not even there.
-    fn is_refusal(&self, response: &Response) -> bool {
+    pub(super) fn is_refusal(&self, response: &Response) -> bool {
         let settings = &self.authenticator.settings;
         rejection::concerns(&settings.rejection, response.status())
             && settings.origins.whose(response.url()) == Whose::Ours
     }
 }
 
-async fn run(
+pub(super) async fn run(
     pass: Option<&Arc<Pass>>,
     request: Request,
     extensions: &mut Extensions,
@@ -301,145 +301,5 @@ async fn run(
             let mut left = Handle::leave(pass, extensions);
             next.run(request, left.extensions()).await
         }
-    }
-}
-
-/// A request to be sent again, and the token on it.
-struct Replay {
-    request: Request,
-    token: Arc<Token>,
-}
-
-/// A request whose token was refused.
-struct Refused<'a> {
-    passing: &'a Passing<'a>,
-    cache: &'a Cache,
-    token: &'a Token,
-    at: Moment,
-}
-
-impl Refused<'_> {
-    /// Finds out whether a newer token may cure it, and prepares the request that carries it.
-    async fn judge(
-        &self,
-        response: Response,
-        spare: Option<&Spare>,
-    ) -> reqwest_middleware::Result<(Response, Option<Replay>)> {
-        let authenticator = self.passing.authenticator;
-        let settings = &authenticator.settings;
-        // Read before anything is waited for: an unread response keeps its connection.
-        let (response, body) = buffer(response, &*settings.clock).await;
-        let (status, headers) = (response.status(), response.headers());
-        let request_id = authenticator.request_id(headers);
-        let verdict = match rejection::classify(&settings.rejection, headers, body.as_deref()) {
-            Suspicion::None => RejectionVerdict::NotTheToken,
-            suspicion => self
-                .cache
-                .refused(self.token, suspicion == Suspicion::Certain),
-        };
-        settings.events.emit(|| Event::TokenRejected {
-            generation: self.token.generation(),
-            status,
-            verdict,
-            request_id: request_id.clone(),
-        });
-        let cured = matches!(
-            verdict,
-            RejectionVerdict::Renew | RejectionVerdict::Superseded
-        );
-        let Some(mut request) = spare.filter(|_| cured).and_then(Spare::copy) else {
-            return Ok((response, None));
-        };
-        let chain = self.passing.chain;
-        chain.settle(Outcome::Answered { status, headers });
-        let annotate = |error: Error| {
-            error
-                .with_status(status)
-                .with_request_id(request_id.clone())
-        };
-        let token = self.newer_token().await;
-        let token = token.map_err(|error| authenticator.refuse(annotate(error)))?;
-        chain.acquire().await.map_err(annotate)?;
-        // The permit may have taken long: the newest token goes, not the one waited for.
-        let token = self.cache.ready().unwrap_or(token);
-        authenticator.put_headers(&mut request);
-        let credential = token.header().clone();
-        request.headers_mut().insert(AUTHORIZATION, credential);
-        Ok((response, Some(Replay { request, token })))
-    }
-
-    async fn newer_token(&self) -> Result<Arc<Token>, Error> {
-        let need = Need::NewerThan(self.token.generation());
-        self.cache.token(need, self.passing.patience).await
-    }
-
-    async fn send(
-        &self,
-        replay: Replay,
-        pass: Option<&Arc<Pass>>,
-        extensions: &mut Extensions,
-        next: Next<'_>,
-    ) -> reqwest_middleware::Result<Response> {
-        let authenticator = self.passing.authenticator;
-        let settings = &authenticator.settings;
-        settings.events.emit(|| Event::Replayed {
-            reason: ReplayReason::Unauthorized,
-            attempt: 1,
-        });
-        let Replay { request, token } = replay;
-        let response = run(pass, request, extensions, next).await?;
-        let now = settings.clock.now().moment;
-        if !self.passing.is_refusal(&response) {
-            self.cache.cured(self.token, self.at);
-            return Ok(response);
-        }
-        token.evidence().note_refused_replay(now);
-        settings.events.emit(|| Event::TokenRejected {
-            generation: token.generation(),
-            status: response.status(),
-            verdict: RejectionVerdict::NotTheToken,
-            request_id: authenticator.request_id(response.headers()),
-        });
-        Ok(response)
-    }
-}
-
-/// What this layer leaves in the extensions: no permit, but who acts, and the spare.
-struct Pass {
-    account: AccountId,
-    spare: Option<Spare>,
-    deadline: Option<Moment>,
-    outer: Option<Handle>,
-}
-
-impl Passage for Pass {
-    fn account(&self) -> AccountId {
-        self.account
-    }
-
-    fn layer(&self) -> Layer {
-        Layer::Auth
-    }
-
-    fn has_credentials(&self) -> bool {
-        true
-    }
-
-    fn settle(&self, _: Outcome<'_>) {}
-
-    fn acquire(&self) -> BoxFuture<'_, Result<(), Error>> {
-        Box::pin(std::future::ready(Ok(())))
-    }
-
-    fn spare(&self) -> Option<&Spare> {
-        self.spare.as_ref()
-    }
-
-    fn deadline(&self) -> Option<Moment> {
-        self.deadline
-    }
-
-    fn outer(&self) -> Option<&Handle> {
-        self.outer.as_ref()
     }
 }

@@ -4,14 +4,18 @@ mod answer;
 mod board;
 mod bucket;
 mod cache;
+mod cure;
 pub(crate) mod endpoint;
+mod flight;
 mod grant;
 mod middleware;
+mod pass;
 mod record;
 mod rejection;
 mod source;
 mod state;
 pub(crate) mod store;
+mod table;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

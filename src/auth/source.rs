@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 use super::answer::{self, Answer, Class, Issued, Refusal};
 use super::endpoint::{Delivery, TokenEndpoint};
 use super::grant::GrantKind;
-use super::record::Tokens;
+use super::record::{self, Tokens};
 use super::state::{Failure, Landing, Plan};
 use super::token::{Lifetime, Times, Token, cap_after_refusal};
 use super::vault::Vault;
@@ -71,7 +71,7 @@ impl Source {
         settings: Arc<OAuthSettings>,
         endpoint: Box<dyn TokenEndpoint>,
     ) -> Self {
-        let key = super::record::key(&account.account, &settings);
+        let key = record::key(&account.account, &settings);
         let (clock, events) = (account.clock.clone(), account.events.clone());
         let vault = Vault::new(settings.store.clone(), key, clock.clone(), events.clone());
         Self {
@@ -178,7 +178,10 @@ impl Source {
             (GrantKind::ClientCredentials, _) => Ok(None),
             (_, Some(refresh_token)) => Ok(Some(refresh_token)),
             (GrantKind::RefreshToken { initial }, None) => match initial.read() {
-                Ok(initial) => Ok(Some(initial)),
+                Ok(initial) => {
+                    self.vault.begin(record::seed(&initial));
+                    Ok(Some(initial))
+                }
                 Err(sentence) => Err(Refusal::new(Class::Misconfigured, sentence)),
             },
             (GrantKind::AuthorizationCode { .. }, None) => Err(Refusal::new(
@@ -189,19 +192,35 @@ impl Source {
     }
 
     /// The refresh token was refused: perhaps because another process has spent it, whose successor
-    /// is in the store. Once only.
+    /// is in the store; or somebody has logged in anew and configured the new one. Once only.
     async fn second_opinion(&self, flight: &Flight<'_>, refused: Flown) -> Flown {
         let before = self.vault.refresh_token();
-        match self.look(flight).await {
-            Ok(Some(flown)) => return flown,
-            Ok(None) | Err(_) => {}
+        if let Ok(Some(flown)) = self.look(flight).await {
+            return flown;
         }
         let newer = self.vault.refresh_token().filter(|_| self.refreshes());
-        if newer.is_none() || newer == before || !(flight.launch_another)() {
-            return refused;
+        let newer = newer.filter(|newer| before.as_ref() != Some(newer));
+        match newer.or_else(|| self.new_login()) {
+            Some(newer) if (flight.launch_another)() => {
+                let presented = self.present(flight, Some(&newer), LONGEST_REQUEST).await;
+                self.receive(flight, &presented).await
+            }
+            _ => refused,
         }
-        let presented = self.present(flight, newer.as_ref(), LONGEST_REQUEST).await;
-        self.receive(flight, &presented).await
+    }
+
+    /// A configured refresh token that the refused chain did not begin with.
+    fn new_login(&self) -> Option<Zeroizing<String>> {
+        let GrantKind::RefreshToken { initial } = &self.settings.grant.0 else {
+            return None;
+        };
+        let initial = initial.read().ok()?;
+        let seed = record::seed(&initial);
+        if !self.vault.began_otherwise(&seed) {
+            return None;
+        }
+        self.vault.begin(seed);
+        Some(initial)
     }
 
     /// Once more at once if the answer to a refresh token is lost.

@@ -1,19 +1,8 @@
-//! What to do about the token: the decision alone, as a function of state, input and `now`. Pure.
+//! All that is known about an account's token, and how that changes. Pure: functions of state, input
+//! and `now`.
 //!
-//! A request finds the token in one of five rows and the renewal in one of four columns:
-//!
-//! |                      | idle                                 | refreshing | backing off          | latched |
-//! |----------------------|--------------------------------------|------------|----------------------|---------|
-//! | fresh                | use                                  | use        | use                  | use     |
-//! | stale                | use, and refresh                     | use        | use, refresh when due| use     |
-//! | rejected, not expired| forced refresh; none left: use       | join       | use                  | use     |
-//! | expired or absent    | refresh, wait                        | join       | wait until due       | fail    |
-//! | refused this request | forced refresh; none left: let stand | join       | wait until due       | fail    |
-//!
-//! The last row is a request that was itself answered 401: the token it used cannot help it.
-//! "Wait until due" means to wait if the caller's patience reaches so far, and else to fail now. An
-//! empty launch bucket is treated like backing off: it bounds token requests in every state, also in
-//! those that nobody thought of.
+//! What a request does in each state is the [`table`](super::table)'s; here is what the states are and
+//! how one leads to another.
 //!
 //! A failed renewal leads to one of these:
 //!
@@ -33,6 +22,7 @@ use std::time::Duration;
 
 use super::answer::{Class, Refusal};
 use super::bucket::Bucket;
+use super::table::{Column, Decision, Row, decide};
 use super::token::Token;
 use crate::clock::{Moment, Now};
 use crate::error::{Error, ErrorKind, Recovery};
@@ -101,44 +91,6 @@ pub(crate) enum Need {
     Usable,
     /// The API refused this generation to the request itself.
     NewerThan(u64),
-}
-
-/// A row of the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Row {
-    Fresh,
-    Stale,
-    Rejected,
-    Spent,
-    Refused,
-}
-
-/// A column of the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Column {
-    Idle,
-    Refreshing,
-    BackingOff(Moment),
-    Latched { reread: bool },
-}
-
-/// A cell of the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Decision {
-    /// Use the token.
-    Use,
-    /// Use the token, and start a refresh.
-    UseAndRefresh,
-    /// Start a refresh and wait for it.
-    Refresh,
-    /// Wait for the refresh under way.
-    Join,
-    /// Wait until then and decide again, or fail now.
-    WaitUntil(Moment),
-    /// Fail with [`State::error`].
-    Fail,
-    /// The API's own 401 is the answer: too many refused tokens of late.
-    LetStand,
 }
 
 /// What a flight (one run of the renewal) has to do.
@@ -394,31 +346,6 @@ impl State {
     fn latch(&mut self, next: Next, span: Duration, error: Error, now: Now) {
         let at = now.moment + span;
         self.phase = Phase::Latched { next, at, error };
-    }
-}
-
-/// The table. `launch` is when the launch bucket allows the next request, if not now; `forced` is
-/// whether the forced bucket allows one.
-fn decide(row: Row, column: Column, launch: Option<Moment>, forced: bool) -> Decision {
-    use Decision::{Fail, Join, LetStand, Refresh, Use, UseAndRefresh, WaitUntil};
-    match (row, column, launch) {
-        (Row::Fresh, _, _) => Use,
-
-        (Row::Stale, Column::Idle, None) => UseAndRefresh,
-        (Row::Stale, _, _) => Use,
-
-        (Row::Rejected, Column::Idle, None) if forced => Refresh,
-        (Row::Rejected, Column::Refreshing, _) => Join,
-        (Row::Rejected, _, _) => Use,
-
-        (Row::Refused, Column::Idle, _) if !forced => LetStand,
-
-        (Row::Spent | Row::Refused, Column::Idle, None) => Refresh,
-        (Row::Spent | Row::Refused, Column::Idle, Some(at)) => WaitUntil(at),
-        (Row::Spent | Row::Refused, Column::Refreshing, _) => Join,
-        (Row::Spent | Row::Refused, Column::BackingOff(at), _) => WaitUntil(at),
-        (Row::Spent | Row::Refused, Column::Latched { reread: true }, _) => Refresh,
-        (Row::Spent | Row::Refused, Column::Latched { reread: false }, _) => Fail,
     }
 }
 

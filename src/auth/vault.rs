@@ -43,6 +43,8 @@ pub(crate) struct Vault {
 #[derive(Default)]
 struct Memory {
     refresh_token: Option<Zeroizing<String>>,
+    /// Of the configured refresh token that the chain began with.
+    seed: Option<String>,
     /// A renewal came without a successor: the refresh token is good for more than one use.
     reusable: bool,
     /// The newest version read or written.
@@ -146,15 +148,32 @@ impl Vault {
         if let Some(refresh_token) = tokens.refresh_token() {
             memory.reusable &= memory.refresh_token.as_ref() == Some(&refresh_token);
             memory.refresh_token = Some(refresh_token);
+            memory.seed.clone_from(&tokens.seed);
         }
         Some(tokens)
     }
 
+    /// The configured refresh token with this fingerprint begins a chain.
+    pub(crate) fn begin(&self, seed: String) {
+        self.memory().seed = Some(seed);
+    }
+
+    /// Whether the present chain began with another configured refresh token: somebody has logged
+    /// in anew since.
+    pub(crate) fn began_otherwise(&self, seed: &str) -> bool {
+        let memory = self.memory();
+        memory
+            .seed
+            .as_deref()
+            .is_some_and(|present| present != seed)
+    }
+
     /// Hands a record over to be saved and gives its number.
-    pub(crate) fn save(self: &Arc<Self>, tokens: Tokens) -> u64 {
+    pub(crate) fn save(self: &Arc<Self>, mut tokens: Tokens) -> u64 {
         if self.store.is_none() {
             return 0;
         }
+        tokens.seed.clone_from(&self.memory().seed);
         let number = {
             let mut memory = self.memory();
             memory.numbered += 1;
