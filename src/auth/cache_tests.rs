@@ -577,6 +577,67 @@ async fn a_save_that_fails_is_tried_again_in_the_background() {
     );
 }
 
+/// Takes its time to save.
+struct Slow(MemoryStore, Duration);
+
+#[async_trait]
+impl TokenStore for Slow {
+    async fn load(&self, key: &str) -> Result<Option<Record>, BoxError> {
+        self.0.load(key).await
+    }
+
+    async fn compare_and_swap(
+        &self,
+        key: &str,
+        expected: Option<u64>,
+        new: &Record,
+    ) -> Result<Swap, BoxError> {
+        pass(self.1).await;
+        self.0.compare_and_swap(key, expected, new).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_waits_two_seconds_at_most_for_its_refresh_token_to_be_saved() {
+    for (saving, waiting) in [(SECOND / 2, SECOND / 2), (60 * SECOND, 2 * SECOND)] {
+        let store = MemoryStore::new();
+        let oauth = rotating(Slow(store.clone(), saving));
+        let script = Script::of([rotate("a1", "r1")]);
+        let cache = cache_with(oauth, &script, &Log::default());
+        let started = clock().now().moment;
+        secret(&cache).await;
+        assert_eq!(clock().now().moment - started, SECOND + waiting);
+        pass(saving).await;
+        let stored = stored(&store, &rotating(store.clone())).await;
+        assert_eq!(
+            stored.as_deref(),
+            Some("r1"),
+            "and it is saved all the same"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rotated_refresh_token_goes_last_whatever_another_process_wrote_meanwhile() {
+    let store = MemoryStore::new();
+    let script = Script::of([rotate("a1", "r1")]);
+    let cache = cache_with(rotating(store.clone()), &script, &Log::default());
+    let flight = tokio::spawn(asking(&cache)());
+    pass(SECOND / 2).await;
+    let key = crate::auth::record::key("test", &rotating(store.clone()));
+    let bytes = br#"{"refresh_token":"theirs"}"#.to_vec();
+    let theirs = Record { version: 5, bytes };
+    let swap = store.compare_and_swap(&key, None, &theirs).await;
+    assert_eq!(swap.expect("no error"), Swap::Saved);
+    flight.await.expect("no panic").expect("a token");
+    assert_eq!(
+        stored(&store, &rotating(store.clone())).await.as_deref(),
+        Some("r1")
+    );
+    let record = store.load(&key).await.expect("no error").expect("a record");
+    assert_eq!(record.version, 6);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_configured_refresh_token_is_not_presented_before_the_store_was_read() {
     let store = Flaky::default();

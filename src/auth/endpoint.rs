@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Client;
 use url::Url;
-use url::form_urlencoded::Serializer;
+use url::form_urlencoded::{Serializer, byte_serialize};
 use zeroize::Zeroizing;
 
 use super::answer::{Class, Refusal, Reply};
@@ -206,6 +206,9 @@ impl Form {
 
     fn secret_field(&mut self, name: &str, value: Zeroizing<String>) {
         self.field(name, &value);
+        // A server may quote the form as it came.
+        let encoded: String = byte_serialize(value.as_bytes()).collect();
+        self.secrets.push(Zeroizing::new(encoded));
         self.secrets.push(value);
     }
 

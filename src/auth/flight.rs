@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::board::{Announcer, Board, Flown};
 use super::source::{self, Flight, Source};
-use super::state::Plan;
+use super::state::{Landing, Plan};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Recovery};
 use crate::event::{Event, Events};
@@ -68,7 +68,10 @@ impl FlightTask {
             (Ok(()), None) => Err(broken_off()),
             (Err(error), _) => Err(error.with_account(&self.shared.account)),
         };
-        self.tell(event, &result);
+        // That a look into the store found nothing is no news.
+        if !matches!(landing, Landing::NothingNew) {
+            self.tell(event, &result);
+        }
         if let Some(announcer) = announcer {
             announcer.send_replace(Some(result));
         }

@@ -12,6 +12,7 @@ mod middleware;
 mod pass;
 mod record;
 mod rejection;
+mod saver;
 mod source;
 mod state;
 pub(crate) mod store;
