@@ -6,8 +6,9 @@
 use std::sync::Arc;
 
 use super::board::{Announcer, Board, Flown};
+use super::landing::Landing;
 use super::source::{self, Flight, Source};
-use super::state::{Landing, Plan};
+use super::state::Plan;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Recovery};
 use crate::event::{Event, Events};

@@ -13,37 +13,34 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
 use zeroize::Zeroizing;
 
-use super::answer::{self, Answer, Class, Issued, Refusal};
-use super::endpoint::{Delivery, TokenEndpoint};
+use super::answer::{Answer, Class, Issued, Refusal};
+use super::endpoint::TokenEndpoint;
 use super::grant::GrantKind;
+use super::landing::{Failure, Landing};
+use super::present::{LONGEST_REQUEST, Presented};
 use super::record::{self, Tokens};
-use super::state::{Failure, Landing, Plan};
+use super::state::Plan;
 use super::token::{Lifetime, Times, Token, cap_after_refusal};
 use super::vault::Vault;
 use super::{AuthSettings, OAuthSettings};
 use crate::clock::{Clock, Now};
 use crate::event::{Event, Events};
 
-/// A client supplied by the user may have no timeout.
-const LONGEST_REQUEST: Duration = Duration::from_secs(60);
-/// Servers that forgive the repetition of a refresh token do so for some ten seconds.
-const LONGEST_REPETITION: Duration = Duration::from_secs(10);
 const LEASE_POLL: Duration = Duration::from_millis(250);
 const LEASE_POLLS: u32 = 60;
 
 /// Where an account's tokens come from.
 pub(crate) struct Source {
     settings: Arc<OAuthSettings>,
-    endpoint: Box<dyn TokenEndpoint>,
-    vault: Arc<Vault>,
-    clock: Arc<dyn Clock>,
-    events: Events,
+    pub(super) endpoint: Box<dyn TokenEndpoint>,
+    pub(super) vault: Arc<Vault>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) events: Events,
     /// Learned from a refused token of unknown expiry, for the next one.
     cap: Mutex<Option<Duration>>,
-    presenting: AtomicBool,
+    pub(super) presenting: AtomicBool,
 }
 
 /// A flight under way.
@@ -57,13 +54,6 @@ pub(crate) struct Flight<'a> {
 
 /// How it ended, and what to tell once it is published.
 pub(crate) type Flown = (Landing, Option<Event>);
-
-/// What came of presenting a grant.
-struct Presented {
-    delivery: Result<Answer, Refusal>,
-    start: Now,
-    lost: bool,
-}
 
 impl Source {
     pub(crate) fn new(
@@ -223,65 +213,6 @@ impl Source {
         Some(initial)
     }
 
-    /// Once more at once if the answer to a refresh token is lost.
-    async fn present_twice(
-        &self,
-        flight: &Flight<'_>,
-        refresh_token: Option<&Zeroizing<String>>,
-    ) -> Presented {
-        let first = self.present(flight, refresh_token, LONGEST_REQUEST).await;
-        if !first.lost || flight.plan.last_resort || !(flight.launch_another)() {
-            return first;
-        }
-        let mut second = self
-            .present(flight, refresh_token, LONGEST_REPETITION)
-            .await;
-        second.lost = !brought_token(&second);
-        second
-    }
-
-    async fn present(
-        &self,
-        flight: &Flight<'_>,
-        refresh_token: Option<&Zeroizing<String>>,
-        longest: Duration,
-    ) -> Presented {
-        let reason = flight.plan.reason;
-        self.events.emit(|| Event::TokenRequested { reason });
-        let start = self.clock.now();
-        let precious = refresh_token.is_some() && self.vault.is_single_use();
-        self.presenting.store(precious, Ordering::Relaxed);
-        let request = self
-            .endpoint
-            .request(refresh_token.map(|token| token.as_str()));
-        let delivery = match select(request, self.clock.sleep(longest)).await {
-            Either::Left((delivery, _)) => delivery,
-            Either::Right(_) => Delivery::Lost(Refusal::new(
-                Class::Transient,
-                "the token endpoint did not answer: timed out",
-            )),
-        };
-        self.presenting.store(false, Ordering::Relaxed);
-        let lost = matches!(delivery, Delivery::Lost(_)) && precious;
-        let delivery = self.parse(delivery, refresh_token.is_some());
-        Presented {
-            delivery,
-            start,
-            lost,
-        }
-    }
-
-    fn parse(&self, delivery: Delivery, presented: bool) -> Result<Answer, Refusal> {
-        match delivery {
-            Delivery::Answered { reply, secrets } => {
-                let secrets: Vec<&str> = secrets.iter().map(|secret| secret.as_str()).collect();
-                let wall = self.clock.now().wall;
-                Ok(answer::read(&reply, presented, &secrets, wall))
-            }
-            Delivery::NotSent(refusal) | Delivery::Lost(refusal) => Err(refusal),
-        }
-    }
-
     async fn receive(&self, flight: &Flight<'_>, presented: &Presented) -> Flown {
         let fail = |refusal: &Refusal| {
             let refusal = refusal.clone();
@@ -350,11 +281,6 @@ impl Source {
         };
         (Landing::Renewed(Arc::new(token)), Some(event))
     }
-}
-
-fn brought_token(presented: &Presented) -> bool {
-    matches!(&presented.delivery, Ok(answer)
-        if answer.outcome.is_ok() || answer.refresh_token.is_some())
 }
 
 fn failed(refusal: Refusal) -> Flown {

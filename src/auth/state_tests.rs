@@ -1,4 +1,6 @@
 use super::*;
+use crate::auth::answer::{Class, Refusal};
+use crate::auth::landing::{Failure, Landing};
 use crate::auth::token::{Lifetime, Times};
 use std::time::SystemTime;
 
@@ -256,7 +258,7 @@ fn after_a_lost_answer_a_usable_token_is_left_alone_and_then_comes_the_last_reso
     let error = state.land(&lost(), at(570.0), HALF).expect_err("a failure");
     assert_eq!(error.recovery(), Recovery::LogIn);
     assert_eq!(error.kind(), ErrorKind::LoginRequired);
-    assert!(error.to_string().contains("may") || error.to_string().contains("perhaps"));
+    assert!(error.to_string().contains("lost"), "{error}");
     assert_eq!(state.decide(Need::Usable, at(571.0)), Decision::Fail);
 }
 
