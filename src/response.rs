@@ -1,7 +1,8 @@
 //! Reading the body of a response that the caller may still get.
 //!
 //! A refused request's body may say why, and a response kept unread while something else goes on
-//! keeps its connection from everybody. So it is read, if that is small work, and rebuilt as it was.
+//! keeps its connection from everybody. So it is read, if that is small work, and rebuilt as it
+//! was.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -22,8 +23,8 @@ const LONGEST: Duration = Duration::from_millis(100);
 /// Reads the body, up to 64 KiB within 100 ms, and gives the response back with status, headers,
 /// URL, extensions and body as they were.
 ///
-/// A body that is larger or slower is not known (`None`); the response still has all of it, what was
-/// read first and the rest behind it. An error on the way stays where it was in the body, too.
+/// A body that is larger or slower is not known (`None`); the response still has all of it, what
+/// was read first and the rest behind it. An error on the way stays where it was in the body, too.
 ///
 /// # Cancel safety
 /// Dropping it drops the response.
@@ -66,7 +67,8 @@ impl Partial {
         }
     }
 
-    /// Reads on; true at the end, false if it is too large or breaks off. Dropping it loses nothing.
+    /// Reads on; true at the end, false if it is too large or breaks off. Dropping it loses
+    /// nothing.
     async fn fill(&mut self) -> bool {
         while let Some(rest) = &mut self.rest {
             if self.size > LARGEST || rest.size_hint().lower() > LARGEST as u64 {

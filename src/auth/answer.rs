@@ -2,8 +2,8 @@
 //!
 //! Endpoints differ from RFC 6749 in every detail: forms instead of JSON, numbers as strings, an
 //! error with status 200, HTML from a gateway. And one thing must not get lost in any of it: a
-//! rotated refresh token, since the old one is void from now on. So it is *salvaged first*, whatever
-//! the rest looks like, even from a body that does not parse.
+//! rotated refresh token, since the old one is void from now on. So it is *salvaged first*,
+//! whatever the rest looks like, even from a body that does not parse.
 //!
 //! Nothing of a body gets into an error but `error` and `error_description`, cut short, without
 //! control characters and without any secret that either side sent.

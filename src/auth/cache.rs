@@ -22,7 +22,7 @@ use super::source::Source;
 use super::state::{Need, State};
 use super::table::Decision;
 use super::token::Token;
-use crate::clock::Moment;
+use crate::clock::{Moment, Now};
 use crate::error::{Error, ErrorKind, Recovery};
 use crate::event::RejectionVerdict;
 use crate::options::Patience;
@@ -59,8 +59,7 @@ impl Cache {
     }
 
     /// The token, if it can be used right away. Starts its renewal where that is due.
-    pub(crate) fn ready(&self) -> Option<Arc<Token>> {
-        let now = self.shared.clock.now();
+    pub(crate) fn ready(&self, now: Now) -> Option<Arc<Token>> {
         let posting = self.shared.board.read();
         match posting.state.decide(Need::Usable, now) {
             Decision::Use => posting.state.token().cloned(),

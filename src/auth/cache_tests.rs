@@ -29,7 +29,7 @@ async fn pass(span: Duration) {
 }
 
 async fn token(cache: &Cache) -> Result<Arc<Token>, Error> {
-    match cache.ready() {
+    match cache.ready(clock().now()) {
         Some(token) => Ok(token),
         None => cache.token(Need::Usable, PATIENT).await,
     }
@@ -81,11 +81,17 @@ async fn a_stale_token_is_used_while_its_successor_is_fetched() {
     let cache = cache(&script);
     secret(&cache).await;
     pass(470 * SECOND).await;
-    let stale = cache.ready().expect("no waiting");
+    let stale = cache.ready(clock().now()).expect("no waiting");
     assert_eq!(stale.secret(), "t1");
-    assert_eq!(cache.ready().expect("no waiting").secret(), "t1");
+    assert_eq!(
+        cache.ready(clock().now()).expect("no waiting").secret(),
+        "t1"
+    );
     pass(2 * SECOND).await;
-    assert_eq!(cache.ready().expect("no waiting").secret(), "t2");
+    assert_eq!(
+        cache.ready(clock().now()).expect("no waiting").secret(),
+        "t2"
+    );
     assert_eq!(script.requests(), 2);
 }
 
@@ -153,7 +159,10 @@ async fn a_deadline_ends_the_wait_and_not_the_refresh() {
         .expect_err("too late");
     assert_eq!(error.kind(), ErrorKind::DeadlineExceeded);
     pass(SECOND).await;
-    assert_eq!(cache.ready().expect("it went on").secret(), "t1");
+    assert_eq!(
+        cache.ready(clock().now()).expect("it went on").secret(),
+        "t1"
+    );
     assert_eq!(script.requests(), 1);
 }
 
@@ -168,7 +177,10 @@ async fn dropping_a_caller_never_cancels_the_refresh() {
         pass(SECOND / 100).await;
     }
     pass(SECOND).await;
-    assert_eq!(cache.ready().expect("it went on").secret(), "t1");
+    assert_eq!(
+        cache.ready(clock().now()).expect("it went on").secret(),
+        "t1"
+    );
     assert_eq!(script.requests(), 1);
 }
 
@@ -237,12 +249,18 @@ async fn an_error_never_displaces_a_usable_token() {
     let cache = cache(&script);
     secret(&cache).await;
     pass(470 * SECOND).await;
-    cache.ready().expect("a stale token");
+    cache.ready(clock().now()).expect("a stale token");
     pass(5 * SECOND).await;
     assert_eq!(script.requests(), 2);
-    assert_eq!(cache.ready().expect("still usable").secret(), "good");
+    assert_eq!(
+        cache.ready(clock().now()).expect("still usable").secret(),
+        "good"
+    );
     pass(70 * SECOND).await;
-    assert_eq!(cache.ready().expect("and still").secret(), "good");
+    assert_eq!(
+        cache.ready(clock().now()).expect("and still").secret(),
+        "good"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -676,15 +694,27 @@ async fn an_unknown_lifetime_is_capped_once_by_a_refusal_that_was_cured() {
     let need = Need::NewerThan(first.generation());
     cache.token(need, PATIENT).await.expect("a token");
     pass(60 * SECOND).await;
-    assert_eq!(cache.ready().expect("not stale").secret(), "u2");
+    assert_eq!(
+        cache.ready(clock().now()).expect("not stale").secret(),
+        "u2"
+    );
     pass(30 * SECOND).await;
-    cache.ready();
+    cache.ready(clock().now());
     pass(2 * SECOND).await;
-    assert_eq!(cache.ready().expect("renewed early").secret(), "u3");
+    assert_eq!(
+        cache.ready(clock().now()).expect("renewed early").secret(),
+        "u3"
+    );
     pass(200 * SECOND).await;
-    cache.ready();
+    cache.ready(clock().now());
     pass(2 * SECOND).await;
-    assert_eq!(cache.ready().expect("the cap is gone").secret(), "u3");
+    assert_eq!(
+        cache
+            .ready(clock().now())
+            .expect("the cap is gone")
+            .secret(),
+        "u3"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -715,7 +745,7 @@ fn a_fresh_token_is_read_while_somebody_writes() {
         let cache = cache(&Script::default());
         secret(&cache).await;
         cache.shared.board.change(|_| {
-            assert_eq!(cache.ready().expect("no lock").secret(), "t1");
+            assert_eq!(cache.ready(clock().now()).expect("no lock").secret(), "t1");
         });
     });
 }

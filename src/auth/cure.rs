@@ -76,7 +76,7 @@ impl Refused<'_> {
         let token = token.map_err(|error| authenticator.refuse(annotate(error)))?;
         chain.acquire().await.map_err(annotate)?;
         // The permit may have taken long: the newest token goes, not the one waited for.
-        let token = self.cache.ready().unwrap_or(token);
+        let token = self.cache.ready(settings.clock.now()).unwrap_or(token);
         authenticator.put_headers(&mut request);
         let credential = token.header().clone();
         request.headers_mut().insert(AUTHORIZATION, credential);

@@ -55,7 +55,8 @@ pub(crate) enum Delivery {
 }
 
 /// The client for token requests of accounts that bring none: one for all of them, away from the
-/// API's connections and quotas. It follows no redirect: a form with a secret in it must not travel.
+/// API's connections and quotas. It follows no redirect: a form with a secret in it must not
+/// travel.
 pub(crate) fn default_client() -> Client {
     static CLIENT: OnceLock<Client> = OnceLock::new();
     CLIENT.get_or_init(build_client).clone()

@@ -20,6 +20,7 @@ use super::pass::Pass;
 use super::rejection;
 use super::state::Need;
 use super::token::Token;
+use crate::clock::{Moment, Now};
 use crate::error::Error;
 use crate::event::Event;
 use crate::options::{Patience, RequestOptions};
@@ -52,7 +53,7 @@ impl Authenticator {
     #[allow(dead_code)] // `Account::token` and `warm_up` will be made of it.
     pub(crate) async fn token(&self, patience: Patience) -> Option<Result<Arc<Token>, Error>> {
         let cache = self.cache.as_ref()?;
-        Some(match cache.ready() {
+        Some(match cache.ready(self.settings.clock.now()) {
             Some(token) => Ok(token),
             None => cache.token(Need::Usable, patience).await,
         })
@@ -97,8 +98,8 @@ fn put_absent(from: &[(HeaderName, HeaderValue)], to: &mut HeaderMap) {
 
 /// Puts valid credentials on every request to the account's origins.
 ///
-/// All others pass untouched. A request that carries an `Authorization` header already keeps it, and
-/// its answer, whatever that is.
+/// All others pass untouched. A request that carries an `Authorization` header already keeps it,
+/// and its answer, whatever that is.
 #[derive(Clone)]
 pub struct AuthMiddleware {
     authenticator: Arc<Authenticator>,
@@ -153,12 +154,14 @@ impl Middleware for AuthMiddleware {
         if whose == Whose::OursInTheClear {
             return Err(authenticator.refuse(insecure(request.url())));
         }
-        let mut patience = options.patience(settings.clock.now());
+        let now = settings.clock.now();
+        let mut patience = options.patience(now);
         patience.deadline = patience.deadline.into_iter().chain(chain.deadline()).min();
         let passing = Passing {
             authenticator,
             chain: &chain,
             patience,
+            now,
         };
         match &authenticator.cache {
             Some(cache) if !request.headers().contains_key(AUTHORIZATION) => {
@@ -177,6 +180,9 @@ pub(super) struct Passing<'a> {
     pub(super) authenticator: &'a Authenticator,
     pub(super) chain: &'a Chain,
     pub(super) patience: Patience,
+    /// When it came. Clocks cost more than the rest of a request with a fresh token, so this
+    /// reading serves as long as nothing was waited for.
+    now: Now,
 }
 
 impl Passing<'_> {
@@ -188,7 +194,7 @@ impl Passing<'_> {
         next: Next<'_>,
     ) -> reqwest_middleware::Result<Response> {
         let settings = &self.authenticator.settings;
-        let token = self.usable_token(cache).await?;
+        let (token, started) = self.usable_token(cache).await?;
         // The limiter above may have cloned the request already, before our headers were on it.
         let above = match settings.replay_unauthorized {
             true => self.chain.spare(&request),
@@ -204,11 +210,10 @@ impl Passing<'_> {
         let pass = self.pass(own, extensions);
         let spare = above.or_else(|| pass.as_ref().and_then(|pass| pass.spare.as_ref()));
 
-        let started = settings.clock.now().moment;
         let response = run(pass.as_ref(), request, extensions, next.clone()).await?;
-        let now = settings.clock.now().moment;
         if !self.is_refusal(&response) {
-            if response.status().is_success() {
+            if response.status().is_success() && token.evidence().is_sought() {
+                let now = settings.clock.now().moment;
                 token.evidence().note_success(started, now);
             }
             return Ok(response);
@@ -217,7 +222,7 @@ impl Passing<'_> {
             passing: self,
             cache,
             token: &token,
-            at: now,
+            at: settings.clock.now().moment,
         };
         let (response, replay) = refused.judge(response, spare).await?;
         match replay {
@@ -256,28 +261,34 @@ impl Passing<'_> {
         }))
     }
 
-    async fn usable_token(&self, cache: &Cache) -> reqwest_middleware::Result<Arc<Token>> {
+    /// A token, and since when the request has it.
+    async fn usable_token(
+        &self,
+        cache: &Cache,
+    ) -> reqwest_middleware::Result<(Arc<Token>, Moment)> {
+        let clock = &self.authenticator.settings.clock;
+        let mut now = self.now;
         for _ in 0..MOST_ROUNDS {
-            if let Some(token) = cache.ready() {
-                return Ok(token);
+            if let Some(token) = cache.ready(now) {
+                return Ok((token, now.moment));
             }
             // A permit held while waiting would be one that nobody can use.
             self.chain.settle(Outcome::Unsent);
             let token = cache.token(Need::Usable, self.patience).await;
             let token = token.map_err(|error| self.authenticator.refuse(error))?;
             if self.chain.is_empty() {
-                return Ok(token);
+                return Ok((token, clock.now().moment));
             }
             self.chain.acquire().await?;
+            now = clock.now();
         }
         // Tokens that live shorter than the wait for a permit: the newest will have to do.
-        match cache.present() {
+        let token = match cache.present() {
             Some(token) => Ok(token),
-            None => {
-                let token = cache.token(Need::Usable, self.patience).await;
-                token.map_err(|error| self.authenticator.refuse(error))
-            }
-        }
+            None => cache.token(Need::Usable, self.patience).await,
+        };
+        let token = token.map_err(|error| self.authenticator.refuse(error))?;
+        Ok((token, now.moment))
     }
 
     /// A refusal counts only if it comes from our own origin: after a redirect the credential was

@@ -1,4 +1,5 @@
-//! Valid credentials on every request: tokens got, renewed before they expire, replaced when refused.
+//! Valid credentials on every request: tokens got, renewed before they expire, replaced when
+//! refused.
 
 mod answer;
 mod board;

@@ -1,7 +1,8 @@
 //! Saving: a task of its own that nobody can cancel.
 //!
 //! There is one at a time for an account, and it saves the newest record, so an older one never
-//! overwrites a newer. It goes on until the store has taken it, while the account lives from memory.
+//! overwrites a newer. It goes on until the store has taken it, while the account lives from
+//! memory.
 
 use std::sync::Arc;
 use std::time::Duration;

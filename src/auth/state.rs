@@ -1,5 +1,5 @@
-//! All that is known about an account's token, and how that changes. Pure: functions of state, input
-//! and `now`.
+//! All that is known about an account's token, and how that changes. Pure: functions of state,
+//! input and `now`.
 //!
 //! What a request does in each state is the [`table`](super::table)'s; here is what the states are,
 //! and in [`landing`](super::landing) how the end of a flight leads from one to the next.

@@ -2,18 +2,19 @@
 //!
 //! A request finds the token in one of five rows and the renewal in one of four columns:
 //!
-//! |                      | idle                                 | refreshing | backing off          | latched |
-//! |----------------------|--------------------------------------|------------|----------------------|---------|
-//! | fresh                | use                                  | use        | use                  | use     |
-//! | stale                | use, and refresh                     | use        | use, refresh when due| use     |
-//! | rejected, not expired| forced refresh; none left: use       | join       | use                  | use     |
-//! | expired or absent    | refresh, wait                        | join       | wait until due       | fail    |
-//! | refused this request | forced refresh; none left: let stand | join       | wait until due       | fail    |
+//! |                      | idle                         | refreshing | backing off | latched |
+//! |----------------------|------------------------------|------------|-------------|---------|
+//! | fresh                | use                          | use        | use         | use     |
+//! | stale                | use, and refresh             | use        | use         | use     |
+//! | rejected, not expired| forced refresh; none: use    | join       | use         | use     |
+//! | expired or absent    | refresh, wait                | join       | wait or fail| fail    |
+//! | refused this request | forced refresh; none: let be | join       | wait or fail| fail    |
 //!
-//! The last row is a request that was itself answered 401: the token it used cannot help it.
-//! "Wait until due" means to wait if the caller's patience reaches so far, and else to fail now. An
-//! empty launch bucket is treated like backing off: it bounds token requests in every state, also in
-//! those that nobody thought of.
+//! The last row is a request that was itself answered 401: the token it used cannot help it. "Wait
+//! or fail" means to wait until the next attempt is due, if the caller's patience reaches so far,
+//! and else to fail now. Once it is due, backing off is idle again. "None" is an empty bucket for
+//! forced refreshes. An empty launch bucket is treated like backing off: it bounds token requests
+//! in every state, also in those that nobody thought of.
 
 use crate::clock::Moment;
 

@@ -198,8 +198,8 @@ impl Vault {
         }
     }
 
-    /// Asks for the sole right to renew. A store that cannot say grants it: better two renewals than
-    /// none.
+    /// Asks for the sole right to renew. A store that cannot say grants it: better two renewals
+    /// than none.
     pub(crate) async fn lease(&self) -> bool {
         let Some(store) = &self.store else {
             return true;
