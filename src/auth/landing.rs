@@ -2,12 +2,12 @@
 //!
 //! A failed renewal leads to one of these:
 //!
-//! | class           | then                                                                  |
-//! |-----------------|-----------------------------------------------------------------------|
-//! | transient, store| back off: 0.5 s doubled up to 60 s; or an eighth of what a usable token has left |
-//! | throttled       | the same, but not before the endpoint's `Retry-After`                 |
-//! | client rejected | latched, with a probe after 1, 2, 4, 8, 15, 15 … minutes              |
-//! | grant rejected  | latched until the store has news; it is read again every 5 s at most  |
+//! | class           | then                                                                 |
+//! |-----------------|----------------------------------------------------------------------|
+//! | transient, store| back off: 0.5 s·2ⁿ to 60 s, or an eighth of a usable token's rest |
+//! | throttled       | the same, but not before the endpoint's `Retry-After`                |
+//! | client rejected | latched, with a probe after 1, 2, 4, 8, 15, 15 … minutes             |
+//! | grant rejected  | latched until the store has news; it is read again every 5 s at most |
 //!
 //! A usable token stays in use whatever happens to its renewal. Once the answer to a refresh token
 //! may be lost, that token is presented only once more, as the last resort: when nothing usable is
