@@ -473,6 +473,30 @@ async fn the_access_token_just_refused_is_not_adopted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_newer_record_with_the_access_token_just_refused_gives_its_refresh_token_alone() {
+    let store = MemoryStore::new();
+    let script = Script::of([rotate("bad", "r1"), rotate("good", "r3")]);
+    let cache = cache_with(rotating(store.clone()), &script, &Log::default());
+    let bad = token(&cache).await.expect("a token");
+    let key = crate::auth::record::key("test", &rotating(store.clone()));
+    let record = store.load(&key).await.expect("no error").expect("a record");
+    let text = String::from_utf8(record.bytes)
+        .expect("text")
+        .replace("r1", "r2");
+    let newer = Record {
+        version: 2,
+        bytes: text.into_bytes(),
+    };
+    let swap = store.compare_and_swap(&key, Some(1), &newer).await;
+    assert_eq!(swap.expect("no error"), Swap::Saved);
+    assert_eq!(cache.refused(&bad, true), RejectionVerdict::Renew);
+    let need = Need::NewerThan(bad.generation());
+    let good = cache.token(need, PATIENT).await.expect("a token");
+    assert_eq!(good.secret(), "good");
+    assert_eq!(script.presented(), ["r0", "r2"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refused_grant_is_a_log_in_that_ends_by_a_newer_record() {
     let store = MemoryStore::new();
     let script = Script::of([refuse(400, "invalid_grant")]);
