@@ -2,8 +2,8 @@
 //!
 //! Endpoints differ from RFC 6749 in every detail: forms instead of JSON, numbers as strings, an
 //! error with status 200, HTML from a gateway. And one thing must not get lost in any of it: a
-//! rotated refresh token, since the old one is void from now on. So it is *salvaged first*, whatever
-//! the rest looks like, even from a body that does not parse.
+//! rotated refresh token, since the old one is void from now on. So it is *salvaged first*,
+//! whatever the rest looks like, even from a body that does not parse.
 //!
 //! Nothing of a body gets into an error but `error` and `error_description`, cut short, without
 //! control characters and without any secret that either side sent.
@@ -12,9 +12,9 @@ use std::time::{Duration, SystemTime};
 
 use http::header::{DATE, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
-use serde_json::Value;
 use zeroize::Zeroizing;
 
+use super::fields::Fields;
 use crate::error::{Error, ErrorKind, Recovery};
 
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
@@ -224,103 +224,6 @@ fn presentable(text: &str, longest: usize, secrets: &[&str]) -> String {
     printable.take(longest).collect()
 }
 
-/// The fields of a body, whatever its syntax.
-enum Fields {
-    Json(Value),
-    Form(Vec<(String, String)>),
-    /// Begins like JSON and does not parse: its strings are found by looking for their names.
-    Torn(Zeroizing<String>),
-    Unreadable,
-}
-
-impl Fields {
-    fn parse(body: &[u8]) -> Self {
-        let text = String::from_utf8_lossy(body);
-        let text = text.trim_start_matches('\u{feff}').trim();
-        if text.starts_with('{') {
-            return match serde_json::from_str(text) {
-                Ok(value) => Self::Json(value),
-                Err(_) => Self::Torn(Zeroizing::new(text.to_owned())),
-            };
-        }
-        let known = ["access_token=", "refresh_token=", "error="];
-        if text.starts_with('<') || !known.iter().any(|name| text.contains(name)) {
-            return Self::Unreadable;
-        }
-        let pairs = url::form_urlencoded::parse(text.as_bytes());
-        Self::Form(pairs.into_owned().collect())
-    }
-
-    fn text(&self, name: &str) -> Option<String> {
-        let text = match self {
-            Self::Json(value) => value.get(name)?.as_str()?.to_owned(),
-            Self::Form(pairs) => pairs.iter().find(|(key, _)| key == name)?.1.clone(),
-            Self::Torn(body) => scan(body, name)?,
-            Self::Unreadable => return None,
-        };
-        Some(text).filter(|text| !text.trim().is_empty())
-    }
-
-    fn secret(&self, name: &str) -> Option<Zeroizing<String>> {
-        // An access token may be the last thing before the tear, and be torn itself. `scan` gives
-        // only what has its closing quote, but the rest of the answer is not to be trusted either.
-        if matches!(self, Self::Torn(body) if name == "access_token" && !body.ends_with('}')) {
-            return None;
-        }
-        self.text(name).map(Zeroizing::new)
-    }
-
-    /// The error code: a string, or the `code` of an object.
-    fn error(&self) -> Option<String> {
-        match self {
-            Self::Json(value) => match value.get("error")? {
-                Value::Object(inner) => {
-                    let code = inner.get("code").and_then(Value::as_str);
-                    Some(code.unwrap_or("unknown").to_owned())
-                }
-                Value::String(code) => Some(code.clone()).filter(|code| !code.trim().is_empty()),
-                Value::Null | Value::Bool(false) => None,
-                _ => Some("unknown".to_owned()),
-            },
-            _ => self.text("error"),
-        }
-    }
-
-    /// A positive number of seconds: integer, float or either as a string.
-    fn seconds(&self, name: &str) -> Option<Duration> {
-        let seconds = match self {
-            Self::Json(value) => match value.get(name)? {
-                Value::Number(number) => number.as_f64()?,
-                Value::String(text) => decimal(text)?,
-                _ => return None,
-            },
-            _ => decimal(&self.text(name)?)?,
-        };
-        if seconds.is_nan() || seconds <= 0.0 {
-            return None;
-        }
-        Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
-    }
-}
-
-fn decimal(text: &str) -> Option<f64> {
-    text.trim().parse().ok()
-}
-
-/// The string value of `"name"` in a body that is almost JSON.
-fn scan(body: &str, name: &str) -> Option<String> {
-    let quoted = format!("\"{name}\"");
-    let after_name = body.split_once(&quoted)?.1.trim_start();
-    let value = after_name.strip_prefix(':')?.trim_start();
-    let mut escaped = false;
-    let end = value.char_indices().skip(1).find(|&(_, c)| {
-        let closes = c == '"' && !escaped;
-        escaped = c == '\\' && !escaped;
-        closes
-    })?;
-    serde_json::from_str(value.get(..=end.0)?).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -357,7 +260,7 @@ mod tests {
 
     fn lifetime(expires_in: &str) -> Option<Duration> {
         let body = format!(r#"{{"access_token":"a"{expires_in}}}"#);
-        answer(200, &body).outcome.ok().expect("a token").lifetime
+        answer(200, &body).outcome.expect("a token").lifetime
     }
 
     #[test]
@@ -390,7 +293,7 @@ mod tests {
     #[test]
     fn a_form_is_as_good_as_json() {
         let answer = answer(200, "access_token=a%20b&expires_in=60&refresh_token=r");
-        let issued = answer.outcome.ok().expect("a token");
+        let issued = answer.outcome.expect("a token");
         assert_eq!(issued.access_token.as_str(), "a b");
         assert_eq!(issued.lifetime, Some(Duration::from_secs(60)));
         assert_eq!(

@@ -15,7 +15,13 @@ use crate::error::Error;
 
 /// The result of a flight, for all who wait for it. It closes without one if the flight is torn
 /// down.
-pub(crate) type Waiter = watch::Receiver<Option<Result<Arc<Token>, Error>>>;
+pub(crate) type Waiter = watch::Receiver<Option<Flown>>;
+
+/// The other end of it.
+pub(crate) type Announcer = watch::Sender<Option<Flown>>;
+
+/// What all waiters get.
+pub(crate) type Flown = Result<Arc<Token>, Error>;
 
 /// One posting.
 #[derive(Clone)]

@@ -15,14 +15,16 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::AuthSettings;
-use super::board::{Board, Posting, Waiter};
+use super::board::{Board, Flown, Posting, Waiter};
 use super::endpoint::TokenEndpoint;
-use super::source::{Flight, Flown, Source};
-use super::state::{Decision, Need, Plan, State};
+use super::flight::{FlightTask, Shared, broken_off};
+use super::source::Source;
+use super::state::{Need, State};
+use super::table::Decision;
 use super::token::Token;
-use crate::clock::{Clock, Moment};
+use crate::clock::{Moment, Now};
 use crate::error::{Error, ErrorKind, Recovery};
-use crate::event::{Event, Events, RejectionVerdict};
+use crate::event::RejectionVerdict;
 use crate::options::Patience;
 
 /// Keeps the token of an account.
@@ -30,17 +32,9 @@ pub(crate) struct Cache {
     shared: Arc<Shared>,
 }
 
-struct Shared {
-    account: Arc<str>,
-    board: Board,
-    source: Source,
-    clock: Arc<dyn Clock>,
-    events: Events,
-}
-
 /// How waiting for a flight ended.
 enum Waited {
-    Landed(Result<Arc<Token>, Error>),
+    Landed(Flown),
     TornDown,
     TooLate,
 }
@@ -65,8 +59,7 @@ impl Cache {
     }
 
     /// The token, if it can be used right away. Starts its renewal where that is due.
-    pub(crate) fn ready(&self) -> Option<Arc<Token>> {
-        let now = self.shared.clock.now();
+    pub(crate) fn ready(&self, now: Now) -> Option<Arc<Token>> {
         let posting = self.shared.board.read();
         match posting.state.decide(Need::Usable, now) {
             Decision::Use => posting.state.token().cloned(),
@@ -108,7 +101,7 @@ impl Cache {
             let posting = Posting::clone(&self.shared.board.read());
             // Who has waited takes what the wait brought, even if it did not live long.
             if waited_until.is_some() && posting.state.generation() > generation {
-                return posting.state.token().cloned().ok_or_else(no_answer);
+                return posting.state.token().cloned().ok_or_else(broken_off);
             }
             let waiter = match self.step(&posting, need) {
                 Step::Take(token) => return Ok(token),
@@ -125,7 +118,7 @@ impl Cache {
             match self.join(waiter, patience.deadline).await {
                 Waited::Landed(result) => return result,
                 Waited::TooLate => return Err(too_late()),
-                Waited::TornDown if torn_down => return Err(no_answer()),
+                Waited::TornDown if torn_down => return Err(broken_off()),
                 Waited::TornDown => torn_down = true,
             }
         }
@@ -142,7 +135,7 @@ impl Cache {
             Decision::Refresh => self.start(need).map_or(Step::Again, Step::Join),
             Decision::Join => posting.waiter.clone().map_or(Step::Again, Step::Join),
             Decision::WaitUntil(at) => Step::WaitUntil(at),
-            Decision::Fail => Step::Fail(state.error().cloned().unwrap_or_else(no_answer)),
+            Decision::Fail => Step::Fail(state.error().cloned().unwrap_or_else(broken_off)),
             Decision::LetStand => Step::Fail(storm()),
         }
     }
@@ -237,13 +230,9 @@ impl Cache {
             if let Need::NewerThan(generation) = need {
                 posting.state.condemn(generation);
             }
-            let (sender, waiter) = watch::channel(None);
+            let (announcer, waiter) = watch::channel(None);
             posting.waiter = Some(waiter.clone());
-            let flight = FlightTask {
-                shared: self.shared.clone(),
-                plan,
-                sender: Some(sender),
-            };
+            let flight = FlightTask::new(self.shared.clone(), plan, announcer);
             Some((flight, waiter))
         })?;
         match Handle::try_current() {
@@ -264,88 +253,9 @@ enum Step {
     Fail(Error),
 }
 
-/// A flight under way. Dropped before it lands, it frees its place.
-struct FlightTask {
-    shared: Arc<Shared>,
-    plan: Plan,
-    sender: Option<watch::Sender<Option<Result<Arc<Token>, Error>>>>,
-}
-
-impl FlightTask {
-    async fn run(mut self) {
-        let shared = self.shared.clone();
-        let launch_another = || {
-            let now = shared.clock.now().moment;
-            shared
-                .board
-                .change(|posting| posting.state.launch_another(now))
-        };
-        let flight = Flight {
-            plan: self.plan,
-            present: shared.board.read().state.token().cloned(),
-            launch_another: &launch_another,
-        };
-        let flown = shared.source.fly(&flight).await;
-        self.land(flown);
-    }
-
-    /// Publish, tell, wake.
-    fn land(&mut self, (landing, event): Flown) {
-        let sender = self.sender.take();
-        let now = self.shared.clock.now();
-        let (result, next) = self.shared.board.change(|posting| {
-            let landed = posting.state.land(&landing, now, fastrand::f64());
-            posting.waiter = None;
-            (landed, posting.state.token().cloned())
-        });
-        let result = match (result, next) {
-            (Ok(()), Some(token)) => Ok(token),
-            (Ok(()), None) => Err(no_answer()),
-            (Err(error), _) => Err(error.with_account(&self.shared.account)),
-        };
-        self.tell(event, &result);
-        if let Some(sender) = sender {
-            sender.send_replace(Some(result));
-        }
-    }
-
-    fn tell(&self, event: Option<Event>, result: &Result<Arc<Token>, Error>) {
-        if let Some(event) = event {
-            self.shared.events.emit(|| event);
-        }
-        if let Err(error) = result {
-            self.shared.events.emit(|| Event::TokenFailed {
-                error: error.clone(),
-                retry_at: match error.recovery() {
-                    Recovery::WaitUntil(time) => Some(time),
-                    _ => None,
-                },
-            });
-        }
-    }
-}
-
-impl Drop for FlightTask {
-    fn drop(&mut self) {
-        if self.sender.is_none() {
-            return;
-        }
-        let lost = self.shared.source.may_have_lost();
-        self.shared.board.change(|posting| {
-            posting.state.abandon(lost);
-            posting.waiter = None;
-        });
-    }
-}
-
 fn too_late() -> Error {
     let message = "no token before the request's deadline";
     Error::new(ErrorKind::DeadlineExceeded, Recovery::Retry, message)
-}
-
-fn no_answer() -> Error {
-    let message = "the renewal of the token was broken off";
-    Error::new(ErrorKind::TokenEndpoint, Recovery::Retry, message)
 }
 
 fn storm() -> Error {

@@ -29,7 +29,7 @@ async fn pass(span: Duration) {
 }
 
 async fn token(cache: &Cache) -> Result<Arc<Token>, Error> {
-    match cache.ready() {
+    match cache.ready(clock().now()) {
         Some(token) => Ok(token),
         None => cache.token(Need::Usable, PATIENT).await,
     }
@@ -81,11 +81,17 @@ async fn a_stale_token_is_used_while_its_successor_is_fetched() {
     let cache = cache(&script);
     secret(&cache).await;
     pass(470 * SECOND).await;
-    let stale = cache.ready().expect("no waiting");
+    let stale = cache.ready(clock().now()).expect("no waiting");
     assert_eq!(stale.secret(), "t1");
-    assert_eq!(cache.ready().expect("no waiting").secret(), "t1");
+    assert_eq!(
+        cache.ready(clock().now()).expect("no waiting").secret(),
+        "t1"
+    );
     pass(2 * SECOND).await;
-    assert_eq!(cache.ready().expect("no waiting").secret(), "t2");
+    assert_eq!(
+        cache.ready(clock().now()).expect("no waiting").secret(),
+        "t2"
+    );
     assert_eq!(script.requests(), 2);
 }
 
@@ -153,7 +159,10 @@ async fn a_deadline_ends_the_wait_and_not_the_refresh() {
         .expect_err("too late");
     assert_eq!(error.kind(), ErrorKind::DeadlineExceeded);
     pass(SECOND).await;
-    assert_eq!(cache.ready().expect("it went on").secret(), "t1");
+    assert_eq!(
+        cache.ready(clock().now()).expect("it went on").secret(),
+        "t1"
+    );
     assert_eq!(script.requests(), 1);
 }
 
@@ -168,7 +177,10 @@ async fn dropping_a_caller_never_cancels_the_refresh() {
         pass(SECOND / 100).await;
     }
     pass(SECOND).await;
-    assert_eq!(cache.ready().expect("it went on").secret(), "t1");
+    assert_eq!(
+        cache.ready(clock().now()).expect("it went on").secret(),
+        "t1"
+    );
     assert_eq!(script.requests(), 1);
 }
 
@@ -237,12 +249,18 @@ async fn an_error_never_displaces_a_usable_token() {
     let cache = cache(&script);
     secret(&cache).await;
     pass(470 * SECOND).await;
-    cache.ready().expect("a stale token");
+    cache.ready(clock().now()).expect("a stale token");
     pass(5 * SECOND).await;
     assert_eq!(script.requests(), 2);
-    assert_eq!(cache.ready().expect("still usable").secret(), "good");
+    assert_eq!(
+        cache.ready(clock().now()).expect("still usable").secret(),
+        "good"
+    );
     pass(70 * SECOND).await;
-    assert_eq!(cache.ready().expect("and still").secret(), "good");
+    assert_eq!(
+        cache.ready(clock().now()).expect("and still").secret(),
+        "good"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -371,6 +389,39 @@ async fn the_store_goes_before_the_configured_refresh_token() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_new_login_in_the_configuration_succeeds_a_chain_that_is_refused() {
+    let store = MemoryStore::new();
+    let first = Script::of([rotate("a1", "r1")]);
+    secret(&cache_with(
+        rotating(store.clone()),
+        &first,
+        &Log::default(),
+    ))
+    .await;
+    pass(580 * SECOND).await;
+    let anew = |script: &Script, initial: &str| {
+        let oauth = with_store(Grant::refresh_token(initial), store.clone());
+        cache_with(oauth, script, &Log::default())
+    };
+    let same = Script::of([refuse(400, "invalid_grant")]);
+    assert_eq!(
+        failure(&anew(&same, "r0")).await.recovery(),
+        Recovery::LogIn
+    );
+    assert_eq!(
+        same.presented(),
+        ["r1"],
+        "the chain began with r0: it is spent"
+    );
+
+    let script = Script::of([refuse(400, "invalid_grant"), rotate("a2", "s1")]);
+    assert_eq!(secret(&anew(&script, "s0")).await, "a2");
+    assert_eq!(script.presented(), ["r1", "s0"]);
+    let stored = stored(&store, &rotating(store.clone())).await;
+    assert_eq!(stored.as_deref(), Some("s1"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_second_process_adopts_what_the_first_has_fetched() {
     let store = MemoryStore::new();
     let (script, log) = (Script::of([rotate("a1", "r1")]), Log::default());
@@ -419,6 +470,30 @@ async fn the_access_token_just_refused_is_not_adopted() {
         "good"
     );
     assert_eq!(script.requests(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newer_record_with_the_access_token_just_refused_gives_its_refresh_token_alone() {
+    let store = MemoryStore::new();
+    let script = Script::of([rotate("bad", "r1"), rotate("good", "r3")]);
+    let cache = cache_with(rotating(store.clone()), &script, &Log::default());
+    let bad = token(&cache).await.expect("a token");
+    let key = crate::auth::record::key("test", &rotating(store.clone()));
+    let record = store.load(&key).await.expect("no error").expect("a record");
+    let text = String::from_utf8(record.bytes)
+        .expect("text")
+        .replace("r1", "r2");
+    let newer = Record {
+        version: 2,
+        bytes: text.into_bytes(),
+    };
+    let swap = store.compare_and_swap(&key, Some(1), &newer).await;
+    assert_eq!(swap.expect("no error"), Swap::Saved);
+    assert_eq!(cache.refused(&bad, true), RejectionVerdict::Renew);
+    let need = Need::NewerThan(bad.generation());
+    let good = cache.token(need, PATIENT).await.expect("a token");
+    assert_eq!(good.secret(), "good");
+    assert_eq!(script.presented(), ["r0", "r2"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -544,6 +619,67 @@ async fn a_save_that_fails_is_tried_again_in_the_background() {
     );
 }
 
+/// Takes its time to save.
+struct Slow(MemoryStore, Duration);
+
+#[async_trait]
+impl TokenStore for Slow {
+    async fn load(&self, key: &str) -> Result<Option<Record>, BoxError> {
+        self.0.load(key).await
+    }
+
+    async fn compare_and_swap(
+        &self,
+        key: &str,
+        expected: Option<u64>,
+        new: &Record,
+    ) -> Result<Swap, BoxError> {
+        pass(self.1).await;
+        self.0.compare_and_swap(key, expected, new).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_waits_two_seconds_at_most_for_its_refresh_token_to_be_saved() {
+    for (saving, waiting) in [(SECOND / 2, SECOND / 2), (60 * SECOND, 2 * SECOND)] {
+        let store = MemoryStore::new();
+        let oauth = rotating(Slow(store.clone(), saving));
+        let script = Script::of([rotate("a1", "r1")]);
+        let cache = cache_with(oauth, &script, &Log::default());
+        let started = clock().now().moment;
+        secret(&cache).await;
+        assert_eq!(clock().now().moment - started, SECOND + waiting);
+        pass(saving).await;
+        let stored = stored(&store, &rotating(store.clone())).await;
+        assert_eq!(
+            stored.as_deref(),
+            Some("r1"),
+            "and it is saved all the same"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rotated_refresh_token_goes_last_whatever_another_process_wrote_meanwhile() {
+    let store = MemoryStore::new();
+    let script = Script::of([rotate("a1", "r1")]);
+    let cache = cache_with(rotating(store.clone()), &script, &Log::default());
+    let flight = tokio::spawn(asking(&cache)());
+    pass(SECOND / 2).await;
+    let key = crate::auth::record::key("test", &rotating(store.clone()));
+    let bytes = br#"{"refresh_token":"theirs"}"#.to_vec();
+    let theirs = Record { version: 5, bytes };
+    let swap = store.compare_and_swap(&key, None, &theirs).await;
+    assert_eq!(swap.expect("no error"), Swap::Saved);
+    flight.await.expect("no panic").expect("a token");
+    assert_eq!(
+        stored(&store, &rotating(store.clone())).await.as_deref(),
+        Some("r1")
+    );
+    let record = store.load(&key).await.expect("no error").expect("a record");
+    assert_eq!(record.version, 6);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_configured_refresh_token_is_not_presented_before_the_store_was_read() {
     let store = Flaky::default();
@@ -582,15 +718,27 @@ async fn an_unknown_lifetime_is_capped_once_by_a_refusal_that_was_cured() {
     let need = Need::NewerThan(first.generation());
     cache.token(need, PATIENT).await.expect("a token");
     pass(60 * SECOND).await;
-    assert_eq!(cache.ready().expect("not stale").secret(), "u2");
+    assert_eq!(
+        cache.ready(clock().now()).expect("not stale").secret(),
+        "u2"
+    );
     pass(30 * SECOND).await;
-    cache.ready();
+    cache.ready(clock().now());
     pass(2 * SECOND).await;
-    assert_eq!(cache.ready().expect("renewed early").secret(), "u3");
+    assert_eq!(
+        cache.ready(clock().now()).expect("renewed early").secret(),
+        "u3"
+    );
     pass(200 * SECOND).await;
-    cache.ready();
+    cache.ready(clock().now());
     pass(2 * SECOND).await;
-    assert_eq!(cache.ready().expect("the cap is gone").secret(), "u3");
+    assert_eq!(
+        cache
+            .ready(clock().now())
+            .expect("the cap is gone")
+            .secret(),
+        "u3"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -621,7 +769,7 @@ fn a_fresh_token_is_read_while_somebody_writes() {
         let cache = cache(&Script::default());
         secret(&cache).await;
         cache.shared.board.change(|_| {
-            assert_eq!(cache.ready().expect("no lock").secret(), "t1");
+            assert_eq!(cache.ready(clock().now()).expect("no lock").secret(), "t1");
         });
     });
 }

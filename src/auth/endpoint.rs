@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Client;
 use url::Url;
-use url::form_urlencoded::Serializer;
+use url::form_urlencoded::{Serializer, byte_serialize};
 use zeroize::Zeroizing;
 
 use super::answer::{Class, Refusal, Reply};
@@ -55,7 +55,8 @@ pub(crate) enum Delivery {
 }
 
 /// The client for token requests of accounts that bring none: one for all of them, away from the
-/// API's connections and quotas. It follows no redirect: a form with a secret in it must not travel.
+/// API's connections and quotas. It follows no redirect: a form with a secret in it must not
+/// travel.
 ///
 /// # Errors
 /// As `Client::new` would panic: without a TLS backend or system configuration.
@@ -208,6 +209,9 @@ impl Form {
 
     fn secret_field(&mut self, name: &str, value: Zeroizing<String>) {
         self.field(name, &value);
+        // A server may quote the form as it came.
+        let encoded: String = byte_serialize(value.as_bytes()).collect();
+        self.secrets.push(Zeroizing::new(encoded));
         self.secrets.push(value);
     }
 

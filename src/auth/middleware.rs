@@ -14,24 +14,25 @@ use reqwest_middleware::{Middleware, Next};
 
 use super::AuthSettings;
 use super::cache::Cache;
+use super::cure::Refused;
 use super::endpoint::HttpEndpoint;
-use super::rejection::{self, Suspicion};
+use super::pass::Pass;
+use super::rejection;
 use super::state::Need;
 use super::token::Token;
-use crate::clock::{BoxFuture, Moment};
+use crate::clock::{Moment, Now};
 use crate::error::Error;
-use crate::event::{Event, RejectionVerdict, ReplayReason};
+use crate::event::Event;
 use crate::options::{Patience, RequestOptions};
 use crate::origin::{Whose, insecure};
-use crate::passage::{AccountId, Chain, Handle, Layer, Outcome, Passage, Spare};
-use crate::response::buffer;
+use crate::passage::{Chain, Handle, Layer, Outcome, Spare};
 
 /// How often a token that expired while the request waited for its permit is waited for again.
 const MOST_ROUNDS: usize = 3;
 
 /// The auth half of one account, shared by all layers and clients made from it.
 pub(crate) struct Authenticator {
-    settings: AuthSettings,
+    pub(super) settings: AuthSettings,
     cache: Option<Cache>,
 }
 
@@ -52,7 +53,7 @@ impl Authenticator {
     #[allow(dead_code)] // `Account::token` and `warm_up` will be made of it.
     pub(crate) async fn token(&self, patience: Patience) -> Option<Result<Arc<Token>, Error>> {
         let cache = self.cache.as_ref()?;
-        Some(match cache.ready() {
+        Some(match cache.ready(self.settings.clock.now()) {
             Some(token) => Ok(token),
             None => cache.token(Need::Usable, patience).await,
         })
@@ -68,18 +69,18 @@ impl Authenticator {
         Self { settings, cache }
     }
 
-    fn request_id(&self, headers: &HeaderMap) -> Option<String> {
+    pub(super) fn request_id(&self, headers: &HeaderMap) -> Option<String> {
         let name = self.settings.request_id_header.as_ref()?;
         headers.get(name)?.to_str().ok().map(str::to_owned)
     }
 
     /// What this account puts on every request, where the caller did not.
-    fn put_headers(&self, request: &mut Request) {
+    pub(super) fn put_headers(&self, request: &mut Request) {
         put_absent(&self.settings.headers, request.headers_mut());
     }
 
     /// An error on its way to the caller.
-    fn refuse(&self, error: Error) -> reqwest_middleware::Error {
+    pub(super) fn refuse(&self, error: Error) -> reqwest_middleware::Error {
         self.settings.events.emit(|| Event::Refused {
             error: error.clone(),
         });
@@ -97,8 +98,8 @@ fn put_absent(from: &[(HeaderName, HeaderValue)], to: &mut HeaderMap) {
 
 /// Puts valid credentials on every request to the account's origins.
 ///
-/// All others pass untouched. A request that carries an `Authorization` header already keeps it, and
-/// its answer, whatever that is.
+/// All others pass untouched. A request that carries an `Authorization` header already keeps it,
+/// and its answer, whatever that is.
 #[derive(Clone)]
 pub struct AuthMiddleware {
     authenticator: Arc<Authenticator>,
@@ -153,12 +154,14 @@ impl Middleware for AuthMiddleware {
         if whose == Whose::OursInTheClear {
             return Err(authenticator.refuse(insecure(request.url())));
         }
-        let mut patience = options.patience(settings.clock.now());
+        let now = settings.clock.now();
+        let mut patience = options.patience(now);
         patience.deadline = patience.deadline.into_iter().chain(chain.deadline()).min();
         let passing = Passing {
             authenticator,
             chain: &chain,
             patience,
+            now,
         };
         match &authenticator.cache {
             Some(cache) if !request.headers().contains_key(AUTHORIZATION) => {
@@ -173,10 +176,13 @@ impl Middleware for AuthMiddleware {
 }
 
 /// One request on its way through.
-struct Passing<'a> {
-    authenticator: &'a Authenticator,
-    chain: &'a Chain,
-    patience: Patience,
+pub(super) struct Passing<'a> {
+    pub(super) authenticator: &'a Authenticator,
+    pub(super) chain: &'a Chain,
+    pub(super) patience: Patience,
+    /// When it came. Clocks cost more than the rest of a request with a fresh token, so this
+    /// reading serves as long as nothing was waited for.
+    now: Now,
 }
 
 impl Passing<'_> {
@@ -188,7 +194,7 @@ impl Passing<'_> {
         next: Next<'_>,
     ) -> reqwest_middleware::Result<Response> {
         let settings = &self.authenticator.settings;
-        let token = self.usable_token(cache).await?;
+        let (token, started) = self.usable_token(cache).await?;
         // The limiter above may have cloned the request already, before our headers were on it.
         let above = match settings.replay_unauthorized {
             true => self.chain.spare(&request),
@@ -204,11 +210,10 @@ impl Passing<'_> {
         let pass = self.pass(own, extensions);
         let spare = above.or_else(|| pass.as_ref().and_then(|pass| pass.spare.as_ref()));
 
-        let started = settings.clock.now().moment;
         let response = run(pass.as_ref(), request, extensions, next.clone()).await?;
-        let now = settings.clock.now().moment;
         if !self.is_refusal(&response) {
-            if response.status().is_success() {
+            if response.status().is_success() && token.evidence().is_sought() {
+                let now = settings.clock.now().moment;
                 token.evidence().note_success(started, now);
             }
             return Ok(response);
@@ -217,7 +222,7 @@ impl Passing<'_> {
             passing: self,
             cache,
             token: &token,
-            at: now,
+            at: settings.clock.now().moment,
         };
         let (response, replay) = refused.judge(response, spare).await?;
         match replay {
@@ -256,40 +261,46 @@ impl Passing<'_> {
         }))
     }
 
-    async fn usable_token(&self, cache: &Cache) -> reqwest_middleware::Result<Arc<Token>> {
+    /// A token, and since when the request has it.
+    async fn usable_token(
+        &self,
+        cache: &Cache,
+    ) -> reqwest_middleware::Result<(Arc<Token>, Moment)> {
+        let clock = &self.authenticator.settings.clock;
+        let mut now = self.now;
         for _ in 0..MOST_ROUNDS {
-            if let Some(token) = cache.ready() {
-                return Ok(token);
+            if let Some(token) = cache.ready(now) {
+                return Ok((token, now.moment));
             }
             // A permit held while waiting would be one that nobody can use.
             self.chain.settle(Outcome::Unsent);
             let token = cache.token(Need::Usable, self.patience).await;
             let token = token.map_err(|error| self.authenticator.refuse(error))?;
             if self.chain.is_empty() {
-                return Ok(token);
+                return Ok((token, clock.now().moment));
             }
             self.chain.acquire().await?;
+            now = clock.now();
         }
         // Tokens that live shorter than the wait for a permit: the newest will have to do.
-        match cache.present() {
+        let token = match cache.present() {
             Some(token) => Ok(token),
-            None => {
-                let token = cache.token(Need::Usable, self.patience).await;
-                token.map_err(|error| self.authenticator.refuse(error))
-            }
-        }
+            None => cache.token(Need::Usable, self.patience).await,
+        };
+        let token = token.map_err(|error| self.authenticator.refuse(error))?;
+        Ok((token, now.moment))
     }
 
     /// A refusal counts only if it comes from our own origin: after a redirect the credential was
     /// not even there.
-    fn is_refusal(&self, response: &Response) -> bool {
+    pub(super) fn is_refusal(&self, response: &Response) -> bool {
         let settings = &self.authenticator.settings;
         rejection::concerns(&settings.rejection, response.status())
             && settings.origins.whose(response.url()) == Whose::Ours
     }
 }
 
-async fn run(
+pub(super) async fn run(
     pass: Option<&Arc<Pass>>,
     request: Request,
     extensions: &mut Extensions,
@@ -301,145 +312,5 @@ async fn run(
             let mut left = Handle::leave(pass, extensions);
             next.run(request, left.extensions()).await
         }
-    }
-}
-
-/// A request to be sent again, and the token on it.
-struct Replay {
-    request: Request,
-    token: Arc<Token>,
-}
-
-/// A request whose token was refused.
-struct Refused<'a> {
-    passing: &'a Passing<'a>,
-    cache: &'a Cache,
-    token: &'a Token,
-    at: Moment,
-}
-
-impl Refused<'_> {
-    /// Finds out whether a newer token may cure it, and prepares the request that carries it.
-    async fn judge(
-        &self,
-        response: Response,
-        spare: Option<&Spare>,
-    ) -> reqwest_middleware::Result<(Response, Option<Replay>)> {
-        let authenticator = self.passing.authenticator;
-        let settings = &authenticator.settings;
-        // Read before anything is waited for: an unread response keeps its connection.
-        let (response, body) = buffer(response, &*settings.clock).await;
-        let (status, headers) = (response.status(), response.headers());
-        let request_id = authenticator.request_id(headers);
-        let verdict = match rejection::classify(&settings.rejection, headers, body.as_deref()) {
-            Suspicion::None => RejectionVerdict::NotTheToken,
-            suspicion => self
-                .cache
-                .refused(self.token, suspicion == Suspicion::Certain),
-        };
-        settings.events.emit(|| Event::TokenRejected {
-            generation: self.token.generation(),
-            status,
-            verdict,
-            request_id: request_id.clone(),
-        });
-        let cured = matches!(
-            verdict,
-            RejectionVerdict::Renew | RejectionVerdict::Superseded
-        );
-        let Some(mut request) = spare.filter(|_| cured).and_then(Spare::copy) else {
-            return Ok((response, None));
-        };
-        let chain = self.passing.chain;
-        chain.settle(Outcome::Answered { status, headers });
-        let annotate = |error: Error| {
-            error
-                .with_status(status)
-                .with_request_id(request_id.clone())
-        };
-        let token = self.newer_token().await;
-        let token = token.map_err(|error| authenticator.refuse(annotate(error)))?;
-        chain.acquire().await.map_err(annotate)?;
-        // The permit may have taken long: the newest token goes, not the one waited for.
-        let token = self.cache.ready().unwrap_or(token);
-        authenticator.put_headers(&mut request);
-        let credential = token.header().clone();
-        request.headers_mut().insert(AUTHORIZATION, credential);
-        Ok((response, Some(Replay { request, token })))
-    }
-
-    async fn newer_token(&self) -> Result<Arc<Token>, Error> {
-        let need = Need::NewerThan(self.token.generation());
-        self.cache.token(need, self.passing.patience).await
-    }
-
-    async fn send(
-        &self,
-        replay: Replay,
-        pass: Option<&Arc<Pass>>,
-        extensions: &mut Extensions,
-        next: Next<'_>,
-    ) -> reqwest_middleware::Result<Response> {
-        let authenticator = self.passing.authenticator;
-        let settings = &authenticator.settings;
-        settings.events.emit(|| Event::Replayed {
-            reason: ReplayReason::Unauthorized,
-            attempt: 1,
-        });
-        let Replay { request, token } = replay;
-        let response = run(pass, request, extensions, next).await?;
-        let now = settings.clock.now().moment;
-        if !self.passing.is_refusal(&response) {
-            self.cache.cured(self.token, self.at);
-            return Ok(response);
-        }
-        token.evidence().note_refused_replay(now);
-        settings.events.emit(|| Event::TokenRejected {
-            generation: token.generation(),
-            status: response.status(),
-            verdict: RejectionVerdict::NotTheToken,
-            request_id: authenticator.request_id(response.headers()),
-        });
-        Ok(response)
-    }
-}
-
-/// What this layer leaves in the extensions: no permit, but who acts, and the spare.
-struct Pass {
-    account: AccountId,
-    spare: Option<Spare>,
-    deadline: Option<Moment>,
-    outer: Option<Handle>,
-}
-
-impl Passage for Pass {
-    fn account(&self) -> AccountId {
-        self.account
-    }
-
-    fn layer(&self) -> Layer {
-        Layer::Auth
-    }
-
-    fn has_credentials(&self) -> bool {
-        true
-    }
-
-    fn settle(&self, _: Outcome<'_>) {}
-
-    fn acquire(&self) -> BoxFuture<'_, Result<(), Error>> {
-        Box::pin(std::future::ready(Ok(())))
-    }
-
-    fn spare(&self) -> Option<&Spare> {
-        self.spare.as_ref()
-    }
-
-    fn deadline(&self) -> Option<Moment> {
-        self.deadline
-    }
-
-    fn outer(&self) -> Option<&Handle> {
-        self.outer.as_ref()
     }
 }

@@ -1,17 +1,26 @@
-//! Valid credentials on every request: tokens got, renewed before they expire, replaced when refused.
+//! Valid credentials on every request: tokens got, renewed before they expire, replaced when
+//! refused.
 
 mod answer;
 mod board;
 mod bucket;
 mod cache;
+mod cure;
 pub(crate) mod endpoint;
+mod fields;
+mod flight;
 pub(crate) mod grant;
+mod landing;
 mod middleware;
+mod pass;
+mod present;
 mod record;
 mod rejection;
+mod saver;
 mod source;
 mod state;
 pub(crate) mod store;
+mod table;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

@@ -21,6 +21,8 @@ pub(crate) struct Tokens {
     pub(crate) issued_at: Option<f64>,
     /// Seconds since 1970; none if the endpoint did not say it.
     pub(crate) expires_at: Option<f64>,
+    /// Fingerprint of the configured refresh token that this chain began with.
+    pub(crate) seed: Option<String>,
 }
 
 impl Drop for Tokens {
@@ -38,6 +40,7 @@ impl Tokens {
             access_token: token.map(|token| token.secret().to_owned()),
             issued_at: times.map(|times| seconds(times.issued_at())),
             expires_at: times.and_then(Times::expires_at).map(seconds),
+            seed: None,
         }
     }
 
@@ -88,6 +91,11 @@ impl Tokens {
     }
 }
 
+/// Tells configured refresh tokens apart.
+pub(crate) fn seed(initial: &str) -> String {
+    hex(&fingerprint(initial))
+}
+
 /// The key of an account in a store: its name, for people, and a digest of who asks where for what:
 /// two people may log in through one client.
 pub(crate) fn key(account: &str, settings: &OAuthSettings) -> String {
@@ -97,13 +105,13 @@ pub(crate) fn key(account: &str, settings: &OAuthSettings) -> String {
         digest.update((part.len() as u64).to_be_bytes());
         digest.update(part.as_bytes());
     }
-    let digest = digest.finalize();
-    let hex: String = digest
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("{account}-{hex}")
+    format!("{account}-{}", hex(&digest.finalize()))
+}
+
+/// The first half of a digest: more than enough to tell accounts apart.
+fn hex(digest: &[u8]) -> String {
+    let half = digest.iter().take(16);
+    half.map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn seconds(time: SystemTime) -> f64 {
@@ -137,6 +145,7 @@ mod tests {
             access_token: Some("a".into()),
             issued_at: Some(1.25),
             expires_at: Some(2.5),
+            seed: Some("s".into()),
         };
         let read = Tokens::from_bytes(&tokens.to_bytes()).expect("tokens");
         assert_eq!(read.access_token.as_deref(), Some("a"));

@@ -13,37 +13,34 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
 use zeroize::Zeroizing;
 
-use super::answer::{self, Answer, Class, Issued, Refusal};
-use super::endpoint::{Delivery, TokenEndpoint};
+use super::answer::{Answer, Class, Issued, Refusal};
+use super::endpoint::TokenEndpoint;
 use super::grant::GrantKind;
-use super::record::Tokens;
-use super::state::{Failure, Landing, Plan};
+use super::landing::{Failure, Landing};
+use super::present::{LONGEST_REQUEST, Presented};
+use super::record::{self, Tokens};
+use super::state::Plan;
 use super::token::{Lifetime, Times, Token, cap_after_refusal};
 use super::vault::Vault;
 use super::{AuthSettings, OAuthSettings};
 use crate::clock::{Clock, Now};
 use crate::event::{Event, Events};
 
-/// A client supplied by the user may have no timeout.
-const LONGEST_REQUEST: Duration = Duration::from_secs(60);
-/// Servers that forgive the repetition of a refresh token do so for some ten seconds.
-const LONGEST_REPETITION: Duration = Duration::from_secs(10);
 const LEASE_POLL: Duration = Duration::from_millis(250);
 const LEASE_POLLS: u32 = 60;
 
 /// Where an account's tokens come from.
 pub(crate) struct Source {
     settings: Arc<OAuthSettings>,
-    endpoint: Box<dyn TokenEndpoint>,
-    vault: Arc<Vault>,
-    clock: Arc<dyn Clock>,
-    events: Events,
+    pub(super) endpoint: Box<dyn TokenEndpoint>,
+    pub(super) vault: Arc<Vault>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) events: Events,
     /// Learned from a refused token of unknown expiry, for the next one.
     cap: Mutex<Option<Duration>>,
-    presenting: AtomicBool,
+    pub(super) presenting: AtomicBool,
 }
 
 /// A flight under way.
@@ -58,20 +55,13 @@ pub(crate) struct Flight<'a> {
 /// How it ended, and what to tell once it is published.
 pub(crate) type Flown = (Landing, Option<Event>);
 
-/// What came of presenting a grant.
-struct Presented {
-    delivery: Result<Answer, Refusal>,
-    start: Now,
-    lost: bool,
-}
-
 impl Source {
     pub(crate) fn new(
         account: &AuthSettings,
         settings: Arc<OAuthSettings>,
         endpoint: Box<dyn TokenEndpoint>,
     ) -> Self {
-        let key = super::record::key(&account.account, &settings);
+        let key = record::key(&account.account, &settings);
         let (clock, events) = (account.clock.clone(), account.events.clone());
         let vault = Vault::new(settings.store.clone(), key, clock.clone(), events.clone());
         Self {
@@ -178,7 +168,10 @@ impl Source {
             (GrantKind::ClientCredentials, _) => Ok(None),
             (_, Some(refresh_token)) => Ok(Some(refresh_token)),
             (GrantKind::RefreshToken { initial }, None) => match initial.read() {
-                Ok(initial) => Ok(Some(initial)),
+                Ok(initial) => {
+                    self.vault.begin(record::seed(&initial));
+                    Ok(Some(initial))
+                }
                 Err(sentence) => Err(Refusal::new(Class::Misconfigured, sentence)),
             },
             (GrantKind::AuthorizationCode { .. }, None) => Err(Refusal::new(
@@ -189,78 +182,35 @@ impl Source {
     }
 
     /// The refresh token was refused: perhaps because another process has spent it, whose successor
-    /// is in the store. Once only.
+    /// is in the store; or somebody has logged in anew and configured the new one. Once only.
     async fn second_opinion(&self, flight: &Flight<'_>, refused: Flown) -> Flown {
         let before = self.vault.refresh_token();
-        match self.look(flight).await {
-            Ok(Some(flown)) => return flown,
-            Ok(None) | Err(_) => {}
+        if let Ok(Some(flown)) = self.look(flight).await {
+            return flown;
         }
         let newer = self.vault.refresh_token().filter(|_| self.refreshes());
-        if newer.is_none() || newer == before || !(flight.launch_another)() {
-            return refused;
-        }
-        let presented = self.present(flight, newer.as_ref(), LONGEST_REQUEST).await;
-        self.receive(flight, &presented).await
-    }
-
-    /// Once more at once if the answer to a refresh token is lost.
-    async fn present_twice(
-        &self,
-        flight: &Flight<'_>,
-        refresh_token: Option<&Zeroizing<String>>,
-    ) -> Presented {
-        let first = self.present(flight, refresh_token, LONGEST_REQUEST).await;
-        if !first.lost || flight.plan.last_resort || !(flight.launch_another)() {
-            return first;
-        }
-        let mut second = self
-            .present(flight, refresh_token, LONGEST_REPETITION)
-            .await;
-        second.lost = !brought_token(&second);
-        second
-    }
-
-    async fn present(
-        &self,
-        flight: &Flight<'_>,
-        refresh_token: Option<&Zeroizing<String>>,
-        longest: Duration,
-    ) -> Presented {
-        let reason = flight.plan.reason;
-        self.events.emit(|| Event::TokenRequested { reason });
-        let start = self.clock.now();
-        let precious = refresh_token.is_some() && self.vault.is_single_use();
-        self.presenting.store(precious, Ordering::Relaxed);
-        let request = self
-            .endpoint
-            .request(refresh_token.map(|token| token.as_str()));
-        let delivery = match select(request, self.clock.sleep(longest)).await {
-            Either::Left((delivery, _)) => delivery,
-            Either::Right(_) => Delivery::Lost(Refusal::new(
-                Class::Transient,
-                "the token endpoint did not answer: timed out",
-            )),
-        };
-        self.presenting.store(false, Ordering::Relaxed);
-        let lost = matches!(delivery, Delivery::Lost(_)) && precious;
-        let delivery = self.parse(delivery, refresh_token.is_some());
-        Presented {
-            delivery,
-            start,
-            lost,
-        }
-    }
-
-    fn parse(&self, delivery: Delivery, presented: bool) -> Result<Answer, Refusal> {
-        match delivery {
-            Delivery::Answered { reply, secrets } => {
-                let secrets: Vec<&str> = secrets.iter().map(|secret| secret.as_str()).collect();
-                let wall = self.clock.now().wall;
-                Ok(answer::read(&reply, presented, &secrets, wall))
+        let newer = newer.filter(|newer| before.as_ref() != Some(newer));
+        match newer.or_else(|| self.new_login()) {
+            Some(newer) if (flight.launch_another)() => {
+                let presented = self.present(flight, Some(&newer), LONGEST_REQUEST).await;
+                self.receive(flight, &presented).await
             }
-            Delivery::NotSent(refusal) | Delivery::Lost(refusal) => Err(refusal),
+            _ => refused,
         }
+    }
+
+    /// A configured refresh token that the refused chain did not begin with.
+    fn new_login(&self) -> Option<Zeroizing<String>> {
+        let GrantKind::RefreshToken { initial } = &self.settings.grant.0 else {
+            return None;
+        };
+        let initial = initial.read().ok()?;
+        let seed = record::seed(&initial);
+        if !self.vault.began_otherwise(&seed) {
+            return None;
+        }
+        self.vault.begin(seed);
+        Some(initial)
     }
 
     async fn receive(&self, flight: &Flight<'_>, presented: &Presented) -> Flown {
@@ -331,11 +281,6 @@ impl Source {
         };
         (Landing::Renewed(Arc::new(token)), Some(event))
     }
-}
-
-fn brought_token(presented: &Presented) -> bool {
-    matches!(&presented.delivery, Ok(answer)
-        if answer.outcome.is_ok() || answer.refresh_token.is_some())
 }
 
 fn failed(refusal: Refusal) -> Flown {

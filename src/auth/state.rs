@@ -1,38 +1,14 @@
-//! What to do about the token: the decision alone, as a function of state, input and `now`. Pure.
+//! All that is known about an account's token, and how that changes. Pure: functions of state,
+//! input and `now`.
 //!
-//! A request finds the token in one of five rows and the renewal in one of four columns:
-//!
-//! |                      | idle                                 | refreshing | backing off          | latched |
-//! |----------------------|--------------------------------------|------------|----------------------|---------|
-//! | fresh                | use                                  | use        | use                  | use     |
-//! | stale                | use, and refresh                     | use        | use, refresh when due| use     |
-//! | rejected, not expired| forced refresh; none left: use       | join       | use                  | use     |
-//! | expired or absent    | refresh, wait                        | join       | wait until due       | fail    |
-//! | refused this request | forced refresh; none left: let stand | join       | wait until due       | fail    |
-//!
-//! The last row is a request that was itself answered 401: the token it used cannot help it.
-//! "Wait until due" means to wait if the caller's patience reaches so far, and else to fail now. An
-//! empty launch bucket is treated like backing off: it bounds token requests in every state, also in
-//! those that nobody thought of.
-//!
-//! A failed renewal leads to one of these:
-//!
-//! | class          | then                                                                  |
-//! |----------------|-----------------------------------------------------------------------|
-//! | transient      | back off: 0.5 s, doubling up to 60 s; with a usable token a share of what it has left |
-//! | throttled      | the same, but not before the endpoint's `Retry-After`                 |
-//! | client rejected| latched, with a probe after 1, 2, 4, 8, 15, 15 … minutes               |
-//! | grant rejected | latched until the store has a newer record, re-read every 5 s at most |
-//!
-//! A usable token stays in use whatever happens to its renewal. Once the answer to a refresh token
-//! may be lost, that token is presented only once more, as the last resort: when nothing usable is
-//! left. A server that takes the repetition for theft voids the whole family (RFC 9700).
+//! What a request does in each state is the [`table`](super::table)'s; here is what the states are,
+//! and in [`landing`](super::landing) how the end of a flight leads from one to the next.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::answer::{Class, Refusal};
 use super::bucket::Bucket;
+use super::table::{Column, Decision, Row, decide};
 use super::token::Token;
 use crate::clock::{Moment, Now};
 use crate::error::{Error, ErrorKind, Recovery};
@@ -42,35 +18,29 @@ const LAUNCH_BURST: u32 = 3;
 const LAUNCH_EVERY: Duration = Duration::from_secs(1);
 const FORCED_BURST: u32 = 2;
 const FORCED_EVERY: Duration = Duration::from_secs(60);
-const FIRST_BACKOFF: Duration = Duration::from_millis(500);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
-const FIRST_PROBE: Duration = Duration::from_secs(60);
-const LONGEST_PROBE: Duration = Duration::from_secs(15 * 60);
-const REREAD: Duration = Duration::from_secs(5);
-const MAY_BE_LOST: &str = "log in again: the answer to a renewal was lost, and with it perhaps the \
-    only valid refresh token";
 
 /// All that is known about an account's token.
 #[derive(Clone, Debug)]
 pub(crate) struct State {
-    token: Option<Arc<Token>>,
-    phase: Phase,
+    pub(super) token: Option<Arc<Token>>,
+    pub(super) phase: Phase,
     /// Generations up to this one were refused by the API.
-    watermark: u64,
+    pub(super) watermark: u64,
     /// Generations given out.
-    issued: u64,
+    pub(super) issued: u64,
     /// Renewals failed since the last that succeeded.
-    failures: u32,
-    launches: Bucket,
-    forced: Bucket,
+    pub(super) failures: u32,
+    pub(super) launches: Bucket,
+    pub(super) forced: Bucket,
     /// The answer to the refresh token may be lost: its next use is the last.
-    lost: bool,
+    pub(super) lost: bool,
     /// Whether a store may bring news from another process.
-    has_store: bool,
+    pub(super) has_store: bool,
 }
 
+/// What the renewal is doing.
 #[derive(Clone, Debug)]
-enum Phase {
+pub(super) enum Phase {
     Idle,
     Refreshing {
         forced: bool,
@@ -89,7 +59,7 @@ enum Phase {
 
 /// What a latch waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Next {
+pub(super) enum Next {
     Probe,
     Reread,
 }
@@ -103,44 +73,6 @@ pub(crate) enum Need {
     NewerThan(u64),
 }
 
-/// A row of the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Row {
-    Fresh,
-    Stale,
-    Rejected,
-    Spent,
-    Refused,
-}
-
-/// A column of the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Column {
-    Idle,
-    Refreshing,
-    BackingOff(Moment),
-    Latched { reread: bool },
-}
-
-/// A cell of the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Decision {
-    /// Use the token.
-    Use,
-    /// Use the token, and start a refresh.
-    UseAndRefresh,
-    /// Start a refresh and wait for it.
-    Refresh,
-    /// Wait for the refresh under way.
-    Join,
-    /// Wait until then and decide again, or fail now.
-    WaitUntil(Moment),
-    /// Fail with [`State::error`].
-    Fail,
-    /// The API's own 401 is the answer: too many refused tokens of late.
-    LetStand,
-}
-
 /// What a flight (one run of the renewal) has to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
@@ -151,23 +83,6 @@ pub(crate) struct Plan {
     pub(crate) reread_only: bool,
     /// The refresh token was presented before, and the answer was lost.
     pub(crate) last_resort: bool,
-}
-
-/// How a flight failed.
-#[derive(Clone, Debug)]
-pub(crate) struct Failure {
-    pub(crate) refusal: Refusal,
-    /// A refresh token that may be good for one use was presented, and an answer may be lost.
-    pub(crate) lost: bool,
-}
-
-/// How a flight ended.
-#[derive(Clone, Debug)]
-pub(crate) enum Landing {
-    Renewed(Arc<Token>),
-    Failed(Failure),
-    /// A look into the store found nothing newer.
-    NothingNew,
 }
 
 impl State {
@@ -293,33 +208,6 @@ impl State {
         self.watermark = self.watermark.max(generation);
     }
 
-    /// A flight ended. `draw` in 0..1 is the jitter.
-    pub(crate) fn land(&mut self, landing: &Landing, now: Now, draw: f64) -> Result<(), Error> {
-        let (forced, latch) = match std::mem::replace(&mut self.phase, Phase::Idle) {
-            Phase::Refreshing { forced, latch } => (forced, latch),
-            _ => (false, None),
-        };
-        match landing {
-            Landing::Renewed(token) => {
-                self.token = Some(token.clone());
-                self.failures = 0;
-                self.lost = false;
-                Ok(())
-            }
-            Landing::Failed(failure) => {
-                if forced {
-                    self.forced.refund();
-                }
-                Err(self.fail(failure, now, draw))
-            }
-            Landing::NothingNew => {
-                let error = latch.unwrap_or_else(nothing_new);
-                self.latch(Next::Reread, REREAD, error.clone(), now);
-                Err(error)
-            }
-        }
-    }
-
     /// A flight ended without a result: it panicked, or its runtime is gone.
     pub(crate) fn abandon(&mut self, lost: bool) {
         if let Phase::Refreshing { forced: true, .. } = self.phase {
@@ -328,111 +216,6 @@ impl State {
         self.lost |= lost;
         self.phase = Phase::Idle;
     }
-
-    fn fail(&mut self, failure: &Failure, now: Now, draw: f64) -> Error {
-        let refusal = &failure.refusal;
-        let earlier = self.lost;
-        self.lost |= failure.lost;
-        let failures = self.failures;
-        self.failures = failures.saturating_add(1);
-        match refusal.class {
-            Class::GrantRejected => self.log_in(refusal, now),
-            _ if failure.lost && earlier => self.log_in(refusal, now),
-            Class::ClientRejected | Class::Misconfigured => {
-                let span = doubled(FIRST_PROBE, failures, LONGEST_PROBE);
-                let error = refusal.error(Recovery::Reconfigure);
-                self.latch(Next::Probe, jittered(span, draw), error.clone(), now);
-                error
-            }
-            Class::Transient | Class::Store => self.back_off(refusal, Duration::ZERO, now, draw),
-            Class::Throttled { retry_after } => {
-                self.back_off(refusal, retry_after.unwrap_or_default(), now, draw)
-            }
-        }
-    }
-
-    fn back_off(&mut self, refusal: &Refusal, least: Duration, now: Now, draw: f64) -> Error {
-        let good = |token: &&Arc<Token>| token.generation() > self.watermark;
-        let left = self.token.as_ref().filter(good);
-        let left = left.map(|token| token.times().left(now));
-        let span = match left.filter(|left| !left.is_zero()) {
-            Some(left) => (left / 8).clamp(FIRST_BACKOFF, LONGEST_BACKOFF),
-            None => {
-                let earlier = self.failures.saturating_sub(1);
-                doubled(FIRST_BACKOFF, earlier, LONGEST_BACKOFF)
-            }
-        };
-        let until = now.moment + jittered(span, draw).max(least);
-        let error = refusal.error(Recovery::WaitUntil(now.wall_at(until)));
-        self.phase = Phase::BackingOff {
-            until,
-            error: error.clone(),
-        };
-        error
-    }
-
-    fn log_in(&mut self, refusal: &Refusal, now: Now) -> Error {
-        let message = match self.lost {
-            true => format!("{MAY_BE_LOST} ({})", refusal.message),
-            false => format!("log in again: {}", refusal.message),
-        };
-        let refusal = Refusal {
-            class: Class::GrantRejected,
-            message,
-            status: refusal.status,
-        };
-        let error = refusal.error(Recovery::LogIn);
-        let span = if self.has_store {
-            REREAD
-        } else {
-            Duration::MAX
-        };
-        self.latch(Next::Reread, span, error.clone(), now);
-        error
-    }
-
-    fn latch(&mut self, next: Next, span: Duration, error: Error, now: Now) {
-        let at = now.moment + span;
-        self.phase = Phase::Latched { next, at, error };
-    }
-}
-
-/// The table. `launch` is when the launch bucket allows the next request, if not now; `forced` is
-/// whether the forced bucket allows one.
-fn decide(row: Row, column: Column, launch: Option<Moment>, forced: bool) -> Decision {
-    use Decision::{Fail, Join, LetStand, Refresh, Use, UseAndRefresh, WaitUntil};
-    match (row, column, launch) {
-        (Row::Fresh, _, _) => Use,
-
-        (Row::Stale, Column::Idle, None) => UseAndRefresh,
-        (Row::Stale, _, _) => Use,
-
-        (Row::Rejected, Column::Idle, None) if forced => Refresh,
-        (Row::Rejected, Column::Refreshing, _) => Join,
-        (Row::Rejected, _, _) => Use,
-
-        (Row::Refused, Column::Idle, _) if !forced => LetStand,
-
-        (Row::Spent | Row::Refused, Column::Idle, None) => Refresh,
-        (Row::Spent | Row::Refused, Column::Idle, Some(at)) => WaitUntil(at),
-        (Row::Spent | Row::Refused, Column::Refreshing, _) => Join,
-        (Row::Spent | Row::Refused, Column::BackingOff(at), _) => WaitUntil(at),
-        (Row::Spent | Row::Refused, Column::Latched { reread: true }, _) => Refresh,
-        (Row::Spent | Row::Refused, Column::Latched { reread: false }, _) => Fail,
-    }
-}
-
-fn nothing_new() -> Error {
-    Refusal::new(Class::GrantRejected, "log in again").error(Recovery::LogIn)
-}
-
-fn doubled(first: Duration, times: u32, longest: Duration) -> Duration {
-    first.saturating_mul(1 << times.min(16)).min(longest)
-}
-
-/// Three quarters of it to all of it.
-fn jittered(span: Duration, draw: f64) -> Duration {
-    span.mul_f64(0.75 + 0.25 * draw.clamp(0.0, 1.0))
 }
 
 #[cfg(test)]

@@ -2,11 +2,11 @@
 //!
 //! Words as in HTTP caching (RFC 9111): a token is *fresh*, then *stale* (still good, but its
 //! successor should be fetched), then *expired*. Both turns are relative to the lifetime, since
-//! lifetimes are not alike: five minutes before the end is early for a day, and before the beginning
-//! for TME's 300 seconds.
+//! lifetimes are not alike: five minutes before the end is early for a day, and before the
+//! beginning for TME's 300 seconds.
 //!
-//! Each turn is kept by both clocks and has come once *either* passed it: the monotonic clock stands
-//! still while the machine sleeps, the wall clock may be set.
+//! Each turn is kept by both clocks and has come once *either* passed it: the monotonic clock
+//! stands still while the machine sleeps, the wall clock may be set.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -38,8 +38,8 @@ pub(crate) enum Lifetime {
 }
 
 impl Lifetime {
-    /// From what the answer said, the distributor's usual lifetime, and the cap learned from a token
-    /// of unknown expiry that was refused.
+    /// From what the answer said, the distributor's usual lifetime, and the cap learned from a
+    /// token of unknown expiry that was refused.
     pub(crate) fn new(
         stated: Option<Duration>,
         usual: Option<Duration>,
@@ -253,8 +253,12 @@ impl Evidence {
         self.refused.fetch_max(nanos(now), Ordering::Relaxed);
     }
 
-    /// A request with this token that left at `started` succeeded. Costs one load while no replay
-    /// was ever refused.
+    /// Whether successes matter at all: one load on the way of every request.
+    pub(crate) fn is_sought(&self) -> bool {
+        self.refused.load(Ordering::Relaxed) != 0
+    }
+
+    /// A request with this token that left at `started` succeeded.
     pub(crate) fn note_success(&self, started: Moment, now: Moment) {
         let refused = self.refused.load(Ordering::Relaxed);
         if refused != 0 && nanos(started) > refused {

@@ -1,9 +1,5 @@
 //! An account's side of its token store: what it holds of the refresh token, what it has read and
 //! written, and what still has to be saved.
-//!
-//! Saving is a task of its own that nobody can cancel. There is one at a time and it saves the
-//! newest, so an older record never overwrites a newer one. It goes on until the store has taken the
-//! record, while the account lives from memory.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,7 +12,8 @@ use zeroize::Zeroizing;
 
 use super::answer::{Class, Refusal};
 use super::record::Tokens;
-use super::store::{Record, Swap, TokenStore};
+use super::saver::Saver;
+use super::store::{Record, TokenStore};
 use crate::clock::Clock;
 use crate::error::{BoxError, Error, ErrorKind, Recovery};
 use crate::event::{Event, Events};
@@ -24,35 +21,36 @@ use crate::event::{Event, Events};
 const LONGEST_LOAD: Duration = Duration::from_secs(5);
 /// How long a new token waits for its refresh token to be saved.
 const LONGEST_SAVE: Duration = Duration::from_secs(2);
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Longer than a flight may take: two requests, a load and a save.
 const LEASE: Duration = Duration::from_secs(90);
 
 /// Keeps an account's refresh token.
 pub(crate) struct Vault {
-    store: Option<Arc<dyn TokenStore>>,
-    key: String,
+    pub(super) store: Option<Arc<dyn TokenStore>>,
+    pub(super) key: String,
     holder: String,
-    clock: Arc<dyn Clock>,
-    events: Events,
-    memory: Mutex<Memory>,
-    tried: watch::Sender<u64>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) events: Events,
+    pub(super) memory: Mutex<Memory>,
+    pub(super) tried: watch::Sender<u64>,
 }
 
+/// What an account knows of its store.
 #[derive(Default)]
-struct Memory {
+pub(super) struct Memory {
     refresh_token: Option<Zeroizing<String>>,
+    /// Of the configured refresh token that the chain began with.
+    seed: Option<String>,
     /// A renewal came without a successor: the refresh token is good for more than one use.
     reusable: bool,
     /// The newest version read or written.
-    version: Option<u64>,
+    pub(super) version: Option<u64>,
     /// The store has been read at least once.
     read: bool,
     /// The newest record that the store does not have yet, with its number.
-    unsaved: Option<(u64, Tokens)>,
+    pub(super) unsaved: Option<(u64, Tokens)>,
     numbered: u64,
-    saving: bool,
+    pub(super) saving: bool,
 }
 
 impl Vault {
@@ -73,7 +71,7 @@ impl Vault {
         })
     }
 
-    fn memory(&self) -> MutexGuard<'_, Memory> {
+    pub(super) fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -146,15 +144,32 @@ impl Vault {
         if let Some(refresh_token) = tokens.refresh_token() {
             memory.reusable &= memory.refresh_token.as_ref() == Some(&refresh_token);
             memory.refresh_token = Some(refresh_token);
+            memory.seed.clone_from(&tokens.seed);
         }
         Some(tokens)
     }
 
+    /// The configured refresh token with this fingerprint begins a chain.
+    pub(crate) fn begin(&self, seed: String) {
+        self.memory().seed = Some(seed);
+    }
+
+    /// Whether the present chain began with another configured refresh token: somebody has logged
+    /// in anew since.
+    pub(crate) fn began_otherwise(&self, seed: &str) -> bool {
+        let memory = self.memory();
+        memory
+            .seed
+            .as_deref()
+            .is_some_and(|present| present != seed)
+    }
+
     /// Hands a record over to be saved and gives its number.
-    pub(crate) fn save(self: &Arc<Self>, tokens: Tokens) -> u64 {
+    pub(crate) fn save(self: &Arc<Self>, mut tokens: Tokens) -> u64 {
         if self.store.is_none() {
             return 0;
         }
+        tokens.seed.clone_from(&self.memory().seed);
         let number = {
             let mut memory = self.memory();
             memory.numbered += 1;
@@ -178,16 +193,13 @@ impl Vault {
             return;
         };
         if !std::mem::replace(&mut self.memory().saving, true) {
-            let saver = Saver {
-                vault: self.clone(),
-                ended: false,
-            };
+            let saver = Saver::new(self.clone());
             runtime.spawn(async move { saver.run().await });
         }
     }
 
-    /// Asks for the sole right to renew. A store that cannot say grants it: better two renewals than
-    /// none.
+    /// Asks for the sole right to renew. A store that cannot say grants it: better two renewals
+    /// than none.
     pub(crate) async fn lease(&self) -> bool {
         let Some(store) = &self.store else {
             return true;
@@ -220,7 +232,7 @@ impl Vault {
         }
     }
 
-    fn report(&self, what: &str, source: Option<BoxError>) -> Refusal {
+    pub(super) fn report(&self, what: &str, source: Option<BoxError>) -> Refusal {
         let refusal = Refusal::new(Class::Store, format!("the token store {what}"));
         let error = Error::new(ErrorKind::Store, Recovery::Retry, refusal.message.clone());
         let error = match source {
@@ -229,100 +241,5 @@ impl Vault {
         };
         self.events.emit(|| Event::TokenSaveFailed { error });
         refusal
-    }
-}
-
-/// The task that saves. However it ends, another may begin.
-struct Saver {
-    vault: Arc<Vault>,
-    ended: bool,
-}
-
-impl Drop for Saver {
-    fn drop(&mut self) {
-        if !self.ended {
-            self.vault.memory().saving = false;
-        }
-    }
-}
-
-impl Saver {
-    async fn run(mut self) {
-        let Some(store) = self.vault.store.clone() else {
-            return;
-        };
-        let mut pause = FIRST_PAUSE;
-        while let Some((number, expected, new)) = self.next() {
-            let vault = &self.vault;
-            match store.compare_and_swap(&vault.key, expected, &new).await {
-                Ok(Swap::Saved) => {
-                    self.saved(number, new.version);
-                    pause = FIRST_PAUSE;
-                    continue;
-                }
-                Ok(Swap::Conflict(other)) => {
-                    self.conflict(number, other);
-                    // The first conflict is only news; a row of them is a fight.
-                    if pause == FIRST_PAUSE {
-                        pause *= 2;
-                        continue;
-                    }
-                }
-                Err(error) => {
-                    vault.report("did not save", Some(error));
-                    vault.tried.send_replace(number);
-                }
-            }
-            self.vault.clock.sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
-    }
-
-    /// The newest record. If there is none the task ends, under the same lock, so that no record
-    /// slips in between.
-    fn next(&mut self) -> Option<(u64, Option<u64>, Record)> {
-        let mut memory = self.vault.memory();
-        let Some((number, tokens)) = &memory.unsaved else {
-            memory.saving = false;
-            self.ended = true;
-            return None;
-        };
-        let record = Record {
-            version: memory
-                .version
-                .map_or(1, |version| version.saturating_add(1)),
-            bytes: tokens.to_bytes(),
-        };
-        Some((*number, memory.version, record))
-    }
-
-    fn saved(&self, number: u64, version: u64) {
-        self.settle(number, Some(version));
-        self.vault.events.emit(|| Event::TokenSaved);
-    }
-
-    /// Another process wrote. Its access token is as good as ours; but a refresh token that we got
-    /// after it wrote is the newest of its family, and goes last.
-    fn conflict(&self, number: u64, other: Option<Record>) {
-        let version = other.map(|record| record.version);
-        let mut memory = self.vault.memory();
-        memory.version = version;
-        let has_refresh_token = |tokens: &Tokens| tokens.refresh_token.is_some();
-        let ours = memory.unsaved.as_ref().map(|(_, tokens)| tokens);
-        let keep = version.is_none() || ours.is_some_and(has_refresh_token);
-        drop(memory);
-        if !keep {
-            self.settle(number, version);
-        }
-    }
-
-    fn settle(&self, number: u64, version: Option<u64>) {
-        let mut memory = self.vault.memory();
-        memory.version = version;
-        if matches!(memory.unsaved, Some((newest, _)) if newest == number) {
-            memory.unsaved = None;
-        }
-        drop(memory);
-        self.vault.tried.send_replace(number);
     }
 }

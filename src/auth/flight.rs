@@ -1,0 +1,114 @@
+//! The task of one flight: run it, publish what it brought, tell the observers, wake who waits.
+//!
+//! It must not leave the board saying "refreshing" for ever. So whatever ends it early (a panic, a
+//! runtime that is shut down) drops it, and dropping frees its place.
+
+use std::sync::Arc;
+
+use super::board::{Announcer, Board, Flown};
+use super::landing::Landing;
+use super::source::{self, Flight, Source};
+use super::state::Plan;
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind, Recovery};
+use crate::event::{Event, Events};
+
+/// What the cache and its flights share.
+pub(crate) struct Shared {
+    pub(crate) account: Arc<str>,
+    pub(crate) board: Board,
+    pub(crate) source: Source,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) events: Events,
+}
+
+/// A flight under way. Dropped before it lands, it frees its place.
+pub(crate) struct FlightTask {
+    shared: Arc<Shared>,
+    plan: Plan,
+    announcer: Option<Announcer>,
+}
+
+impl FlightTask {
+    pub(crate) fn new(shared: Arc<Shared>, plan: Plan, announcer: Announcer) -> Self {
+        Self {
+            shared,
+            plan,
+            announcer: Some(announcer),
+        }
+    }
+
+    pub(crate) async fn run(mut self) {
+        let shared = self.shared.clone();
+        let launch_another = || {
+            let now = shared.clock.now().moment;
+            shared
+                .board
+                .change(|posting| posting.state.launch_another(now))
+        };
+        let flight = Flight {
+            plan: self.plan,
+            present: shared.board.read().state.token().cloned(),
+            launch_another: &launch_another,
+        };
+        let flown = shared.source.fly(&flight).await;
+        self.land(flown);
+    }
+
+    /// Publish, tell, wake.
+    fn land(&mut self, (landing, event): source::Flown) {
+        let announcer = self.announcer.take();
+        let now = self.shared.clock.now();
+        let (result, next) = self.shared.board.change(|posting| {
+            let landed = posting.state.land(&landing, now, fastrand::f64());
+            posting.waiter = None;
+            (landed, posting.state.token().cloned())
+        });
+        let result = match (result, next) {
+            (Ok(()), Some(token)) => Ok(token),
+            (Ok(()), None) => Err(broken_off()),
+            (Err(error), _) => Err(error.with_account(&self.shared.account)),
+        };
+        // That a look into the store found nothing is no news.
+        if !matches!(landing, Landing::NothingNew) {
+            self.tell(event, &result);
+        }
+        if let Some(announcer) = announcer {
+            announcer.send_replace(Some(result));
+        }
+    }
+
+    fn tell(&self, event: Option<Event>, result: &Flown) {
+        if let Some(event) = event {
+            self.shared.events.emit(|| event);
+        }
+        if let Err(error) = result {
+            self.shared.events.emit(|| Event::TokenFailed {
+                error: error.clone(),
+                retry_at: match error.recovery() {
+                    Recovery::WaitUntil(time) => Some(time),
+                    _ => None,
+                },
+            });
+        }
+    }
+}
+
+impl Drop for FlightTask {
+    fn drop(&mut self) {
+        if self.announcer.is_none() {
+            return;
+        }
+        let lost = self.shared.source.may_have_lost();
+        self.shared.board.change(|posting| {
+            posting.state.abandon(lost);
+            posting.waiter = None;
+        });
+    }
+}
+
+/// The error of a flight that ended without a result.
+pub(crate) fn broken_off() -> Error {
+    let message = "the renewal of the token was broken off";
+    Error::new(ErrorKind::TokenEndpoint, Recovery::Retry, message)
+}

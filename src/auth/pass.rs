@@ -1,0 +1,45 @@
+//! What the auth layer leaves for the layers beneath it.
+
+use crate::clock::{BoxFuture, Moment};
+use crate::error::Error;
+use crate::passage::{AccountId, Handle, Layer, Outcome, Passage, Spare};
+
+/// What this layer leaves in the extensions: no permit, but who acts, and the spare.
+pub(super) struct Pass {
+    pub(super) account: AccountId,
+    pub(super) spare: Option<Spare>,
+    pub(super) deadline: Option<Moment>,
+    pub(super) outer: Option<Handle>,
+}
+
+impl Passage for Pass {
+    fn account(&self) -> AccountId {
+        self.account
+    }
+
+    fn layer(&self) -> Layer {
+        Layer::Auth
+    }
+
+    fn has_credentials(&self) -> bool {
+        true
+    }
+
+    fn settle(&self, _: Outcome<'_>) {}
+
+    fn acquire(&self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn spare(&self) -> Option<&Spare> {
+        self.spare.as_ref()
+    }
+
+    fn deadline(&self) -> Option<Moment> {
+        self.deadline
+    }
+
+    fn outer(&self) -> Option<&Handle> {
+        self.outer.as_ref()
+    }
+}

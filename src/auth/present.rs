@@ -1,0 +1,91 @@
+//! Presenting a grant to the token endpoint, and knowing whether its answer may be lost.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use zeroize::Zeroizing;
+
+use super::answer::{self, Answer, Class, Refusal};
+use super::endpoint::Delivery;
+use super::source::{Flight, Source};
+use crate::clock::Now;
+use crate::event::Event;
+
+/// A client supplied by the user may have no timeout.
+pub(super) const LONGEST_REQUEST: Duration = Duration::from_secs(60);
+/// Servers that forgive the repetition of a refresh token do so for some ten seconds.
+const LONGEST_REPETITION: Duration = Duration::from_secs(10);
+
+/// What came of presenting a grant.
+pub(super) struct Presented {
+    pub(super) delivery: Result<Answer, Refusal>,
+    pub(super) start: Now,
+    pub(super) lost: bool,
+}
+
+impl Source {
+    /// Once more at once if the answer to a refresh token is lost.
+    pub(super) async fn present_twice(
+        &self,
+        flight: &Flight<'_>,
+        refresh_token: Option<&Zeroizing<String>>,
+    ) -> Presented {
+        let first = self.present(flight, refresh_token, LONGEST_REQUEST).await;
+        if !first.lost || flight.plan.last_resort || !(flight.launch_another)() {
+            return first;
+        }
+        let mut second = self
+            .present(flight, refresh_token, LONGEST_REPETITION)
+            .await;
+        second.lost = !brought_token(&second);
+        second
+    }
+
+    pub(super) async fn present(
+        &self,
+        flight: &Flight<'_>,
+        refresh_token: Option<&Zeroizing<String>>,
+        longest: Duration,
+    ) -> Presented {
+        let reason = flight.plan.reason;
+        self.events.emit(|| Event::TokenRequested { reason });
+        let start = self.clock.now();
+        let precious = refresh_token.is_some() && self.vault.is_single_use();
+        self.presenting.store(precious, Ordering::Relaxed);
+        let request = self
+            .endpoint
+            .request(refresh_token.map(|token| token.as_str()));
+        let delivery = match select(request, self.clock.sleep(longest)).await {
+            Either::Left((delivery, _)) => delivery,
+            Either::Right(_) => Delivery::Lost(Refusal::new(
+                Class::Transient,
+                "the token endpoint did not answer: timed out",
+            )),
+        };
+        self.presenting.store(false, Ordering::Relaxed);
+        let lost = matches!(delivery, Delivery::Lost(_)) && precious;
+        let delivery = self.parse(delivery, refresh_token.is_some());
+        Presented {
+            delivery,
+            start,
+            lost,
+        }
+    }
+
+    fn parse(&self, delivery: Delivery, presented: bool) -> Result<Answer, Refusal> {
+        match delivery {
+            Delivery::Answered { reply, secrets } => {
+                let secrets: Vec<&str> = secrets.iter().map(|secret| secret.as_str()).collect();
+                let wall = self.clock.now().wall;
+                Ok(answer::read(&reply, presented, &secrets, wall))
+            }
+            Delivery::NotSent(refusal) | Delivery::Lost(refusal) => Err(refusal),
+        }
+    }
+}
+
+fn brought_token(presented: &Presented) -> bool {
+    matches!(&presented.delivery, Ok(answer)
+        if answer.outcome.is_ok() || answer.refresh_token.is_some())
+}

@@ -1,0 +1,116 @@
+//! Saving: a task of its own that nobody can cancel.
+//!
+//! There is one at a time for an account, and it saves the newest record, so an older one never
+//! overwrites a newer. It goes on until the store has taken it, while the account lives from
+//! memory.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::record::Tokens;
+use super::store::{Record, Swap};
+use super::vault::Vault;
+use crate::event::Event;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// The task that saves. However it ends, another may begin.
+pub(super) struct Saver {
+    vault: Arc<Vault>,
+    ended: bool,
+}
+
+impl Drop for Saver {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.vault.memory().saving = false;
+        }
+    }
+}
+
+impl Saver {
+    pub(super) fn new(vault: Arc<Vault>) -> Self {
+        let ended = false;
+        Self { vault, ended }
+    }
+
+    pub(super) async fn run(mut self) {
+        let Some(store) = self.vault.store.clone() else {
+            return;
+        };
+        let mut pause = FIRST_PAUSE;
+        while let Some((number, expected, new)) = self.next() {
+            let vault = &self.vault;
+            match store.compare_and_swap(&vault.key, expected, &new).await {
+                Ok(Swap::Saved) => {
+                    self.saved(number, new.version);
+                    pause = FIRST_PAUSE;
+                    continue;
+                }
+                Ok(Swap::Conflict(other)) => {
+                    self.conflict(number, other);
+                    // The first conflict is only news; a row of them is a fight.
+                    if pause == FIRST_PAUSE {
+                        pause *= 2;
+                        continue;
+                    }
+                }
+                Err(error) => {
+                    vault.report("did not save", Some(error));
+                    vault.tried.send_replace(number);
+                }
+            }
+            self.vault.clock.sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// The newest record. If there is none the task ends, under the same lock, so that no record
+    /// slips in between.
+    fn next(&mut self) -> Option<(u64, Option<u64>, Record)> {
+        let mut memory = self.vault.memory();
+        let Some((number, tokens)) = &memory.unsaved else {
+            memory.saving = false;
+            self.ended = true;
+            return None;
+        };
+        let record = Record {
+            version: memory
+                .version
+                .map_or(1, |version| version.saturating_add(1)),
+            bytes: tokens.to_bytes(),
+        };
+        Some((*number, memory.version, record))
+    }
+
+    fn saved(&self, number: u64, version: u64) {
+        self.settle(number, Some(version));
+        self.vault.events.emit(|| Event::TokenSaved);
+    }
+
+    /// Another process wrote. Its access token is as good as ours; but a refresh token that we got
+    /// after it wrote is the newest of its family, and goes last.
+    fn conflict(&self, number: u64, other: Option<Record>) {
+        let version = other.map(|record| record.version);
+        let mut memory = self.vault.memory();
+        memory.version = version;
+        let has_refresh_token = |tokens: &Tokens| tokens.refresh_token.is_some();
+        let ours = memory.unsaved.as_ref().map(|(_, tokens)| tokens);
+        let keep = version.is_none() || ours.is_some_and(has_refresh_token);
+        drop(memory);
+        if !keep {
+            self.settle(number, version);
+        }
+    }
+
+    fn settle(&self, number: u64, version: Option<u64>) {
+        let mut memory = self.vault.memory();
+        memory.version = version;
+        if matches!(memory.unsaved, Some((newest, _)) if newest == number) {
+            memory.unsaved = None;
+        }
+        drop(memory);
+        self.vault.tried.send_replace(number);
+    }
+}
