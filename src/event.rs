@@ -133,8 +133,6 @@ pub enum RenewalReason {
     Expired,
     /// The API refused it.
     Rejected,
-    /// [`Account::invalidate`](crate::Account::invalidate) or a new login.
-    Manual,
 }
 
 /// What a refused token led to.

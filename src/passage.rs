@@ -219,12 +219,14 @@ impl Chain {
         Ok(())
     }
 
-    /// The nearest clone that is still what `request` is.
+    /// The nearest clone, should it still be what `request` is.
     pub(crate) fn spare(&self, request: &Request) -> Option<&Spare> {
-        self.0
-            .iter()
-            .filter_map(|passage| passage.spare())
-            .find(|spare| spare.matches(request))
+        self.nearest_spare().filter(|spare| spare.matches(request))
+    }
+
+    /// The nearest clone, for whoever compared it while the request was there.
+    pub(crate) fn nearest_spare(&self) -> Option<&Spare> {
+        self.0.iter().find_map(|passage| passage.spare())
     }
 
     /// The earliest deadline above.

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use http::Extensions;
 use http::header::AUTHORIZATION;
+use http::{Extensions, StatusCode};
 use reqwest::{Request, Response};
 use reqwest_middleware::Next;
 
@@ -20,7 +20,7 @@ use crate::passage::{Outcome, Spare};
 use crate::response::buffer;
 
 /// A request to be sent again, and the token on it.
-pub(super) struct Replay {
+struct Replay {
     request: Request,
     token: Arc<Token>,
 }
@@ -33,62 +33,97 @@ pub(super) struct Refused<'a> {
     pub(super) at: Moment,
 }
 
+/// What the refusal looked like, for errors on the way to its cure.
+struct Answer {
+    status: StatusCode,
+    request_id: Option<String>,
+}
+
+impl Answer {
+    fn annotate(&self, error: Error) -> Error {
+        error
+            .with_status(self.status)
+            .with_request_id(self.request_id.clone())
+    }
+}
+
 impl Refused<'_> {
-    /// Finds out whether a newer token may cure it, and prepares the request that carries it.
-    pub(super) async fn judge(
+    /// Sends the request once more with a newer token, if that may help; else gives its answer
+    /// back.
+    ///
+    /// # Errors
+    /// No newer token, or no permit for the replay; with the status of the refusal.
+    pub(super) async fn cure(
         &self,
         response: Response,
         spare: Option<&Spare>,
-    ) -> reqwest_middleware::Result<(Response, Option<Replay>)> {
+        pass: Option<&Arc<Pass>>,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> reqwest_middleware::Result<Response> {
         let authenticator = self.passing.authenticator;
-        let settings = &authenticator.settings;
         // Read before anything is waited for: an unread response keeps its connection.
-        let (response, body) = buffer(response, &*settings.clock).await;
-        let (status, headers) = (response.status(), response.headers());
-        let request_id = authenticator.request_id(headers);
-        let verdict = match rejection::classify(&settings.rejection, headers, body.as_deref()) {
+        let (response, body) = buffer(response, &*authenticator.settings.clock).await;
+        let answer = Answer {
+            status: response.status(),
+            request_id: authenticator.request_id(response.headers()),
+        };
+        let verdict = self.judge(&response, body.as_deref(), &answer);
+        let cured = matches!(
+            verdict,
+            RejectionVerdict::Renew | RejectionVerdict::Superseded
+        );
+        let Some(request) = spare.filter(|_| cured).and_then(Spare::copy) else {
+            return Ok(response);
+        };
+        let (status, headers) = (answer.status, response.headers());
+        self.passing
+            .chain
+            .settle(Outcome::Answered { status, headers });
+        drop(response);
+        let replay = self.prepare(request).await;
+        let replay = replay.map_err(|error| authenticator.refuse(answer.annotate(error)))?;
+        let result = self.send(replay, pass, extensions, next).await;
+        result.map_err(|error| with_refusal(error, &answer))
+    }
+
+    /// Whether a newer token may cure it.
+    fn judge(&self, response: &Response, body: Option<&[u8]>, answer: &Answer) -> RejectionVerdict {
+        let settings = &self.passing.authenticator.settings;
+        let suspicion = rejection::classify(&settings.rejection, response.headers(), body);
+        let verdict = match suspicion {
             Suspicion::None => RejectionVerdict::NotTheToken,
-            suspicion => self
+            _ => self
                 .cache
                 .refused(self.token, suspicion == Suspicion::Certain),
         };
         settings.events.emit(|| Event::TokenRejected {
             generation: self.token.generation(),
-            status,
+            status: answer.status,
             verdict,
-            request_id: request_id.clone(),
+            request_id: answer.request_id.clone(),
         });
-        let cured = matches!(
-            verdict,
-            RejectionVerdict::Renew | RejectionVerdict::Superseded
-        );
-        let Some(mut request) = spare.filter(|_| cured).and_then(Spare::copy) else {
-            return Ok((response, None));
-        };
-        let chain = self.passing.chain;
-        chain.settle(Outcome::Answered { status, headers });
-        let annotate = |error: Error| {
-            error
-                .with_status(status)
-                .with_request_id(request_id.clone())
-        };
-        let token = self.newer_token().await;
-        let token = token.map_err(|error| authenticator.refuse(annotate(error)))?;
-        chain.acquire().await.map_err(annotate)?;
-        // The permit may have taken long: the newest token goes, not the one waited for.
-        let token = self.cache.ready(settings.clock.now()).unwrap_or(token);
-        authenticator.put_headers(&mut request);
-        let credential = token.header().clone();
-        request.headers_mut().insert(AUTHORIZATION, credential);
-        Ok((response, Some(Replay { request, token })))
+        verdict
     }
 
-    async fn newer_token(&self) -> Result<Arc<Token>, Error> {
+    /// First the token, then the permit, then the token once more, since the permit may have taken
+    /// long.
+    async fn prepare(&self, mut request: Request) -> Result<Replay, Error> {
+        let passing = self.passing;
+        let authenticator = passing.authenticator;
         let need = Need::NewerThan(self.token.generation());
-        self.cache.token(need, self.passing.patience).await
+        let token = self.cache.token(need, passing.patience).await?;
+        passing.chain.acquire().await?;
+        let now = authenticator.settings.clock.now();
+        let token = self.cache.ready(now).unwrap_or(token);
+        authenticator.put_headers(&mut request);
+        request
+            .headers_mut()
+            .insert(AUTHORIZATION, token.header().clone());
+        Ok(Replay { request, token })
     }
 
-    pub(super) async fn send(
+    async fn send(
         &self,
         replay: Replay,
         pass: Option<&Arc<Pass>>,
@@ -116,5 +151,13 @@ impl Refused<'_> {
             request_id: authenticator.request_id(response.headers()),
         });
         Ok(response)
+    }
+}
+
+/// An inner limiter that has no permit for the replay does not know of the refusal.
+fn with_refusal(error: reqwest_middleware::Error, answer: &Answer) -> reqwest_middleware::Error {
+    match Error::find(&error) {
+        Some(ours) if ours.status().is_none() => answer.annotate(ours.clone()).into(),
+        _ => error,
     }
 }

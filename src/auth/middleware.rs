@@ -114,13 +114,40 @@ impl AuthMiddleware {
         }
     }
 
-    /// Whether another account, or this one further out, acts on the request.
-    fn is_not_for_us(&self, options: &RequestOptions, chain: &Chain) -> bool {
-        let settings = &self.authenticator.settings;
-        let chosen = options.account.as_deref();
-        chosen.is_some_and(|account| account != &*settings.account)
-            || chain.is_taken_by_other(settings.id)
-            || chain.holds(settings.id, Layer::Auth)
+    /// How the request passes; none if this layer does not act on it.
+    fn passing(
+        &self,
+        request: &Request,
+        extensions: &Extensions,
+    ) -> reqwest_middleware::Result<Option<Passing<'_>>> {
+        let authenticator = &*self.authenticator;
+        let settings = &authenticator.settings;
+        let whose = settings.origins.whose(request.url());
+        if whose == Whose::Foreign {
+            return Ok(None);
+        }
+        let options = RequestOptions::of(extensions, &self.defaults);
+        let chain = Chain::pick_up(extensions);
+        let other = options
+            .account
+            .as_deref()
+            .is_some_and(|name| name != &*settings.account);
+        let taken = chain.is_taken_by_other(settings.id);
+        if other || taken || chain.holds(settings.id, Layer::Auth) {
+            return Ok(None);
+        }
+        if whose == Whose::OursInTheClear {
+            return Err(authenticator.refuse(insecure(request.url())));
+        }
+        let now = settings.clock.now();
+        let mut patience = options.patience(now);
+        patience.deadline = patience.deadline.into_iter().chain(chain.deadline()).min();
+        Ok(Some(Passing {
+            authenticator,
+            chain,
+            patience,
+            now,
+        }))
     }
 }
 
@@ -140,110 +167,93 @@ impl Middleware for AuthMiddleware {
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> reqwest_middleware::Result<Response> {
-        let authenticator = &*self.authenticator;
-        let settings = &authenticator.settings;
-        let whose = settings.origins.whose(request.url());
-        if whose == Whose::Foreign {
+        let Some(passing) = self.passing(&request, extensions)? else {
             return next.run(request, extensions).await;
-        }
-        let options = RequestOptions::of(extensions, &self.defaults);
-        let chain = Chain::pick_up(extensions);
-        if self.is_not_for_us(&options, &chain) {
-            return next.run(request, extensions).await;
-        }
-        if whose == Whose::OursInTheClear {
-            return Err(authenticator.refuse(insecure(request.url())));
-        }
-        let now = settings.clock.now();
-        let mut patience = options.patience(now);
-        patience.deadline = patience.deadline.into_iter().chain(chain.deadline()).min();
-        let passing = Passing {
-            authenticator,
-            chain: &chain,
-            patience,
-            now,
         };
-        match &authenticator.cache {
-            Some(cache) if !request.headers().contains_key(AUTHORIZATION) => {
-                passing.with_token(cache, request, extensions, next).await
+        let Some(cache) = passing.cache_for(&request) else {
+            passing.authenticator.put_headers(&mut request);
+            let pass = passing.pass(None, extensions);
+            return run(pass.as_ref(), request, extensions, next).await;
+        };
+        let (token, started) = match cache.ready(passing.now) {
+            Some(token) => (token, passing.now.moment),
+            // Boxed, as all that is rare here: a future that is small is cheap to make.
+            None => Box::pin(passing.wait_for_token(cache)).await?,
+        };
+        // The limiter above may have cloned the request already, before our headers were on it.
+        let above = passing.spare_above(&request);
+        let own = passing.equip(&mut request, &token, above.is_none());
+        let pass = passing.pass(own, extensions);
+        let response = match &pass {
+            None => next.clone().run(request, extensions).await?,
+            Some(pass) => {
+                let mut left = Handle::leave(pass, extensions);
+                next.clone().run(request, left.extensions()).await?
             }
-            _ => {
-                authenticator.put_headers(&mut request);
-                passing.run_marked(request, None, extensions, next).await
-            }
+        };
+        if !passing.is_refusal(&response) {
+            passing.note_success(&token, started, &response);
+            return Ok(response);
         }
+        let at = passing.authenticator.settings.clock.now().moment;
+        let refused = Refused {
+            passing: &passing,
+            cache,
+            token: &token,
+            at,
+        };
+        let spare = above.or_else(|| pass.as_ref().and_then(|pass| pass.spare.as_ref()));
+        Box::pin(refused.cure(response, spare, pass.as_ref(), extensions, next)).await
     }
 }
 
 /// One request on its way through.
 pub(super) struct Passing<'a> {
     pub(super) authenticator: &'a Authenticator,
-    pub(super) chain: &'a Chain,
+    pub(super) chain: Chain,
     pub(super) patience: Patience,
     /// When it came. Clocks cost more than the rest of a request with a fresh token, so this
     /// reading serves as long as nothing was waited for.
     now: Now,
 }
 
-impl Passing<'_> {
-    async fn with_token(
-        &self,
-        cache: &Cache,
-        mut request: Request,
-        extensions: &mut Extensions,
-        next: Next<'_>,
-    ) -> reqwest_middleware::Result<Response> {
-        let settings = &self.authenticator.settings;
-        let (token, started) = self.usable_token(cache).await?;
-        // The limiter above may have cloned the request already, before our headers were on it.
-        let above = match settings.replay_unauthorized {
-            true => self.chain.spare(&request),
-            false => None,
-        };
-        self.authenticator.put_headers(&mut request);
-        let credential = token.header().clone();
-        request.headers_mut().insert(AUTHORIZATION, credential);
-        let own = match above {
-            None if settings.replay_unauthorized => Spare::of(&request),
-            _ => None,
-        };
-        let pass = self.pass(own, extensions);
-        let spare = above.or_else(|| pass.as_ref().and_then(|pass| pass.spare.as_ref()));
+impl<'a> Passing<'a> {
+    /// Where the request's token comes from; none if it gets none, or brings a credential of its
+    /// own.
+    fn cache_for(&self, request: &Request) -> Option<&'a Cache> {
+        let cache = self.authenticator.cache.as_ref();
+        cache.filter(|_| !request.headers().contains_key(AUTHORIZATION))
+    }
 
-        let response = run(pass.as_ref(), request, extensions, next.clone()).await?;
-        if !self.is_refusal(&response) {
-            if response.status().is_success() && token.evidence().is_sought() {
-                let now = settings.clock.now().moment;
-                token.evidence().note_success(started, now);
-            }
-            return Ok(response);
-        }
-        let refused = Refused {
-            passing: self,
-            cache,
-            token: &token,
-            at: settings.clock.now().moment,
-        };
-        let (response, replay) = refused.judge(response, spare).await?;
-        match replay {
-            None => Ok(response),
-            Some(replay) => {
-                drop(response);
-                refused.send(replay, pass.as_ref(), extensions, next).await
-            }
+    fn spare_above(&self, request: &Request) -> Option<&Spare> {
+        let replays = self.authenticator.settings.replay_unauthorized;
+        if replays {
+            self.chain.spare(request)
+        } else {
+            None
         }
     }
 
-    /// Sends a request that gets no cure, but marks it as ours for the layers beneath.
-    async fn run_marked(
-        &self,
-        request: Request,
-        spare: Option<Spare>,
-        extensions: &mut Extensions,
-        next: Next<'_>,
-    ) -> reqwest_middleware::Result<Response> {
-        let pass = self.pass(spare, extensions);
-        run(pass.as_ref(), request, extensions, next).await
+    /// Puts the credential on, and gives a clone of the request if one is needed here.
+    fn equip(&self, request: &mut Request, token: &Token, clone: bool) -> Option<Spare> {
+        self.authenticator.put_headers(request);
+        request
+            .headers_mut()
+            .insert(AUTHORIZATION, token.header().clone());
+        let replays = self.authenticator.settings.replay_unauthorized;
+        if clone && replays {
+            Spare::of(request)
+        } else {
+            None
+        }
+    }
+
+    /// Evidence for the token, where some is sought.
+    fn note_success(&self, token: &Token, started: Moment, response: &Response) {
+        if response.status().is_success() && token.evidence().is_sought() {
+            let now = self.authenticator.settings.clock.now().moment;
+            token.evidence().note_success(started, now);
+        }
     }
 
     /// What this layer leaves for those beneath; not needed while the account's own limiter, above,
@@ -262,33 +272,34 @@ impl Passing<'_> {
     }
 
     /// A token, and since when the request has it.
-    async fn usable_token(
+    async fn wait_for_token(
         &self,
         cache: &Cache,
     ) -> reqwest_middleware::Result<(Arc<Token>, Moment)> {
         let clock = &self.authenticator.settings.clock;
-        let mut now = self.now;
+        let refuse = |error| self.authenticator.refuse(error);
         for _ in 0..MOST_ROUNDS {
-            if let Some(token) = cache.ready(now) {
-                return Ok((token, now.moment));
-            }
             // A permit held while waiting would be one that nobody can use.
             self.chain.settle(Outcome::Unsent);
-            let token = cache.token(Need::Usable, self.patience).await;
-            let token = token.map_err(|error| self.authenticator.refuse(error))?;
+            let token = cache
+                .token(Need::Usable, self.patience)
+                .await
+                .map_err(refuse)?;
             if self.chain.is_empty() {
                 return Ok((token, clock.now().moment));
             }
-            self.chain.acquire().await?;
-            now = clock.now();
+            self.chain.acquire().await.map_err(refuse)?;
+            let now = clock.now();
+            if let Some(token) = cache.ready(now) {
+                return Ok((token, now.moment));
+            }
         }
         // Tokens that live shorter than the wait for a permit: the newest will have to do.
         let token = match cache.present() {
             Some(token) => Ok(token),
             None => cache.token(Need::Usable, self.patience).await,
         };
-        let token = token.map_err(|error| self.authenticator.refuse(error))?;
-        Ok((token, now.moment))
+        Ok((token.map_err(refuse)?, clock.now().moment))
     }
 
     /// A refusal counts only if it comes from our own origin: after a redirect the credential was

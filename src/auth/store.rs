@@ -31,8 +31,8 @@ pub trait TokenStore: Send + Sync + 'static {
     /// Any: the store's own. It must not show a secret.
     async fn load(&self, key: &str) -> Result<Option<Record>, BoxError>;
 
-    /// Puts `new` in the place of the record with the version `expected` (`None`: there must be none
-    /// yet). Durable when it returns. `new.version` is what it is stored under.
+    /// Puts `new` in the place of the record with the version `expected` (`None`: there must be
+    /// none yet). Durable when it returns. `new.version` is what it is stored under.
     ///
     /// # Errors
     /// Any: the store's own. It must not show a secret.
@@ -63,8 +63,8 @@ pub trait TokenStore: Send + Sync + 'static {
     }
 }
 
-/// What a store keeps under a key: bytes that mean nothing to it, and a version that grows with each
-/// save.
+/// What a store keeps under a key: bytes that mean nothing to it, and a version that grows with
+/// each save.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Record {
     /// Grows with each save.

@@ -1,6 +1,5 @@
 //! The limiter of one account: its quotas, each with a line, and the choice between them.
 
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -16,7 +15,7 @@ use super::line::{Line, Refusal, Standing, Wakers};
 use super::snapshot::{QuotaSnapshot, WindowSnapshot};
 use super::state::{Change, Ledger, Report, Settlement};
 use super::window::{Quota, Window};
-use crate::clock::{BoxFuture, Clock, Moment, Now};
+use crate::clock::{BoxFuture, Moment, Now};
 use crate::error::{Error, ErrorKind, Recovery};
 use crate::event::Event;
 use crate::options::{Patience, RequestOptions};
@@ -92,63 +91,35 @@ impl Limiter {
             .collect()
     }
 
-    /// A permit of `quota` at once, or a place in its line ([`wait`](Self::wait)).
+    /// A permit of `quota` at once, or a place in its line.
     ///
     /// # Errors
     /// The next permit is too far off, or comes too late, or too many wait.
     pub(super) fn enter(
-        &self,
-        quota: &QuotaLine,
+        self: &Arc<Self>,
+        quota: &Arc<QuotaLine>,
         ticket: Option<Ticket>,
         patience: Patience,
         now: Now,
-    ) -> Result<(Ticket, Option<Permit>), Error> {
+    ) -> Result<Entry, Error> {
         let (ticket, standing) = quota.enter(ticket, patience, now);
         match standing {
-            Standing::Granted(id) => Ok((
+            Standing::Granted(id) => Ok(Entry::Granted(
                 ticket,
-                Some(Permit {
+                Permit {
                     id,
                     granted: now.moment,
-                }),
+                },
             )),
-            Standing::Waiting(_) => Ok((ticket, None)),
             Standing::Refused(refusal) => Err(self.refused(quota, refusal, now)),
+            Standing::Waiting(_) => Ok(Entry::Waiting(Place {
+                limiter: self.clone(),
+                quota: quota.clone(),
+                ticket,
+                since: now,
+                left: false,
+            })),
         }
-    }
-
-    /// Waits in line.
-    ///
-    /// # Errors
-    /// As [`enter`](Self::enter), should things change meanwhile.
-    ///
-    /// # Cancel safety
-    /// A dropped wait leaves its place to those behind, and gives back a permit that it was
-    /// granted.
-    pub(super) async fn wait(
-        &self,
-        quota: &QuotaLine,
-        ticket: Ticket,
-        since: Now,
-    ) -> Result<Permit, Error> {
-        let place = Place {
-            quota,
-            clock: &*self.settings.clock,
-            ticket,
-            taken: false,
-        };
-        let decision = place.wait().await;
-        let now = self.settings.clock.now();
-        self.settings.events.emit(|| Event::Waited {
-            quota: quota.name.clone(),
-            span: now.moment - since.moment,
-        });
-        decision
-            .map(|id| Permit {
-                id,
-                granted: now.moment,
-            })
-            .map_err(|refusal| self.refused(quota, refusal, now))
     }
 
     fn refused(&self, quota: &QuotaLine, refusal: Refusal, now: Now) -> Error {
@@ -313,65 +284,112 @@ fn rejection(status: StatusCode, headers: &HeaderMap, now: Now) -> Option<Option
     }
 }
 
-/// A place in line; dropping it leaves the line.
-struct Place<'a> {
-    quota: &'a QuotaLine,
-    clock: &'a dyn Clock,
-    ticket: Ticket,
-    taken: bool,
+/// What entering the line brings.
+pub(super) enum Entry {
+    Granted(Ticket, Permit),
+    Waiting(Place),
 }
 
-impl Place<'_> {
-    async fn wait(mut self) -> Result<PermitId, Refusal> {
-        let mut timer: Option<(Moment, BoxFuture<'static, ()>)> = None;
-        std::future::poll_fn(|context| self.poll(context, &mut timer)).await
+/// A place in line; dropping it leaves the line.
+pub(super) struct Place {
+    limiter: Arc<Limiter>,
+    quota: Arc<QuotaLine>,
+    ticket: Ticket,
+    since: Now,
+    left: bool,
+}
+
+type Timer = Option<(Moment, BoxFuture<'static, ()>)>;
+
+impl Place {
+    /// Waits for the permit.
+    ///
+    /// # Errors
+    /// As [`Limiter::enter`], should things change meanwhile.
+    ///
+    /// # Cancel safety
+    /// A dropped wait leaves its place to those behind, and gives back a permit that it was
+    /// granted.
+    pub(super) async fn wait(mut self) -> Result<(Ticket, Permit), Error> {
+        let mut timer = None;
+        let decision = std::future::poll_fn(|context| self.poll(context, &mut timer)).await;
+        let settings = &self.limiter.settings;
+        let now = settings.clock.now();
+        settings.events.emit(|| Event::Waited {
+            quota: self.quota.name.clone(),
+            span: now.moment - self.since.moment,
+        });
+        decision
+            .map(|id| {
+                (
+                    self.ticket,
+                    Permit {
+                        id,
+                        granted: now.moment,
+                    },
+                )
+            })
+            .map_err(|refusal| self.limiter.refused(&self.quota, refusal, now))
     }
 
     fn poll(
         &mut self,
         context: &mut Context<'_>,
-        timer: &mut Option<(Moment, BoxFuture<'static, ()>)>,
+        timer: &mut Timer,
     ) -> Poll<Result<PermitId, Refusal>> {
         loop {
-            let now = self.clock.now();
+            let now = self.limiter.settings.clock.now();
             let waker = context.waker();
             let standing = self
                 .quota
                 .with(|line, wakers| line.look(self.ticket, waker, now, wakers));
             let moment = match standing {
-                Standing::Granted(permit) => return self.end(Ok(permit)),
-                Standing::Refused(refusal) => return self.end(Err(refusal)),
+                Standing::Granted(permit) => return self.leave(Ok(permit)),
+                Standing::Refused(refusal) => return self.leave(Err(refusal)),
                 Standing::Waiting(moment) => moment,
             };
-            if moment == Moment::NEVER {
-                *timer = None;
+            if !self.has_come(moment, now, timer, context) {
                 return Poll::Pending;
             }
-            if timer.as_ref().is_none_or(|(set, _)| *set != moment) {
-                // At least a millisecond, the timer's grain: a wait of nothing would spin.
-                let span = (moment - now.moment).max(Duration::from_millis(1));
-                *timer = Some((moment, self.clock.sleep(span)));
-            }
-            let Some((_, sleep)) = timer.as_mut() else {
-                return Poll::Pending;
-            };
-            if Pin::as_mut(sleep).poll(context).is_pending() {
-                return Poll::Pending;
-            }
-            *timer = None;
         }
     }
 
-    fn end(&mut self, decision: Result<PermitId, Refusal>) -> Poll<Result<PermitId, Refusal>> {
-        self.taken = true;
+    /// Sets the timer to `moment`, and says whether it has rung.
+    fn has_come(
+        &self,
+        moment: Moment,
+        now: Now,
+        timer: &mut Timer,
+        context: &mut Context<'_>,
+    ) -> bool {
+        if moment == Moment::NEVER {
+            *timer = None;
+            return false;
+        }
+        if timer.as_ref().is_none_or(|(set, _)| *set != moment) {
+            // At least a millisecond, the timer's grain: a wait of nothing would spin.
+            let span = (moment - now.moment).max(Duration::from_millis(1));
+            *timer = Some((moment, self.limiter.settings.clock.sleep(span)));
+        }
+        let rung = timer
+            .as_mut()
+            .is_some_and(|(_, sleep)| sleep.as_mut().poll(context).is_ready());
+        if rung {
+            *timer = None;
+        }
+        rung
+    }
+
+    fn leave(&mut self, decision: Result<PermitId, Refusal>) -> Poll<Result<PermitId, Refusal>> {
+        self.left = true;
         Poll::Ready(decision)
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
-        if !self.taken {
-            let now = self.clock.now();
+        if !self.left {
+            let now = self.limiter.settings.clock.now();
             self.quota
                 .with(|line, wakers| line.leave(self.ticket, now, wakers));
         }

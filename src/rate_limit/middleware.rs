@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use http::Extensions;
 use reqwest::{Request, Response};
 use reqwest_middleware::{Middleware, Next};
 
 use super::Limiter;
 use super::gate::Ticket;
-use super::limiter::{FinalRejection, Permit, QuotaLine};
-use super::turn::{Standpoint, Turn};
-use crate::clock::Now;
+use super::limiter::{Entry, FinalRejection, Permit, QuotaLine};
+use super::turn::Turn;
+use crate::clock::BoxFuture;
 use crate::error::Error;
 use crate::event::{Event, ReplayReason};
 use crate::options::{Patience, RequestOptions};
@@ -74,70 +73,87 @@ impl RateLimitMiddleware {
     }
 }
 
-#[async_trait]
+/// Not an `async fn`: what needs no waiting is done before the future is made. A future holds all
+/// that its body ever held, and moving two kilobytes about costs more than the decision.
 impl Middleware for RateLimitMiddleware {
-    async fn handle(
-        &self,
+    fn handle<'layer, 'extensions, 'next, 'f>(
+        &'layer self,
         request: Request,
-        extensions: &mut Extensions,
-        next: Next<'_>,
-    ) -> reqwest_middleware::Result<Response> {
+        extensions: &'extensions mut Extensions,
+        next: Next<'next>,
+    ) -> BoxFuture<'f, reqwest_middleware::Result<Response>>
+    where
+        Self: 'f,
+        'layer: 'f,
+        'extensions: 'f,
+        'next: 'f,
+    {
         let chain = Chain::pick_up(extensions);
-        let acts = self
-            .acts_on(&request, extensions, &chain)
-            .map_err(|error| self.refuse(error))?;
-        let Some(options) = acts else {
-            return next.run(request, extensions).await;
+        let options = match self.acts_on(&request, extensions, &chain) {
+            Ok(Some(options)) => options,
+            Ok(None) => return next.run(request, extensions),
+            Err(error) => return self.fail(error),
         };
         let now = self.limiter.settings.clock.now();
         let mut patience = options.patience(now);
         patience.deadline = patience.deadline.into_iter().chain(chain.deadline()).min();
-        let entered = self.enter(&options, &request, patience, now);
-        let (quota, ticket, permit) = entered.map_err(|error| self.refuse(error))?;
-        let permit = match permit {
-            Some(permit) => permit,
-            // Boxed, as all that is rare here: a future that is small is cheap to make.
-            None => Box::pin(self.limiter.wait(&quota, ticket, now))
-                .await
-                .map_err(|error| self.refuse(error))?,
+        let quota = match self.limiter.quota(&options, request.url().path()) {
+            Ok(quota) => quota,
+            Err(error) => return self.fail(error),
         };
-
-        // One clone for both layers: an outer auth layer may have made it already.
-        let shared = chain.spare(&request);
-        let clones = shared.is_none() && self.limiter.settings.max_replays > 0;
-        let own = if clones { Spare::of(&request) } else { None };
-        let standpoint = Standpoint {
-            quota,
-            patience,
-            ticket,
-            permit,
-        };
-        let outer = Handle::present(extensions);
-        let turn = Turn::new(&self.limiter, standpoint, own, outer, now);
-        let result = {
-            let mut left = Handle::leave(&turn, extensions);
-            next.clone().run(request, left.extensions()).await
-        };
-        let response = self.settled(result, &turn)?;
-        if turn.is_rejected() {
-            return Box::pin(self.replay(response, &turn, shared, extensions, next)).await;
+        match self.limiter.enter(quota, None, patience, now) {
+            Ok(Entry::Granted(ticket, permit)) => {
+                let place = (quota.clone(), patience);
+                self.pass(request, chain, place, (ticket, permit), extensions, next)
+            }
+            Ok(Entry::Waiting(line)) => Box::pin(async move {
+                let granted = line.wait().await.map_err(|error| self.refuse(error))?;
+                let place = (quota.clone(), patience);
+                self.pass(request, chain, place, granted, extensions, next)
+                    .await
+            }),
+            Err(error) => self.fail(error),
         }
-        Ok(self.with_what_is_left(response, &turn))
     }
 }
 
 impl RateLimitMiddleware {
-    /// A permit at once, or a place in the line of the request's quota.
-    fn enter(
-        &self,
-        options: &RequestOptions,
-        request: &Request,
-        patience: Patience,
-        now: Now,
-    ) -> Result<(Arc<QuotaLine>, Ticket, Option<Permit>), Error> {
-        let quota = self.limiter.quota(options, request.url().path())?;
-        let (ticket, permit) = self.limiter.enter(quota, None, patience, now)?;
-        Ok((quota.clone(), ticket, permit))
+    fn fail<'f>(&self, error: Error) -> BoxFuture<'f, reqwest_middleware::Result<Response>> {
+        Box::pin(std::future::ready(Err(self.refuse(error).into())))
+    }
+
+    /// Sends a request that has its permit.
+    fn pass<'f>(
+        &'f self,
+        request: Request,
+        chain: Chain,
+        place: (Arc<QuotaLine>, Patience),
+        granted: (Ticket, Permit),
+        extensions: &'f mut Extensions,
+        next: Next<'f>,
+    ) -> BoxFuture<'f, reqwest_middleware::Result<Response>> {
+        // One clone for both layers: an outer auth layer may have made it already.
+        let is_shared = chain.spare(&request).is_some();
+        let clones = !is_shared && self.limiter.settings.max_replays > 0;
+        let own = if clones { Spare::of(&request) } else { None };
+        let outer = Handle::present(extensions);
+        let turn = Turn::new(&self.limiter, place, granted, own, outer);
+        Box::pin(async move {
+            let result = {
+                let mut left = Handle::leave(&turn, extensions);
+                next.clone().run(request, left.extensions()).await
+            };
+            let response = self.settled(result, &turn)?;
+            if turn.is_rejected() {
+                let spare = if is_shared {
+                    chain.nearest_spare()
+                } else {
+                    turn.spare()
+                };
+                return Box::pin(self.replay(response, &turn, spare, extensions, next)).await;
+            }
+            Ok(self.with_what_is_left(response, &turn))
+        })
     }
 
     /// Sends a rejected request again, as often as that is allowed.
@@ -145,12 +161,11 @@ impl RateLimitMiddleware {
         &self,
         rejected: Response,
         turn: &Arc<Turn>,
-        shared: Option<&Spare>,
+        spare: Option<&Spare>,
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> reqwest_middleware::Result<Response> {
         let settings = &self.limiter.settings;
-        let spare = shared.or(turn.spare());
         let mut response = rejected;
         for attempt in 1..=settings.max_replays {
             let Some(again) = spare.and_then(Spare::copy) else {

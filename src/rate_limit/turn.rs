@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use http::{HeaderMap, StatusCode};
 
 use super::gate::Ticket;
-use super::limiter::{Limiter, Permit, QuotaLine};
+use super::limiter::{Entry, Limiter, Permit, QuotaLine};
 use super::snapshot::QuotaSnapshot;
 use super::state::{Change, Settlement};
 use crate::clock::{BoxFuture, Moment, Now};
@@ -27,14 +27,6 @@ pub(super) struct Turn {
     state: Mutex<State>,
 }
 
-/// Where in line a request stands.
-pub(super) struct Standpoint {
-    pub(super) quota: Arc<QuotaLine>,
-    pub(super) patience: Patience,
-    pub(super) ticket: Ticket,
-    pub(super) permit: Permit,
-}
-
 struct State {
     permit: Option<Permit>,
     /// Whether the last answer was a rejection by the quota.
@@ -42,7 +34,7 @@ struct State {
     /// Whether the last answer was a 401, whose replay inherits the probe.
     may_hold_probe: bool,
     /// When the last answer came.
-    settled: Now,
+    settled: Option<Now>,
 }
 
 impl Turn {
@@ -50,22 +42,17 @@ impl Turn {
     /// replays, and the handle that was there.
     pub(super) fn new(
         limiter: &Arc<Limiter>,
-        standpoint: Standpoint,
+        place: (Arc<QuotaLine>, Patience),
+        (ticket, permit): (Ticket, Permit),
         spare: Option<Spare>,
         outer: Option<Handle>,
-        now: Now,
     ) -> Arc<Self> {
-        let Standpoint {
-            quota,
-            patience,
-            ticket,
-            permit,
-        } = standpoint;
+        let (quota, patience) = place;
         let state = State {
             permit: Some(permit),
             rejected: false,
             may_hold_probe: false,
-            settled: now,
+            settled: None,
         };
         let (limiter, state) = (limiter.clone(), Mutex::new(state));
         Arc::new(Self {
@@ -101,7 +88,7 @@ impl Turn {
         let change = self.quota.settle(permit.id, self.ticket, &settlement, now);
         {
             let mut state = self.state();
-            state.settled = now;
+            state.settled = Some(now);
             state.rejected = false;
             state.may_hold_probe = false;
             if let Settlement::Answered(report) = &settlement {
@@ -146,7 +133,8 @@ impl Turn {
     /// What was left of its quota after the last answer.
     pub(super) fn snapshot(&self) -> QuotaSnapshot {
         let settled = self.state().settled;
-        self.quota.snapshot(settled)
+        self.quota
+            .snapshot(settled.unwrap_or_else(|| self.limiter.settings.clock.now()))
     }
 
     pub(super) fn request_id(&self, headers: &HeaderMap) -> Option<String> {
@@ -180,12 +168,14 @@ impl Passage for Turn {
             if self.state().permit.is_some() {
                 return Ok(());
             }
-            let (limiter, quota) = (&self.limiter, &self.quota);
-            let now = limiter.settings.clock.now();
-            let (ticket, permit) = limiter.enter(quota, Some(self.ticket), self.patience, now)?;
-            let permit = match permit {
-                Some(permit) => permit,
-                None => limiter.wait(quota, ticket, now).await?,
+            let now = self.limiter.settings.clock.now();
+            let ticket = Some(self.ticket);
+            let entry = self
+                .limiter
+                .enter(&self.quota, ticket, self.patience, now)?;
+            let (_, permit) = match entry {
+                Entry::Granted(ticket, permit) => (ticket, permit),
+                Entry::Waiting(place) => place.wait().await?,
             };
             self.state().permit = Some(permit);
             Ok(())

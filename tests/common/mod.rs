@@ -4,7 +4,12 @@
 //! task waits; with a stub for a server nothing waits but for time itself.
 
 // Each test file uses a part; tests may read time.
-#![allow(dead_code, unreachable_pub, clippy::disallowed_methods)]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::disallowed_methods,
+    clippy::unwrap_used
+)]
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
