@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 use reqwest::Response;
+use smallvec::SmallVec;
 
 use super::LimiterSettings;
 use super::gate::Ticket;
@@ -232,15 +233,13 @@ impl QuotaLine {
     /// What an answer says about this quota.
     pub(super) fn report(&self, status: StatusCode, headers: &HeaderMap, now: Now) -> Report {
         let from_cache = headers.get(http::header::AGE).is_some_and(|age| age != "0");
-        let readings = if from_cache {
-            // A cached answer tells of a moment long past.
-            Default::default()
-        } else {
-            self.fields
-                .iter()
-                .map(|fields| fields.read(headers, now))
-                .collect()
-        };
+        let mut readings = SmallVec::new();
+        // A cached answer tells of a moment long past.
+        if !from_cache && !headers.is_empty() {
+            for fields in &self.fields {
+                readings.push(fields.read(headers, now));
+            }
+        }
         Report {
             status,
             rejected: rejection(status, headers, now),
@@ -251,20 +250,19 @@ impl QuotaLine {
     pub(super) fn snapshot(&self, now: Now) -> QuotaSnapshot {
         let line = self.lock();
         let (lives, in_flight) = line.ledger.windows();
-        let windows = self
-            .windows
-            .iter()
-            .zip(lives)
-            .map(|(window, live)| WindowSnapshot {
+        let mut windows = SmallVec::new();
+        for (window, live) in self.windows.iter().zip(lives) {
+            windows.push(WindowSnapshot {
                 length: window.length(),
                 limit: live.limit(),
                 remaining: live.left(in_flight),
                 reset: live.resets_at(now),
             });
+        }
         QuotaSnapshot {
             account: self.account.clone(),
             quota: self.name.clone(),
-            windows: windows.collect(),
+            windows,
             blocked_until: line
                 .ledger
                 .closed_until(now)

@@ -116,8 +116,8 @@ fn request(url: &reqwest::Url) -> Request {
     let mut request = Request::new(http::Method::GET, url.clone());
     for (name, value) in [
         ("accept", "application/json"),
-        ("x-one", "1"),
-        ("x-two", "2"),
+        ("accept-language", "en"),
+        ("x-locale", "US"),
     ] {
         request
             .headers_mut()
