@@ -1,5 +1,7 @@
 //! Both layers together, in both orders, against the sandbox: real sockets, real time, no waiting.
 
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)] // Tests may wait, and panic.
+
 mod common;
 
 use std::sync::{Arc, Mutex};

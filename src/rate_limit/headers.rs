@@ -24,18 +24,23 @@ const UNIX_SECONDS: f64 = 1e9;
 const UNIX_MILLISECONDS: f64 = 1e12;
 const UNIX_MICROSECONDS: f64 = 1e15;
 
-/// The fields that report on one window, most telling first.
-#[derive(Clone, Debug, Default)]
+/// The fields that may report on one window.
+#[derive(Clone, Debug)]
 pub(crate) struct Fields {
-    limit: Names,
-    remaining: Names,
-    reset_time: Names,
-    reset: Names,
-    reset_unit: ResetUnit,
+    families: SmallVec<[Family; 3]>,
+    limit: u64,
     length: Duration,
+    reset_unit: ResetUnit,
 }
 
-type Names = SmallVec<[HeaderName; 2]>;
+/// Fields that belong together.
+#[derive(Clone, Debug, Default)]
+struct Family {
+    limit: Option<HeaderName>,
+    remaining: Option<HeaderName>,
+    reset_time: Option<HeaderName>,
+    reset: Option<HeaderName>,
+}
 
 /// What a response says about one window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,67 +54,47 @@ pub(crate) struct Reading {
 impl Fields {
     /// The fields of the window at `index` of these windows, which are sorted by length.
     ///
-    /// A window without names of its own reads the usual ones: `X-RateLimit-*` and `RateLimit-*`
-    /// where it is the only window; of several, the shortest reads `X-BurstLimit-*` and the longest
+    /// A window without names of its own reads the usual ones: where it is the only window,
+    /// `X-RateLimit-*`, `RateLimit-*` or `X-BurstLimit-*`, whichever tells its limit, else
+    /// whichever is there; of several, the shortest reads `X-BurstLimit-*` and the longest
     /// `X-RateLimit-*`, as at DigiKey.
-    pub(crate) fn of(windows: &[Window], index: usize) -> Self {
-        let Some(window) = windows.get(index) else {
-            return Self::default();
+    pub(crate) fn of(window: &Window, index: usize, count: usize) -> Self {
+        let usual: &[&str] = match (index, count) {
+            (_, 1) => &["x-ratelimit", "ratelimit", "x-burstlimit"],
+            (0, _) => &["x-burstlimit"],
+            (last, _) if last + 1 == count => &["x-ratelimit"],
+            _ => &[],
         };
-        let mut fields = if window.headers.are_named() {
-            Self::named(window)
-        } else if windows.len() == 1 {
-            Self::family(&["x-ratelimit", "ratelimit"])
-        } else if index == 0 {
-            Self::family(&["x-burstlimit"])
-        } else if index + 1 == windows.len() {
-            Self::family(&["x-ratelimit"])
+        let mut families = SmallVec::new();
+        if window.headers.are_named() {
+            families.push(Family::named(window));
         } else {
-            Self::default()
-        };
-        fields.length = window.length();
-        fields.reset_unit = window.headers.reset_unit;
-        fields
-    }
-
-    fn named(window: &Window) -> Self {
-        let names = |name: &Option<HeaderName>| name.iter().cloned().collect();
-        Self {
-            limit: names(&window.headers.limit),
-            remaining: names(&window.headers.remaining),
-            reset: names(&window.headers.reset),
-            reset_time: names(&window.headers.reset_time),
-            ..Self::default()
+            families.extend(usual.iter().map(|prefix| Family::usual(prefix)));
         }
-    }
-
-    fn family(prefixes: &[&str]) -> Self {
-        let names = |suffix: &str| {
-            let name = |prefix: &&str| HeaderName::try_from(format!("{prefix}-{suffix}")).ok();
-            prefixes.iter().filter_map(name).collect()
-        };
         Self {
-            limit: names("limit"),
-            remaining: names("remaining"),
-            reset_time: names("resettime"),
-            reset: names("reset"),
-            ..Self::default()
+            families,
+            limit: window.limit,
+            length: window.length(),
+            reset_unit: window.headers.reset_unit,
         }
     }
 
     /// What these headers say about the window.
     pub(crate) fn read(&self, headers: &HeaderMap, now: Now) -> Reading {
-        let first = |names: &Names| names.iter().find_map(|name| headers.get(name));
-        let date = first(&self.reset_time).and_then(|value| self.span(value, headers, now));
-        let reset =
-            date.or_else(|| first(&self.reset).and_then(|value| self.span(value, headers, now)));
+        let limit_of = |family: &Family| field(headers, &family.limit).and_then(integer);
+        let mut present = self.families.iter().filter(|family| family.is_in(headers));
+        let by_limit = present
+            .clone()
+            .find(|family| limit_of(family) == Some(self.limit));
+        let Some(family) = by_limit.or_else(|| present.next()) else {
+            return Reading::default();
+        };
+        let span = |name| field(headers, name).and_then(|value| self.span(value, headers, now));
         Reading {
             // A limit of nothing would stop the account for good on one broken answer.
-            limit: first(&self.limit)
-                .and_then(integer)
-                .filter(|limit| *limit > 0),
-            remaining: first(&self.remaining).and_then(integer),
-            reset,
+            limit: limit_of(family).filter(|limit| *limit > 0),
+            remaining: field(headers, &family.remaining).and_then(integer),
+            reset: span(&family.reset_time).or_else(|| span(&family.reset)),
         }
     }
 
@@ -146,6 +131,37 @@ impl Fields {
             number
         }
     }
+}
+
+impl Family {
+    fn named(window: &Window) -> Self {
+        let headers = window.headers.clone();
+        Self {
+            limit: headers.limit,
+            remaining: headers.remaining,
+            reset_time: headers.reset_time,
+            reset: headers.reset,
+        }
+    }
+
+    fn usual(prefix: &str) -> Self {
+        let name = |suffix: &str| HeaderName::try_from(format!("{prefix}-{suffix}")).ok();
+        Self {
+            limit: name("limit"),
+            remaining: name("remaining"),
+            reset_time: name("resettime"),
+            reset: name("reset"),
+        }
+    }
+
+    fn is_in(&self, headers: &HeaderMap) -> bool {
+        let names = [&self.limit, &self.remaining, &self.reset, &self.reset_time];
+        names.into_iter().any(|name| field(headers, name).is_some())
+    }
+}
+
+fn field<'h>(headers: &'h HeaderMap, name: &Option<HeaderName>) -> Option<&'h HeaderValue> {
+    headers.get(name.as_ref()?)
 }
 
 /// `Retry-After` (RFC 9110 section 10.2.3): seconds or a date; some send seconds since 1970.
@@ -261,7 +277,7 @@ mod tests {
 
     fn reset(window: &str, value: &str) -> Option<Duration> {
         let window: Window = window.parse().expect("a window");
-        let fields = Fields::of(&[window], 0);
+        let fields = Fields::of(&window, 0, 1);
         fields
             .read(&headers(&[("x-ratelimit-reset", value)]), now())
             .reset
@@ -303,7 +319,7 @@ mod tests {
             headers.insert("x-ratelimit-reset", value.clone());
             headers.insert("x-ratelimit-remaining", value.clone());
             assert_eq!(retry_after(&headers, now()), None, "{value:?}");
-            let reading = Fields::of(&[Window::per_minute(9)], 0).read(&headers, now());
+            let reading = Fields::of(&Window::per_minute(9), 0, 1).read(&headers, now());
             assert_eq!(reading.reset, None, "{value:?}");
         }
         assert_eq!(retry("99999999"), Some(LONGEST_PAUSE.as_secs()));
@@ -359,7 +375,7 @@ mod tests {
             ),
         ];
         for (who, window, value, expected) in rows {
-            let fields = Fields::of(&[window.parse().expect("a window")], 0);
+            let fields = Fields::of(&window.parse().expect("a window"), 0, 1);
             let read = fields
                 .read(&headers(&[("x-ratelimit-reset", value)]), now)
                 .reset;
@@ -385,7 +401,7 @@ mod tests {
             ("x-burstlimit-resettime", "1994-11-06T08:49:12Z"),
             ("x-burstlimit-reset", "44"),
         ]);
-        let reading = Fields::of(&windows, 0).read(&both, now());
+        let reading = Fields::of(&windows[0], 0, 2).read(&both, now());
         assert_eq!(reading.reset, Some(Duration::from_secs(5)));
     }
 
@@ -398,10 +414,23 @@ mod tests {
             ("x-burstlimit-limit", "120"),
             ("x-burstlimit-remaining", "3"),
         ]);
-        let minute = Fields::of(&windows, 0).read(&six, now());
-        let day = Fields::of(&windows, 1).read(&six, now());
+        let minute = Fields::of(&windows[0], 0, 2).read(&six, now());
+        let day = Fields::of(&windows[1], 1, 2).read(&six, now());
         assert_eq!((minute.limit, minute.remaining), (Some(120), Some(3)));
         assert_eq!((day.limit, day.remaining), (Some(1000), Some(17)));
+    }
+
+    #[test]
+    fn the_only_window_reads_the_family_that_tells_its_limit() {
+        let day_and_burst = headers(&[
+            ("x-ratelimit-limit", "1000"),
+            ("x-ratelimit-remaining", "900"),
+            ("x-burstlimit-limit", "40"),
+            ("x-burstlimit-remaining", "39"),
+        ]);
+        let window = Window::new(40, Duration::from_secs(2));
+        let reading = Fields::of(&window, 0, 1).read(&day_and_burst, now());
+        assert_eq!((reading.limit, reading.remaining), (Some(40), Some(39)));
     }
 
     #[test]
@@ -409,7 +438,7 @@ mod tests {
         let window = Window::per_minute(100).limit_header("RateLimit-Limit");
         let policy = headers(&[("ratelimit-limit", "100, 100;w=60")]);
         assert_eq!(
-            Fields::of(&[window], 0).read(&policy, now()).limit,
+            Fields::of(&window, 0, 1).read(&policy, now()).limit,
             Some(100)
         );
     }
@@ -429,7 +458,7 @@ mod tests {
                 headers.insert(name, value.clone());
             }
             let window = Window::per_minute(9);
-            let reading = Fields::of(&[window], 0).read(&headers, now());
+            let reading = Fields::of(&window, 0, 1).read(&headers, now());
             prop_assert!(reading.reset.is_none_or(|span| span <= Duration::from_secs(61)));
             prop_assert!(retry_after(&headers, now()).is_none_or(|span| span <= LONGEST_PAUSE));
         }

@@ -177,8 +177,8 @@ impl QuotaLine {
             account: settings.account.clone(),
             paths: quota.paths.clone(),
             windows: windows.clone(),
-            fields: (0..windows.len())
-                .map(|index| Fields::of(windows, index))
+            fields: (windows.iter().enumerate())
+                .map(|(index, window)| Fields::of(window, index, windows.len()))
                 .collect(),
             line: Mutex::new(Line::new(ledger, settings.max_queue)),
         }

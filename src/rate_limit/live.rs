@@ -20,7 +20,10 @@ const FINEST_ENTRIES: u64 = 4096;
 #[derive(Clone, Debug)]
 pub(crate) struct Live {
     configured: u64,
+    /// The limit in force for us: the configured one, or the server's if that is lower.
     limit: u64,
+    /// What the server allows all its users together, as far as it is known.
+    total: u64,
     answered: Answered,
     others: Option<Others>,
     /// Nobody leaves before: the server says that nothing is left, though we used less.
@@ -70,6 +73,17 @@ pub(crate) enum Room {
     WhenAnswered,
 }
 
+impl Room {
+    /// When both allow it.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Now, room) | (room, Self::Now) => room,
+            (Self::At(one), Self::At(other)) => Self::At(one.max(other)),
+            (Self::WhenAnswered, _) | (_, Self::WhenAnswered) => Self::WhenAnswered,
+        }
+    }
+}
+
 impl Live {
     pub(crate) fn new(window: &Window, now: Now) -> Self {
         let answered = match window.span {
@@ -88,6 +102,7 @@ impl Live {
         Self {
             configured: window.limit,
             limit: window.limit,
+            total: window.limit,
             answered,
             others: None,
             spent_until: Moment::ZERO,
@@ -99,7 +114,7 @@ impl Live {
     /// Forgets what no longer counts. True if a calendar period in which nothing was left is over:
     /// the first request of the new one is a probe.
     pub(crate) fn forget(&mut self, now: Now) -> bool {
-        let was_full = self.used() >= self.limit;
+        let was_full = self.left_by_us() == 0;
         if self.others.is_some_and(|others| others.until <= now.moment) {
             self.others = None;
         }
@@ -120,23 +135,33 @@ impl Live {
         if self.spent_until > now.moment {
             return Room::At(self.spent_until);
         }
-        let taken = self.used().saturating_add(in_flight).saturating_add(1);
-        let Some(excess) = taken.checked_sub(self.limit).filter(|excess| *excess > 0) else {
+        let ours = self.own().saturating_add(in_flight).saturating_add(1);
+        let all = ours.saturating_add(self.by_others());
+        let first = self.when_freed(ours.saturating_sub(self.limit), 0, now);
+        let second = self.when_freed(all.saturating_sub(self.total), self.by_others(), now);
+        first.and(second)
+    }
+
+    /// When so many fewer count, of ours or of the others'.
+    fn when_freed(&self, excess: u64, others: u64, now: Now) -> Room {
+        if excess == 0 {
             return Room::Now;
-        };
-        let own = self.answered.when_freed(excess, now);
-        let others = self
+        }
+        let theirs = self
             .others
-            .filter(|others| others.count >= excess)
+            .filter(|_| others > 0)
             .map(|others| others.until);
-        let enough = own.into_iter().chain(others).min();
+        let own = self.answered.when_freed(excess, now);
+        let enough = own
+            .into_iter()
+            .chain(theirs.filter(|_| others >= excess))
+            .min();
         // Where only both together make room, the nearer end is when it is worth another look.
         let some = || {
-            let others = self.others.map(|others| others.until);
             self.answered
                 .when_freed(self.own(), now)
                 .into_iter()
-                .chain(others)
+                .chain(theirs)
                 .min()
         };
         enough.or_else(some).map_or(Room::WhenAnswered, Room::At)
@@ -147,10 +172,18 @@ impl Live {
         self.answered.push(now.moment);
     }
 
-    /// All that counts, but for what is in flight.
-    pub(crate) fn used(&self) -> u64 {
-        let others = self.others.map_or(0, |others| others.count);
-        self.own().saturating_add(others)
+    fn by_others(&self) -> u64 {
+        self.others.map_or(0, |others| others.count)
+    }
+
+    /// By our own count, without what is in flight.
+    fn left_by_us(&self) -> u64 {
+        let own = self.own();
+        let of_all = self
+            .total
+            .saturating_sub(own)
+            .saturating_sub(self.by_others());
+        self.limit.saturating_sub(own).min(of_all)
     }
 
     /// Our own answered requests that count.
@@ -167,8 +200,10 @@ impl Live {
     /// lone client back, and until the window resets it only grows: a late response cannot undo it.
     pub(crate) fn learn(&mut self, reading: Reading, ours: u64, now: Now) {
         if let Some(limit) = reading.limit {
-            // A limit above the configured one is not taken: who configured less meant it.
+            // A limit above the configured one is not taken, since who configured less meant it
+            // (two machines that share a quota); but what others took counts against it alone.
             self.limit = limit.min(self.configured);
+            self.total = limit;
         }
         let told = reading.reset.map(|span| now.moment + span);
         if told.is_some() {
@@ -178,8 +213,7 @@ impl Live {
             return;
         };
         self.left_by_server = Some(remaining);
-        let server_limit = reading.limit.unwrap_or(self.configured);
-        let by_others = server_limit.saturating_sub(remaining).saturating_sub(ours);
+        let by_others = self.total.saturating_sub(remaining).saturating_sub(ours);
         if by_others > 0 {
             self.others_took(by_others, remaining, told, now);
         }
@@ -204,10 +238,7 @@ impl Live {
 
     /// The smaller of the server's count and ours.
     pub(crate) fn left(&self, in_flight: u64) -> u64 {
-        let ours = self
-            .limit
-            .saturating_sub(self.used())
-            .saturating_sub(in_flight);
+        let ours = self.left_by_us().saturating_sub(in_flight);
         self.left_by_server.map_or(ours, |theirs| theirs.min(ours))
     }
 
@@ -423,6 +454,36 @@ mod tests {
         live.learn(limit(1_000), 0, at(0));
         assert_eq!(live.limit(), 10);
         assert_eq!(live.resets_at(at(0)), None);
+    }
+
+    #[test]
+    fn machines_that_divide_a_limit_do_not_starve_each_other() {
+        let mut live = live("5/10s");
+        live.count(at(1));
+        let reading = Reading {
+            limit: Some(10),
+            ..remaining(4, Some(9))
+        };
+        live.learn(reading, 1, at(1));
+        assert_eq!(
+            live.room(3, at(1)),
+            Room::Now,
+            "five of ten by the other machine"
+        );
+        assert_eq!(live.room(4, at(1)), Room::At(at(11).moment), "our own half");
+        live.learn(
+            Reading {
+                limit: Some(10),
+                ..remaining(1, Some(9))
+            },
+            1,
+            at(1),
+        );
+        assert_eq!(
+            live.room(1, at(1)),
+            Room::At(at(10).moment),
+            "it took more than its half"
+        );
     }
 
     #[test]

@@ -458,6 +458,6 @@ mod tests {
         );
         ledger.settle(permits[0], Ticket(0), &Settlement::Answered(report), at(20));
         let (windows, in_flight) = ledger.windows();
-        assert_eq!(windows[0].used() + in_flight, 50);
+        assert_eq!(windows[0].left(in_flight), 50);
     }
 }
