@@ -1,6 +1,8 @@
 //! Guards the shape of the code: who may use whom, which files are pure, and what the oldest
 //! supported compiler understands.
 
+#![allow(clippy::unwrap_used)] // Tests may panic.
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
