@@ -1,6 +1,6 @@
 //! Stories about the limiter, under paused time and without sockets.
 
-#![allow(clippy::disallowed_methods, clippy::unwrap_used)] // Tests may read paused time, and panic.
+#![allow(clippy::disallowed_methods, clippy::expect_used, clippy::unwrap_used)]
 
 mod common;
 
