@@ -50,7 +50,7 @@ pub use auth::{AuthMiddleware, ClientAuth, Grant};
 pub use rate_limit::{
     Quota, QuotaSnapshot, RateLimitMiddleware, ResetUnit, Window, WindowSnapshot,
 };
-pub use stores::MemoryStore;
+pub use stores::{FileStore, FileStoreError, MemoryStore};
 
 pub use options::RequestOptions;
 #[cfg(feature = "retry")]
