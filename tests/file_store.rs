@@ -1,5 +1,7 @@
 //! The file store by its port: what two processes may rely on, and what is left after an accident.
 
+#![allow(clippy::expect_used)] // The lint spares tests, but not what they share.
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};

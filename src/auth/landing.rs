@@ -50,6 +50,12 @@ pub(crate) enum Landing {
 impl State {
     /// A flight ended. `draw` in 0..1 is the jitter.
     pub(crate) fn land(&mut self, landing: &Landing, now: Now, draw: f64) -> Result<(), Error> {
+        let landed = self.settle(landing, now, draw);
+        self.last_error = landed.as_ref().err().cloned();
+        landed
+    }
+
+    fn settle(&mut self, landing: &Landing, now: Now, draw: f64) -> Result<(), Error> {
         let (forced, latch) = match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Refreshing { forced, latch } => (forced, latch),
             _ => (false, None),

@@ -25,6 +25,9 @@ pub(super) struct Place {
     stem: String,
 }
 
+/// An open file, and what is in it.
+pub(super) type Opened = (File, Zeroizing<Vec<u8>>);
+
 /// Nobody else changes the files of the key while it lives.
 pub(super) struct Lock {
     _file: File,
@@ -97,7 +100,7 @@ fn write_new(path: &Path, content: &[u8]) -> std::io::Result<File> {
 }
 
 /// The content, unless there is no such file.
-pub(super) fn read(path: &Path) -> Result<Option<(File, Zeroizing<Vec<u8>>)>, FileStoreError> {
+pub(super) fn read(path: &Path) -> Result<Option<Opened>, FileStoreError> {
     let mut file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
