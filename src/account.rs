@@ -2,6 +2,7 @@
 
 pub(crate) mod build;
 mod headers;
+mod health;
 mod living;
 mod oauth;
 pub(crate) mod problems;

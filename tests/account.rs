@@ -51,6 +51,15 @@ fn refused(builder: AccountBuilder) -> String {
 }
 
 #[test]
+fn an_account_without_a_token_endpoint_is_ready_and_one_with_has_to_be_asked_first() {
+    let health = acme().build().expect("an account").health();
+    assert!(health.is_ready && health.expires_at.is_none());
+    assert_eq!(health.to_string(), "account acme: ready");
+    let health = with_token().build().expect("an account").health();
+    assert!(!health.is_ready && !health.needs_login && health.last_error.is_none());
+}
+
+#[test]
 fn an_account_needs_no_more_than_a_name_and_a_url() {
     let account = acme().build().expect("builds");
     assert_eq!(account.name(), "acme");
