@@ -178,8 +178,8 @@ impl QuotaLine {
             account: settings.account.clone(),
             paths: quota.paths.clone(),
             windows: windows.clone(),
-            fields: (windows.iter().enumerate())
-                .map(|(index, window)| Fields::of(window, index, windows.len()))
+            fields: (0..windows.len())
+                .filter_map(|index| Fields::of(windows, index))
                 .collect(),
             line: Mutex::new(Line::new(ledger, settings.max_queue)),
         }
@@ -237,9 +237,7 @@ impl QuotaLine {
         let mut readings = SmallVec::new();
         // A cached answer tells of a moment long past.
         if !from_cache && !headers.is_empty() {
-            for fields in &self.fields {
-                readings.push(fields.read(headers, now));
-            }
+            readings = headers::read(&self.fields, headers, now);
         }
         Report {
             status,

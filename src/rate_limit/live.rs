@@ -16,6 +16,14 @@ const CALENDAR_MARGIN: Duration = Duration::from_secs(2);
 /// be a million.
 const FINEST_ENTRIES: u64 = 4096;
 
+/// Servers round a reset to the second, and some add another half on the way.
+const RESET_GRAIN: Duration = Duration::from_millis(1_500);
+
+/// How long to stay away when nothing is left for a reason unknown, until a time unknown: a tenth
+/// of the window, but within these bounds.
+const SHORTEST_BLIND_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_BLIND_PAUSE: Duration = Duration::from_secs(60);
+
 /// One window's state.
 #[derive(Clone, Debug)]
 pub(crate) struct Live {
@@ -28,7 +36,9 @@ pub(crate) struct Live {
     others: Option<Others>,
     /// Nobody leaves before: the server says that nothing is left, though we used less.
     spent_until: Moment,
-    reset: Option<Moment>,
+    /// When a pause without a told end is over: the next to leave is a probe.
+    blind_until: Option<Moment>,
+    reset: Option<Reset>,
     left_by_server: Option<u64>,
 }
 
@@ -62,6 +72,13 @@ struct Entry {
 struct Others {
     count: u64,
     until: Moment,
+}
+
+/// When the window resets, by the newest response that said so.
+#[derive(Clone, Copy, Debug)]
+struct Reset {
+    at: Moment,
+    told: Moment,
 }
 
 /// When there is room for one more.
@@ -106,19 +123,20 @@ impl Live {
             answered,
             others: None,
             spent_until: Moment::ZERO,
+            blind_until: None,
             reset: None,
             left_by_server: None,
         }
     }
 
-    /// Forgets what no longer counts. True if a calendar period in which nothing was left is over:
-    /// the first request of the new one is a probe.
+    /// Forgets what no longer counts. True if the next request is a probe: a calendar period in
+    /// which nothing was left is over, or a pause of which no response said how long.
     pub(crate) fn forget(&mut self, now: Now) -> bool {
         let was_full = self.left_by_us() == 0;
         if self.others.is_some_and(|others| others.until <= now.moment) {
             self.others = None;
         }
-        if self.reset.is_some_and(|reset| reset <= now.moment) {
+        if self.reset.is_some_and(|reset| reset.at <= now.moment) {
             self.reset = None;
             self.left_by_server = None;
         }
@@ -127,7 +145,11 @@ impl Live {
             self.others = None;
             self.spent_until = Moment::ZERO;
         }
-        rolled_over && was_full
+        let looks_again = self.blind_until.is_some_and(|until| until <= now.moment);
+        if looks_again {
+            self.blind_until = None;
+        }
+        looks_again || (rolled_over && was_full)
     }
 
     /// When one more may leave beside `in_flight` others. Call [`forget`](Self::forget) first.
@@ -193,21 +215,25 @@ impl Live {
         }
     }
 
-    /// Takes in what a response says. `ours` is the most that the server can have counted of our
-    /// own requests when it said so.
+    /// Takes in what a response says to a request that left at `sent`. `ours` is the most that the
+    /// server can have counted of our own requests when it said so.
     ///
     /// The server's count beyond that is what others took. It is a lower bound, so it never holds a
     /// lone client back, and until the window resets it only grows: a late response cannot undo it.
-    pub(crate) fn learn(&mut self, reading: Reading, ours: u64, now: Now) {
+    pub(crate) fn learn(&mut self, reading: Reading, ours: u64, sent: Moment, now: Now) {
+        let told = reading.reset.map(|span| now.moment + span);
+        if self.is_stale(told, sent) {
+            return;
+        }
         if let Some(limit) = reading.limit {
             // A limit above the configured one is not taken, since who configured less meant it
             // (two machines that share a quota); but what others took counts against it alone.
             self.limit = limit.min(self.configured);
             self.total = limit;
         }
-        let told = reading.reset.map(|span| now.moment + span);
-        if told.is_some() {
-            self.reset = told;
+        if let Some(at) = told {
+            let told = now.moment;
+            self.reset = Some(Reset { at, told });
         }
         let Some(remaining) = reading.remaining else {
             return;
@@ -219,7 +245,20 @@ impl Live {
         }
     }
 
+    /// Whether a reset belongs to an earlier window: it is clearly before the one that is known,
+    /// and the server may have told it earlier, since the request was on the wire already.
+    fn is_stale(&self, told: Option<Moment>, sent: Moment) -> bool {
+        let (Some(told), Some(known)) = (told, self.reset) else {
+            return false;
+        };
+        told + RESET_GRAIN < known.at && sent <= known.told
+    }
+
     fn others_took(&mut self, count: u64, remaining: u64, told: Option<Moment>, now: Now) {
+        let in_the_dark = told.is_none() && (remaining == 0 || self.blind_until.is_some());
+        if in_the_dark && self.pause_blindly(now) {
+            return;
+        }
         let until = told.unwrap_or_else(|| self.answered.longest(now));
         let known = self.others.unwrap_or(Others { count: 0, until });
         self.others = Some(Others {
@@ -229,6 +268,23 @@ impl Live {
         if remaining == 0 {
             self.spent_until = self.spent_until.max(told.unwrap_or(Moment::ZERO));
         }
+    }
+
+    /// Nothing is left, and nobody knows until when: a pause, then a probe. Not where the end is
+    /// known, by the calendar or by an earlier response.
+    fn pause_blindly(&mut self, now: Now) -> bool {
+        let Answered::Rolling { length, .. } = &self.answered else {
+            return false;
+        };
+        if self.reset.is_some() {
+            return false;
+        }
+        let pause = (*length / 10).clamp(SHORTEST_BLIND_PAUSE, LONGEST_BLIND_PAUSE);
+        // Those in flight when the first zero came bring more of them: they do not prolong it.
+        let until = *self.blind_until.get_or_insert(now.moment + pause);
+        self.spent_until = self.spent_until.max(until);
+        self.others = None;
+        true
     }
 
     /// The limit in force.
@@ -244,7 +300,7 @@ impl Live {
 
     /// When the window resets, by the server's word or by the calendar.
     pub(crate) fn resets_at(&self, now: Now) -> Option<SystemTime> {
-        let told = self.reset.map(|moment| now.wall_at(moment));
+        let told = self.reset.map(|reset| now.wall_at(reset.at));
         match &self.answered {
             Answered::Calendar { ends, .. } => told.or(Some(*ends)),
             Answered::Rolling { .. } => told,
@@ -412,7 +468,7 @@ mod tests {
     fn a_lone_client_is_not_held_back_by_the_servers_count() {
         let mut live = live("10/10s");
         live.count(at(1));
-        live.learn(remaining(9, Some(9)), 1, at(1));
+        live.learn(remaining(9, Some(9)), 1, at(1).moment, at(1));
         assert_eq!(live.room(8, at(1)), Room::Now);
     }
 
@@ -420,7 +476,7 @@ mod tests {
     fn what_others_took_counts_until_the_reset() {
         let mut live = live("10/10s");
         live.count(at(1));
-        live.learn(remaining(3, Some(5)), 1, at(1));
+        live.learn(remaining(3, Some(5)), 1, at(1).moment, at(1));
         assert_eq!(live.room(2, at(1)), Room::Now);
         assert_eq!(live.room(3, at(1)), Room::At(at(6).moment));
         live.forget(at(6));
@@ -430,15 +486,15 @@ mod tests {
     #[test]
     fn a_late_answer_can_only_lower_what_is_left() {
         let mut live = live("10/10s");
-        live.learn(remaining(3, Some(5)), 1, at(1));
-        live.learn(remaining(8, Some(5)), 1, at(1));
+        live.learn(remaining(3, Some(5)), 1, at(1).moment, at(1));
+        live.learn(remaining(8, Some(5)), 1, at(1).moment, at(1));
         assert_eq!(live.left(0), 4);
     }
 
     #[test]
     fn a_day_that_others_spent_is_closed_until_its_reset() {
         let mut live = live("1000/utc-day");
-        live.learn(remaining(0, Some(500)), 1, at(10));
+        live.learn(remaining(0, Some(500)), 1, at(10).moment, at(10));
         assert_eq!(live.room(0, at(10)), Room::At(at(510).moment));
     }
 
@@ -449,9 +505,9 @@ mod tests {
             limit: Some(limit),
             ..Reading::default()
         };
-        live.learn(limit(4), 0, at(0));
+        live.learn(limit(4), 0, at(0).moment, at(0));
         assert_eq!(live.limit(), 4);
-        live.learn(limit(1_000), 0, at(0));
+        live.learn(limit(1_000), 0, at(0).moment, at(0));
         assert_eq!(live.limit(), 10);
         assert_eq!(live.resets_at(at(0)), None);
     }
@@ -464,7 +520,7 @@ mod tests {
             limit: Some(10),
             ..remaining(4, Some(9))
         };
-        live.learn(reading, 1, at(1));
+        live.learn(reading, 1, at(1).moment, at(1));
         assert_eq!(
             live.room(3, at(1)),
             Room::Now,
@@ -477,6 +533,7 @@ mod tests {
                 ..remaining(1, Some(9))
             },
             1,
+            at(1).moment,
             at(1),
         );
         assert_eq!(
@@ -491,7 +548,74 @@ mod tests {
         let mut live = live("2/10s");
         live.count(at(1));
         live.count(at(1));
-        live.learn(remaining(0, None), 0, at(1));
+        live.learn(remaining(1, None), 0, at(1).moment, at(1));
         assert_eq!(live.room(0, at(1)), Room::At(at(11).moment));
+    }
+
+    #[test]
+    fn a_late_answer_of_an_earlier_window_says_nothing_about_this_one() {
+        let mut live = live("10/10s");
+        live.learn(remaining(9, Some(9)), 1, at(20).moment, at(21));
+        let late = Reading {
+            limit: Some(2),
+            ..remaining(0, Some(1))
+        };
+        live.learn(late, 1, at(19).moment, at(22));
+        assert_eq!(live.limit(), 10);
+        assert_eq!(live.left(0), 9);
+        assert_eq!(live.resets_at(at(22)), Some(at(30).wall));
+        assert_eq!(live.room(9, at(22)), Room::Now);
+    }
+
+    #[test]
+    fn a_reset_rounded_the_other_way_is_not_stale() {
+        let mut live = live("10/10s");
+        live.learn(remaining(9, Some(9)), 1, at(20).moment, at(21));
+        live.learn(remaining(3, Some(7)), 1, at(20).moment, at(22));
+        assert_eq!(live.left(0), 3);
+    }
+
+    #[test]
+    fn an_earlier_reset_told_to_a_later_request_is_news() {
+        let mut live = live("10/10s");
+        live.learn(remaining(9, Some(9)), 1, at(20).moment, at(21));
+        live.learn(remaining(2, Some(2)), 1, at(22).moment, at(23));
+        assert_eq!(live.left(0), 2);
+        assert_eq!(live.resets_at(at(23)), Some(at(25).wall));
+    }
+
+    #[test]
+    fn an_unforeseen_zero_without_a_reset_is_probed_after_a_tenth_of_the_window() {
+        for (window, pause) in [("10/5s", 1), ("10/50s", 5), ("10/min", 6), ("10/h", 60)] {
+            let mut live = live(window);
+            live.learn(remaining(0, None), 1, at(1).moment, at(1));
+            assert_eq!(
+                live.room(0, at(1)),
+                Room::At(at(1 + pause).moment),
+                "{window}"
+            );
+            assert!(!live.forget(at(pause)), "{window}");
+            assert!(live.forget(at(1 + pause)), "{window}: one goes first");
+            assert_eq!(live.room(0, at(1 + pause)), Room::Now, "{window}");
+            assert!(!live.forget(at(2 + pause)), "{window}: one only");
+        }
+    }
+
+    #[test]
+    fn those_in_flight_at_an_unforeseen_zero_do_not_prolong_the_pause() {
+        let mut live = live("10/50s");
+        live.learn(remaining(0, None), 1, at(1).moment, at(1));
+        live.learn(remaining(0, None), 1, at(1).moment, at(3));
+        live.learn(remaining(1, None), 1, at(1).moment, at(4));
+        live.forget(at(6));
+        assert_eq!(live.room(0, at(6)), Room::Now);
+    }
+
+    #[test]
+    fn a_spent_day_without_a_reset_ends_by_the_calendar() {
+        let mut live = live("1000/utc-day");
+        live.count(at(10));
+        live.learn(remaining(0, None), 1, at(10).moment, at(10));
+        assert_eq!(live.room(0, at(10)), Room::At(at(86_402).moment));
     }
 }

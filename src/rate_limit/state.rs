@@ -192,7 +192,7 @@ impl Ledger {
             .zip(&report.readings)
             .zip(&slot.ours);
         for ((window, reading), ours) in read {
-            window.learn(*reading, ours.saturating_add(since), now);
+            window.learn(*reading, ours.saturating_add(since), slot.granted, now);
         }
     }
 

@@ -30,6 +30,12 @@ const CLOCK_GRAIN: Duration = Duration::from_millis(1);
 /// `120/min`, `10/s`, `20/500ms`, `3000/12h`, `5000/day` (any 24 hours), `1000/utc-day` (resets at
 /// 00:00 UTC), `10000/utc-month`.
 ///
+/// Responses may report on it. Without header names of its own a window reads those in common use:
+/// the IETF's `RateLimit` and `RateLimit-Policy` (drafts 06 to 10; the policy of its length or
+/// limit), else `X-RateLimit-*`, `X-Rate-Limit-*` or `X-BurstLimit-*`. Where there are several
+/// windows, the shortest reads `X-BurstLimit-*` and the longest the other two, unless they tell the
+/// limit of another window.
+///
 /// ```
 /// use std::time::Duration;
 /// use reqwest_tollgate::Window;

@@ -21,7 +21,7 @@ impl Server {
     /// where there is no node. CI must have one.
     pub(crate) fn start(name: &str, environment: &[(&str, &str)]) -> Result<Option<Self>> {
         if !has("node") || !has("npm") {
-            return skip(name);
+            return skip(name, "node and npm");
         }
         let directory = installed(name).with_context(|| format!("cannot install {name}"))?;
         let mut process = Command::new("node")
@@ -77,15 +77,13 @@ fn has(program: &str) -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
-fn skip<T>(name: &str) -> Result<Option<T>> {
+/// None, after saying so; but CI must not go without.
+pub(crate) fn skip<T>(name: &str, needs: &str) -> Result<Option<T>> {
     if std::env::var_os("CI").is_some() {
-        bail!("{name} needs node and npm, and CI must not go without");
+        bail!("{name} needs {needs}, and CI must not go without");
     }
     // Not `eprintln!`, which the test harness would swallow.
-    writeln!(
-        io::stderr(),
-        "SKIPPED: {name}: there is no node or no npm here"
-    )?;
+    writeln!(io::stderr(), "SKIPPED: {name} needs {needs}")?;
     Ok(None)
 }
 

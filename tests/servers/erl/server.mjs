@@ -1,11 +1,16 @@
 // express-rate-limit, one counter per path, each with another set of headers.
 //
 //   /d6/...        RateLimit-* (draft 6 of the IETF's header fields)
+//   /d7/...        RateLimit and RateLimit-Policy (draft 7)
+//   /d8/...        the same as structured fields (draft 8)
+//   /d8two/...     two policies, so two lines of each
 //   /legacy/...    X-RateLimit-*, the reset as seconds since 1970
+//   /both/...      draft 7 and X-RateLimit-*
+//   /none/...      no header at all
 //   /digikey/...   a burst and a day, X-BurstLimit-* and X-RateLimit-*
 //   /stats         answers by path and status
 //
-// LIMIT (20) requests in WINDOW_MS (2000), DAY_LIMIT (1000) for /digikey.
+// LIMIT (20) requests in WINDOW_MS (2000), DAY_LIMIT (1000) for /digikey and /d8two.
 import express from 'express';
 import { rateLimit } from 'express-rate-limit';
 
@@ -25,8 +30,15 @@ app.use((request, response, next) => {
   next();
 });
 
-app.use('/d6', rateLimit({ ...burst, standardHeaders: 'draft-6', legacyHeaders: false }));
-app.use('/legacy', rateLimit({ ...burst, standardHeaders: false, legacyHeaders: true }));
+const telling = (standardHeaders, more = {}) =>
+  rateLimit({ ...burst, ...silent, standardHeaders, identifier: 'burst', ...more });
+app.use('/d6', telling('draft-6'));
+app.use('/d7', telling('draft-7'));
+app.use('/d8', telling('draft-8'));
+app.use('/d8two', telling('draft-8', { ...day, identifier: 'day' }), telling('draft-8'));
+app.use('/legacy', telling(false, { legacyHeaders: true }));
+app.use('/both', telling('draft-7', { legacyHeaders: true }));
+app.use('/none', telling(false));
 
 // The library counts; DigiKey's names for the headers are put on here, refused or not.
 const secondsTo = (time) => Math.max(0, Math.ceil((time - Date.now()) / 1000));

@@ -1,0 +1,251 @@
+//! The IETF's own fields, which changed with every draft:
+//!
+//! | draft | quota policies                               | what is left                           |
+//! |-------|----------------------------------------------|----------------------------------------|
+//! | 06    | `RateLimit-Limit: 100, 100;w=60`             | `RateLimit-Remaining`, `-Reset`        |
+//! | 07    | `RateLimit-Policy: 100;w=60`                 | `RateLimit: limit=100, remaining=5, …` |
+//! | 08–10 | `RateLimit-Policy: "burst";q=100;w=60;pk=:…:` | `RateLimit: "burst";r=50;t=5`          |
+//!
+//! Several policies are one list or several header lines. The structured ones (RFC 9651) are strict:
+//! a malformed line counts as absent.
+
+use std::borrow::Cow;
+use std::convert::Infallible;
+
+use http::{HeaderMap, HeaderValue};
+use sfv::visitor::{EntryVisitor, Ignored, InnerListVisitor, ItemVisitor, ListVisitor};
+use sfv::visitor::{ParameterVisitor, parameter_visitor_with};
+use sfv::{BareItemFromInput, KeyRef, Parser};
+use smallvec::SmallVec;
+
+use super::value;
+
+/// A policy, and what is left of it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Policy<'h> {
+    name: Option<Cow<'h, str>>,
+    pub(super) limit: Option<u64>,
+    /// In seconds; servers round it up.
+    pub(super) length: Option<u64>,
+    pub(super) remaining: Option<u64>,
+    pub(super) reset: Option<Reset<'h>>,
+    counts_something_else: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Reset<'h> {
+    Seconds(u64),
+    /// Draft 06 names seconds to go, but some send the time.
+    Field(&'h HeaderValue),
+}
+
+pub(super) type Policies<'h> = SmallVec<[Policy<'h>; 2]>;
+
+impl Policy<'_> {
+    /// Whether it tells more than the policy itself.
+    pub(super) fn has_state(&self) -> bool {
+        self.remaining.is_some() || self.reset.is_some()
+    }
+}
+
+/// All that these headers say in the IETF's words.
+pub(super) fn read(headers: &HeaderMap) -> Policies<'_> {
+    let mut policies = Policies::new();
+    for line in lines(headers, "ratelimit-policy") {
+        policies.extend(list(line));
+    }
+    let mut states = Policies::new();
+    for line in lines(headers, "ratelimit") {
+        let mut of_line = list(line);
+        of_line.retain(|state| state.remaining.is_some());
+        match of_line.is_empty() {
+            true => states.extend(draft_07(line)),
+            false => states.extend(of_line),
+        }
+    }
+    if states.is_empty() {
+        states.extend(draft_06(headers, &mut policies));
+    }
+    states
+        .into_iter()
+        .for_each(|state| merge(&mut policies, state));
+    policies.retain(|policy| !policy.counts_something_else);
+    policies
+}
+
+fn lines<'h>(headers: &'h HeaderMap, name: &str) -> impl Iterator<Item = &'h str> {
+    headers.get_all(name).into_iter().filter_map(value::text)
+}
+
+/// Puts what is left to the policy it is of: the one of its name; of those without names, the one
+/// of its limit, else the only one.
+fn merge<'h>(policies: &mut Policies<'h>, mut state: Policy<'h>) {
+    let found = match &state.name {
+        Some(name) => (policies.iter()).position(|policy| policy.name.as_ref() == Some(name)),
+        None => unnamed(policies, state.limit),
+    };
+    if let Some(policy) = found.map(|index| policies.swap_remove(index)) {
+        state.limit = state.limit.or(policy.limit);
+        state.length = policy.length;
+        state.counts_something_else |= policy.counts_something_else;
+    }
+    policies.push(state);
+}
+
+fn unnamed(policies: &Policies<'_>, limit: Option<u64>) -> Option<usize> {
+    let of_limit = |index: &usize| policies.get(*index).is_some_and(|one| one.limit == limit);
+    let mut same = (0..policies.len()).filter(of_limit);
+    match (same.next(), same.next()) {
+        (None, _) if policies.len() == 1 => Some(0),
+        (first, None) => first,
+        _ => None,
+    }
+}
+
+/// `limit=100, remaining=50, reset=5`. Read leniently: it was a dictionary on paper only.
+fn draft_07<'h>(line: &str) -> Option<Policy<'h>> {
+    let mut state = Policy::default();
+    for (key, value) in line
+        .split([',', ';'])
+        .filter_map(|part| part.split_once('='))
+    {
+        let number = value::integer(value.trim());
+        match key.trim() {
+            key if key.eq_ignore_ascii_case("limit") => state.limit = number,
+            key if key.eq_ignore_ascii_case("remaining") => state.remaining = number,
+            key if key.eq_ignore_ascii_case("reset") => state.reset = number.map(Reset::Seconds),
+            _ => {}
+        }
+    }
+    (state.limit.is_some() || state.has_state()).then_some(state)
+}
+
+fn draft_06<'h>(headers: &'h HeaderMap, policies: &mut Policies<'h>) -> Option<Policy<'h>> {
+    let number = |name| {
+        headers
+            .get(name)
+            .and_then(value::text)
+            .and_then(value::integer)
+    };
+    let state = Policy {
+        limit: number("ratelimit-limit"),
+        remaining: number("ratelimit-remaining"),
+        reset: headers.get("ratelimit-reset").map(Reset::Field),
+        ..Policy::default()
+    };
+    if policies.is_empty() {
+        let behind_the_limit = lines(headers, "ratelimit-limit").flat_map(list);
+        policies.extend(behind_the_limit.filter(|policy| policy.length.is_some()));
+    }
+    (state.limit.is_some() || state.has_state()).then_some(state)
+}
+
+/// The members of one line; none if it is malformed.
+fn list(line: &str) -> Policies<'_> {
+    let mut members = Members(Policies::new());
+    match Parser::new(line).parse_list_with_visitor(&mut members) {
+        Ok(()) => members.0,
+        Err(_) => Policies::new(),
+    }
+}
+
+struct Members<'h>(Policies<'h>);
+
+impl<'h> ListVisitor<'h> for &mut Members<'h> {
+    type Out = ();
+    type Error = Infallible;
+
+    fn entry(&mut self) -> Result<impl EntryVisitor<'h>, Infallible> {
+        Ok(Member(&mut self.0))
+    }
+
+    fn finish(self) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
+
+struct Member<'m, 'h>(&'m mut Policies<'h>);
+
+impl<'h> EntryVisitor<'h> for Member<'_, 'h> {
+    type Error = Infallible;
+
+    fn item(self) -> Result<impl ItemVisitor<'h>, Infallible> {
+        Ok(self)
+    }
+
+    fn inner_list(self) -> Result<impl InnerListVisitor<'h>, Infallible> {
+        Ok(Ignored)
+    }
+}
+
+impl<'h> ItemVisitor<'h> for Member<'_, 'h> {
+    type Out = ();
+    type Error = Infallible;
+
+    fn bare_item(
+        self,
+        item: BareItemFromInput<'h>,
+    ) -> Result<impl ParameterVisitor<'h, Out = ()>, Infallible> {
+        let mut policy = Policy::default();
+        match item {
+            BareItemFromInput::String(Cow::Borrowed(name)) => {
+                policy.name = Some(name.as_str().into())
+            }
+            BareItemFromInput::String(Cow::Owned(name)) => {
+                policy.name = Some(String::from(name).into())
+            }
+            BareItemFromInput::Token(name) => policy.name = Some(name.as_str().into()),
+            item => policy.limit = integer(&item),
+        }
+        let known = policy.name.is_some() || policy.limit.is_some();
+        let policies = self.0;
+        let keep = move |policy| {
+            if known {
+                policies.push(policy);
+            }
+            Ok(())
+        };
+        Ok(parameter_visitor_with(policy, keep))
+    }
+}
+
+impl<'h> ParameterVisitor<'h> for Policy<'h> {
+    type Out = Self;
+    type Error = Infallible;
+
+    fn parameter(
+        &mut self,
+        key: &'h KeyRef,
+        item: BareItemFromInput<'h>,
+    ) -> Result<(), Infallible> {
+        match key.as_str() {
+            "q" => self.limit = integer(&item),
+            "w" => self.length = integer(&item),
+            "r" => self.remaining = integer(&item),
+            "t" => self.reset = integer(&item).map(Reset::Seconds),
+            // Bytes of content, or requests at the same time.
+            "qu" => self.counts_something_else = !is_requests(&item),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Self, Infallible> {
+        Ok(self)
+    }
+}
+
+fn integer(item: &BareItemFromInput<'_>) -> Option<u64> {
+    match item {
+        BareItemFromInput::Integer(number) => u64::try_from(i64::from(*number)).ok(),
+        _ => None,
+    }
+}
+
+fn is_requests(item: &BareItemFromInput<'_>) -> bool {
+    match item {
+        BareItemFromInput::String(unit) => unit.as_str() == "requests",
+        BareItemFromInput::Token(unit) => unit.as_str() == "requests",
+        _ => false,
+    }
+}

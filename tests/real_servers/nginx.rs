@@ -1,0 +1,135 @@
+//! nginx with `limit_req`: a leaky bucket, counted by the millisecond, that answers a bare 429.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use reqwest_tollgate::Account;
+
+use crate::crawl::{Tally, client, crawl};
+use crate::node::skip;
+
+/// Ten at once, then ten a second: four seconds.
+const PARTS: usize = 50;
+
+#[tokio::test]
+async fn limit_req_of_nginx_never_refuses_a_crawl_that_knows_its_rate() -> Result<()> {
+    let Some(nginx) = Nginx::start()? else {
+        return Ok(());
+    };
+    let tally = Tally::default();
+    let account = Account::builder("nginx", &nginx.url)
+        .window("10/s".parse()?)
+        .observer(tally.clone())
+        .build()?;
+
+    let answers = crawl(&client(&account), &nginx.url, PARTS).await?;
+
+    assert_eq!(answers, BTreeMap::from([(200, PARTS)]));
+    assert!(tally.rejections().is_empty());
+    assert!(refuses_who_does_not_know(&nginx.url).await?);
+    Ok(())
+}
+
+/// Or the test above would show nothing.
+async fn refuses_who_does_not_know(url: &str) -> Result<bool> {
+    for part in 0..30 {
+        let answer = reqwest::get(format!("{url}/P{part}")).await?;
+        if answer.status().as_u16() == 429 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// One process, which runs until this is dropped.
+struct Nginx {
+    process: Child,
+    url: String,
+}
+
+impl Nginx {
+    fn start() -> Result<Option<Self>> {
+        let Some(program) = program() else {
+            return skip("nginx", "Debian's nginx-light");
+        };
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nginx");
+        fs::create_dir_all(&folder)?;
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        fs::write(folder.join("part"), "{}")?;
+        fs::write(folder.join("nginx.conf"), configuration(&folder, port))?;
+        let process = Command::new(program)
+            .arg("-p")
+            .arg(&folder)
+            .args(["-c", "nginx.conf", "-e", "error.log"])
+            .stdout(Stdio::null())
+            .spawn()?;
+        let url = format!("http://127.0.0.1:{port}");
+        let mut nginx = Self { process, url };
+        nginx.wait_for(port)?;
+        Ok(Some(nginx))
+    }
+
+    fn wait_for(&mut self, port: u16) -> Result<()> {
+        for _ in 0..100 {
+            if let Some(status) = self.process.try_wait()? {
+                bail!("nginx ended: {status}");
+            }
+            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        bail!("nginx does not answer")
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Debian has it where only the administrator looks.
+fn program() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into()]);
+    let mut programs = folders.map(|folder| folder.join("nginx"));
+    programs.find(|program| program.is_file())
+}
+
+/// Without a master, so that no worker is left behind. `limit_req` looks at files, not at `return`.
+fn configuration(folder: &Path, port: u16) -> String {
+    let folder = folder.display();
+    format!(
+        r#"
+daemon off;
+master_process off;
+pid "{folder}/nginx.pid";
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path "{folder}/body";
+    proxy_temp_path "{folder}/proxy";
+    fastcgi_temp_path "{folder}/fastcgi";
+    uwsgi_temp_path "{folder}/uwsgi";
+    scgi_temp_path "{folder}/scgi";
+    limit_req_zone $binary_remote_addr zone=clients:1m rate=10r/s;
+    server {{
+        listen 127.0.0.1:{port};
+        root "{folder}";
+        location / {{
+            limit_req zone=clients burst=9 nodelay;
+            limit_req_status 429;
+            try_files /part =404;
+        }}
+    }}
+}}
+"#
+    )
+}
