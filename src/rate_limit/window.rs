@@ -19,8 +19,8 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A clock that NTP sets right runs too slow by up to one part in so many (500 ppm, the most that a
-/// kernel allows), and a server may count in whole milliseconds. Without that margin a client nearby
-/// is a hair too early now and then.
+/// kernel allows), and a server may count in whole milliseconds. Without that margin a client
+/// nearby is a hair too early now and then.
 const CLOCK_DRIFT: u32 = 2_000;
 const CLOCK_GRAIN: Duration = Duration::from_millis(1);
 
