@@ -311,6 +311,15 @@ fn a_token_store_that_is_none_is_told_with_what_could_be() {
         let error = only_problem(&format!("{ROTATING}\ntoken_store = {value}"));
         assert_eq!(error, format!("accounts.a.token_store: {found}{expected}"));
     }
+    let key = format!("token_store = {{ directory = \"d\", key = {{ env = \"{VARIABLE}\" }} }}");
+    match cfg!(feature = "encryption") {
+        true => drop(built(&format!("{key}\n[accounts.a]\n{ROTATING}"))),
+        false => {
+            let error = only_problem(&format!("{ROTATING}\n{key}"));
+            let expected = "accounts.a.token_store: key: only a build with the feature encryption";
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
     let error = only_problem(&format!("{ROTATING}\ntoken_store = {{ directory = 7 }}"));
     let beginning = "accounts.a.token_store: directory: found an integer; expected a string";
     assert!(error.starts_with(beginning), "{error}");

@@ -355,6 +355,44 @@ mod permissions {
     }
 }
 
+#[cfg(feature = "encryption")]
+mod encryption {
+    use super::*;
+
+    const KEY_TEXT: &str = "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=";
+    const OTHER_KEY: &str = "//////////////////////////////////////////8=";
+
+    #[tokio::test]
+    async fn what_is_encrypted_is_read_with_its_key_alone() {
+        let folder = folder("encrypted");
+        let plain = FileStore::new(&folder);
+        save(&plain, KEY, None, &record(1, b"c4n4ry")).await;
+        let sealed = plain.clone().encrypted_with(KEY_TEXT);
+        assert_eq!(load(&sealed, KEY).await, Some(record(1, b"c4n4ry")));
+        let new = record(2, b"c4n4ry-2");
+        assert_eq!(save(&sealed, KEY, Some(1), &new).await, Swap::Saved);
+        assert_eq!(load(&sealed, KEY).await, Some(new.clone()));
+        let conflict = save(&sealed, KEY, Some(1), &new).await;
+        assert_eq!(conflict, Swap::Conflict(Some(new)));
+        for other in [plain.clone(), plain.encrypted_with(OTHER_KEY)] {
+            let error = load_error(&other).await;
+            assert!(matches!(*error, FileStoreError::Sealed { .. }), "{error}");
+            let lost = other.compare_and_swap(KEY, Some(2), &record(3, b"x")).await;
+            assert!(lost.is_err(), "it must not be overwritten");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_key_that_is_none_is_told_without_showing_it() {
+        let store = FileStore::new(folder("bad-key")).encrypted_with("c4n4ry");
+        let new = record(1, b"x");
+        let swap = store.compare_and_swap(KEY, None, &new).await;
+        let error = swap.expect_err("no key").to_string();
+        assert!(error.contains("expected 32 bytes in base64"), "{error}");
+        assert!(!error.contains("c4n4ry"), "{error}");
+    }
+}
+
 #[test]
 fn debug_shows_the_folder() {
     let shown = format!("{:?}", FileStore::new("tokens"));

@@ -205,6 +205,7 @@ impl Scene {
             workers[victim] = self.start_worker();
             self.log_in_if_needed(&mut workers);
         }
+        self.kill_all(&mut workers);
     }
 
     /// A person sees that the chain has ended, logs in, and starts all workers with the new login.
@@ -215,12 +216,18 @@ impl Scene {
         };
         let end = end.last_step();
         self.end_chain(end);
+        self.kill_all(workers);
+        self.hits_before = self.hits_inside();
         self.login = self.sandbox.refresh_token();
         for worker in workers {
-            self.count(worker.kill());
             *worker = self.start_worker();
         }
-        self.hits_before = self.hits_inside();
+    }
+
+    fn kill_all(&mut self, workers: &mut [Worker]) {
+        for worker in workers {
+            self.count(worker.kill());
+        }
     }
 
     fn end_chain(&mut self, end: String) {
@@ -283,9 +290,12 @@ fn wait_for_renewal(workers: &[Worker]) -> Option<usize> {
 async fn processes_that_nobody_kills_share_a_family_that_forgives_nothing() {
     let mut scene = Scene::new("no-kills", Duration::ZERO).await;
     let workers: Vec<_> = (0..WORKERS).map(|_| scene.start_worker()).collect();
-    sleep(Duration::from_secs(3));
+    let enough = (0..100).any(|_| {
+        sleep(Duration::from_millis(100));
+        scene.sandbox.counters().rotations >= 8
+    });
     let counters = scene.sandbox.counters();
-    assert!(counters.rotations >= 3, "{counters:?}");
+    assert!(enough, "{counters:?}");
     assert_eq!(counters.families_revoked, 0, "{counters:?}");
     drop(workers);
 }
@@ -310,7 +320,13 @@ async fn without_grace_a_kill_costs_a_login_only_between_sending_and_saving() {
     let counters = scene.sandbox.counters();
     assert!(counters.rotations > 0 && scene.hits_inside() > 0);
     let ends = scene.ends.len() as u64;
-    assert_eq!(counters.families_revoked, ends, "{:?}", scene.ends);
+    // A family may end after it has brought the last token.
+    let silent = counters.families_revoked.checked_sub(ends);
+    assert!(
+        matches!(silent, Some(0 | 1)),
+        "{counters:?} {:?}",
+        scene.ends
+    );
     for end in &scene.ends {
         assert!(end.contains("the answer may be lost"), "{end}");
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::value::{Table, Value};
 use crate::auth::store::TokenStore;
+use crate::secret::Secret;
 use crate::stores::{FileStore, MemoryStore};
 
 const EXPECTED: &str = "expected \"memory\" or { directory = \"/path\" }";
@@ -29,13 +30,31 @@ fn by_name(value: Value) -> Result<Arc<dyn TokenStore>, String> {
 /// The folder itself is not looked at: it may be made, or mounted, later.
 fn in_directory(mut table: Table) -> Result<Arc<dyn TokenStore>, String> {
     let directory = table.remove("directory").unwrap_or(Value::Nothing);
-    if let Some(key) = table.keys().next() {
-        return Err(format!("found {key:?} beside directory; {EXPECTED}"));
+    let key = table.remove("key").map(Value::into_secret).transpose();
+    let key = key.map_err(|text| format!("key: {text}"))?;
+    if let Some(other) = table.keys().next() {
+        return Err(format!("found {other:?} beside directory; {EXPECTED}"));
     }
     let in_place = |text| format!("directory: {text}");
     let directory = directory.into_text().map_err(in_place)?;
     match directory.is_empty() {
         true => Err(in_place(format!("found \"\"; {EXPECTED}"))),
-        false => Ok(Arc::new(FileStore::new(directory))),
+        false => Ok(Arc::new(encrypted(FileStore::new(directory), key)?)),
+    }
+}
+
+#[cfg(feature = "encryption")]
+fn encrypted(store: FileStore, key: Option<Secret>) -> Result<FileStore, String> {
+    Ok(match key {
+        Some(key) => store.encrypted_with(key),
+        None => store,
+    })
+}
+
+#[cfg(not(feature = "encryption"))]
+fn encrypted(store: FileStore, key: Option<Secret>) -> Result<FileStore, String> {
+    match key {
+        Some(_) => Err("key: only a build with the feature encryption can use it".to_owned()),
+        None => Ok(store),
     }
 }

@@ -8,6 +8,8 @@ mod disk;
 mod envelope;
 mod error;
 mod lease;
+#[cfg(feature = "encryption")]
+mod seal;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -37,7 +39,8 @@ pub use error::FileStoreError;
 /// A lease ends when it is given back, when it runs out and, on Unix, as soon as its process ends,
 /// however that ends: after a `kill -9` the next process goes on at once.
 ///
-/// Tokens are not encrypted: who can read the files has them.
+/// Tokens are not encrypted, unless it is told to (`encrypted_with`, with the feature
+/// `encryption`): who can read the files has them.
 ///
 /// Clones share the folder. Its operations need a tokio runtime, whose threads for blocking work
 /// they use; errors are [`FileStoreError`]s, boxed.
@@ -62,6 +65,8 @@ struct Shared {
     folder: PathBuf,
     /// The lease files of this process, by path: open, and thereby locked.
     leases: Mutex<HashMap<PathBuf, File>>,
+    #[cfg(feature = "encryption")]
+    seal: Option<seal::Seal>,
 }
 
 impl FileStore {
@@ -72,6 +77,26 @@ impl FileStore {
             shared: Arc::new(Shared {
                 folder: directory.into(),
                 leases: Mutex::default(),
+                #[cfg(feature = "encryption")]
+                seal: None,
+            }),
+        }
+    }
+
+    /// The same folder with records encrypted by this key (XChaCha20-Poly1305): 32 random bytes in
+    /// base64, as `openssl rand -base64 32` makes them. All processes that share the folder need
+    /// it.
+    ///
+    /// A record that is not encrypted yet is read, and encrypted when it is next saved. The key is
+    /// read at each load and save; what is wrong with it shows then, as [`FileStoreError::Key`].
+    #[cfg(feature = "encryption")]
+    #[must_use]
+    pub fn encrypted_with(self, key: impl Into<crate::secret::Secret>) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                folder: self.shared.folder.clone(),
+                leases: Mutex::default(),
+                seal: Some(seal::Seal::new(key.into())),
             }),
         }
     }
@@ -100,7 +125,7 @@ impl fmt::Debug for FileStore {
 #[async_trait]
 impl TokenStore for FileStore {
     async fn load(&self, key: &str) -> Result<Option<Record>, BoxError> {
-        let envelope = self.run(key, |_, place| read(place)).await?;
+        let envelope = self.run(key, Shared::read).await?;
         Ok(envelope.map(|envelope| envelope.record))
     }
 
@@ -111,7 +136,7 @@ impl TokenStore for FileStore {
         new: &Record,
     ) -> Result<Swap, BoxError> {
         let new = new.clone();
-        self.run(key, move |_, place| swap(place, expected, new))
+        self.run(key, move |shared, place| shared.swap(place, expected, new))
             .await
     }
 
@@ -130,35 +155,70 @@ impl TokenStore for FileStore {
     }
 }
 
-/// Needs no lock: a record is replaced in one step.
-fn read(place: &Place) -> Result<Option<Envelope>, FileStoreError> {
-    let path = place.record();
-    let Some((_, content)) = disk::read(&path)? else {
-        return Ok(None);
-    };
-    match Envelope::parse(&content) {
-        Ok(envelope) => Ok(Some(envelope)),
-        Err(Flaw::Damaged) => Err(FileStoreError::Damaged { path }),
-        Err(Flaw::TooNew) => Err(FileStoreError::TooNew { path }),
-    }
-}
-
-fn swap(place: &Place, expected: Option<u64>, new: Record) -> Result<Swap, FileStoreError> {
-    let _lock = place.lock()?;
-    let present = read(place)?;
-    if present.as_ref().map(|present| present.record.version) != expected {
-        return Ok(Swap::Conflict(present.map(|present| present.record)));
-    }
-    let others = present.map(|present| present.others).unwrap_or_default();
-    let envelope = Envelope {
-        record: new,
-        others,
-    };
-    place.replace(&place.record(), &envelope.to_bytes())?;
-    Ok(Swap::Saved)
-}
-
 impl Shared {
+    /// Needs no lock: a record is replaced in one step.
+    fn read(&self, place: &Place) -> Result<Option<Envelope>, FileStoreError> {
+        let path = place.record();
+        let Some((_, content)) = disk::read(&path)? else {
+            return Ok(None);
+        };
+        match Envelope::parse(&content) {
+            Ok(envelope) => self.opened(place, envelope).map(Some),
+            Err(Flaw::Damaged) => Err(FileStoreError::Damaged { path }),
+            Err(Flaw::TooNew) => Err(FileStoreError::TooNew { path }),
+        }
+    }
+
+    fn swap(
+        &self,
+        place: &Place,
+        expected: Option<u64>,
+        record: Record,
+    ) -> Result<Swap, FileStoreError> {
+        let _lock = place.lock()?;
+        let present = self.read(place)?;
+        if present.as_ref().map(|present| present.record.version) != expected {
+            return Ok(Swap::Conflict(present.map(|present| present.record)));
+        }
+        let envelope = Envelope {
+            record,
+            nonce: None,
+            others: present.map(|present| present.others).unwrap_or_default(),
+        };
+        let envelope = self.closed(place, envelope)?;
+        place.replace(&place.record(), &envelope.to_bytes())?;
+        Ok(Swap::Saved)
+    }
+
+    fn opened(&self, place: &Place, envelope: Envelope) -> Result<Envelope, FileStoreError> {
+        #[cfg(feature = "encryption")]
+        if let Some(seal) = &self.seal {
+            let opened = seal.open(place.name(), envelope);
+            return opened.map_err(|trouble| troubled(place, trouble));
+        }
+        match envelope.nonce {
+            None => Ok(envelope),
+            Some(_) => Err(FileStoreError::Sealed {
+                path: place.record(),
+            }),
+        }
+    }
+
+    #[cfg(feature = "encryption")]
+    fn closed(&self, place: &Place, envelope: Envelope) -> Result<Envelope, FileStoreError> {
+        match &self.seal {
+            Some(seal) => seal
+                .close(place.name(), envelope)
+                .map_err(|trouble| troubled(place, trouble)),
+            None => Ok(envelope),
+        }
+    }
+
+    #[cfg(not(feature = "encryption"))]
+    fn closed(&self, _: &Place, envelope: Envelope) -> Result<Envelope, FileStoreError> {
+        Ok(envelope)
+    }
+
     fn leases(&self) -> MutexGuard<'_, HashMap<PathBuf, File>> {
         self.leases.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -180,5 +240,14 @@ impl Shared {
             self.leases().remove(&place.lease());
         }
         Ok(())
+    }
+}
+
+#[cfg(feature = "encryption")]
+fn troubled(place: &Place, trouble: seal::Trouble) -> FileStoreError {
+    let path = place.record();
+    match trouble {
+        seal::Trouble::Key(problem) => FileStoreError::Key { path, problem },
+        seal::Trouble::OtherKey => FileStoreError::Sealed { path },
     }
 }

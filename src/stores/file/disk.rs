@@ -41,6 +41,11 @@ impl Place {
         }
     }
 
+    #[cfg(feature = "encryption")]
+    pub(super) fn name(&self) -> &str {
+        &self.stem
+    }
+
     pub(super) fn record(&self) -> PathBuf {
         self.file("json")
     }

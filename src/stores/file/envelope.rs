@@ -1,7 +1,7 @@
 //! A record as it stands in a file. Pure.
 //!
 //! JSON, with the record's bytes in base64 and a digest by which a torn or edited file is told.
-//! Fields that a later version adds are kept.
+//! Fields that a later version adds are kept. The bytes of a sealed record are encrypted.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,11 +12,14 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::auth::store::Record;
 
-const FORMAT: u32 = 1;
+const PLAIN: u32 = 1;
+const SEALED: u32 = 2;
 
 /// A record, and what else its file holds.
 pub(super) struct Envelope {
     pub(super) record: Record,
+    /// With which the bytes are encrypted; none: they are not.
+    pub(super) nonce: Option<Vec<u8>>,
     /// Fields that this version does not know.
     pub(super) others: Map<String, Value>,
 }
@@ -38,6 +41,8 @@ struct Written {
     format: u32,
     version: u64,
     sha256: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    nonce: Option<String>,
     bytes: String,
     #[serde(flatten)]
     others: Map<String, Value>,
@@ -52,18 +57,22 @@ impl Drop for Written {
 impl Envelope {
     pub(super) fn parse(content: &[u8]) -> Result<Self, Flaw> {
         let formatted: Formatted = parsed(content)?;
-        if formatted.format > FORMAT {
+        if formatted.format > SEALED {
             return Err(Flaw::TooNew);
         }
         let mut written: Written = parsed(content)?;
-        let bytes = STANDARD.decode(written.bytes.as_bytes());
+        if (written.format == SEALED) != written.nonce.is_some() {
+            return Err(Flaw::Damaged);
+        }
+        let nonce = written.nonce.as_deref().map(decoded).transpose()?;
         let record = Record {
             version: written.version,
-            bytes: bytes.map_err(|_| Flaw::Damaged)?,
+            bytes: decoded(&written.bytes)?,
         };
         match digest(&record) == written.sha256 {
             true => Ok(Self {
                 record,
+                nonce,
                 others: std::mem::take(&mut written.others),
             }),
             false => Err(Flaw::Damaged),
@@ -72,9 +81,10 @@ impl Envelope {
 
     pub(super) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let written = Written {
-            format: FORMAT,
+            format: self.nonce.as_ref().map_or(PLAIN, |_| SEALED),
             version: self.record.version,
             sha256: digest(&self.record),
+            nonce: self.nonce.as_ref().map(|nonce| STANDARD.encode(nonce)),
             bytes: STANDARD.encode(&self.record.bytes),
             others: self.others.clone(),
         };
@@ -85,6 +95,10 @@ impl Envelope {
 
 fn parsed<'a, T: Deserialize<'a>>(content: &'a [u8]) -> Result<T, Flaw> {
     serde_json::from_slice(content).map_err(|_| Flaw::Damaged)
+}
+
+fn decoded(text: &str) -> Result<Vec<u8>, Flaw> {
+    STANDARD.decode(text).map_err(|_| Flaw::Damaged)
 }
 
 /// Of the version and the bytes, in hexadecimal.
@@ -109,6 +123,7 @@ mod tests {
                 version: 7,
                 bytes: b"secret".to_vec(),
             },
+            nonce: None,
             others: Map::new(),
         }
     }
@@ -149,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_later_format_is_told_apart_from_damage() {
-        let flaw = Envelope::parse(br#"{"format":2,"sealed":true}"#).err();
+        let flaw = Envelope::parse(br#"{"format":3,"novelty":true}"#).err();
         assert_eq!(flaw, Some(Flaw::TooNew));
     }
 }

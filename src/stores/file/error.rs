@@ -33,6 +33,18 @@ pub enum FileStoreError {
         /// The file.
         path: PathBuf,
     },
+    /// The file is encrypted, and the store has no key or another one.
+    Sealed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The key to encrypt with cannot be read, or is none.
+    Key {
+        /// The file to be encrypted or decrypted.
+        path: PathBuf,
+        /// What is wrong with the key; never the key.
+        problem: String,
+    },
     /// Another process has held the lock for seconds, though it is held for milliseconds.
     Locked {
         /// The lock file.
@@ -53,6 +65,8 @@ impl FileStoreError {
             | Self::Exposed { path, .. }
             | Self::Damaged { path }
             | Self::TooNew { path }
+            | Self::Sealed { path }
+            | Self::Key { path, .. }
             | Self::Locked { path } => path,
         }
     }
@@ -71,6 +85,8 @@ impl fmt::Display for FileStoreError {
                 f.write_str("the file is damaged; restore it, or remove it and log in again")
             }
             Self::TooNew { .. } => f.write_str("the file was written by a later version"),
+            Self::Sealed { .. } => f.write_str("the file is encrypted, with a key not given here"),
+            Self::Key { problem, .. } => write!(f, "the key: {problem}"),
             Self::Locked { .. } => f.write_str("another process holds the lock"),
         }
     }
