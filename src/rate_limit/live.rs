@@ -232,6 +232,7 @@ impl Live {
             self.total = limit;
         }
         if let Some(at) = told {
+            self.begin_anew(at, now);
             let told = now.moment;
             self.reset = Some(Reset { at, told });
         }
@@ -252,6 +253,17 @@ impl Live {
             return false;
         };
         told + RESET_GRAIN < known.at && sent <= known.told
+    }
+
+    /// A reset that was rounded up is told until the next window has begun: what others took in the
+    /// old one does not last through the new one.
+    fn begin_anew(&mut self, reset: Moment, now: Now) {
+        let is_over = |others: Others| {
+            others.until <= now.moment + RESET_GRAIN && others.until + RESET_GRAIN < reset
+        };
+        if self.others.is_some_and(is_over) {
+            self.others = None;
+        }
     }
 
     fn others_took(&mut self, count: u64, remaining: u64, told: Option<Moment>, now: Now) {
@@ -582,6 +594,15 @@ mod tests {
         live.learn(remaining(2, Some(2)), 1, at(22).moment, at(23));
         assert_eq!(live.left(0), 2);
         assert_eq!(live.resets_at(at(23)), Some(at(25).wall));
+    }
+
+    #[test]
+    fn what_others_took_does_not_last_through_the_next_window() {
+        let mut live = live("10/10s");
+        live.learn(remaining(1, Some(5)), 1, at(1).moment, at(1));
+        live.learn(remaining(8, Some(10)), 1, at(5).moment, at(5));
+        assert_eq!(live.room(8, at(5)), Room::Now);
+        assert_eq!(live.room(9, at(5)), Room::At(at(15).moment));
     }
 
     #[test]
