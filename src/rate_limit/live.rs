@@ -410,6 +410,8 @@ fn grain(length: Duration, limit: u64) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn at(seconds: u64) -> Now {
@@ -638,5 +640,33 @@ mod tests {
         live.count(at(10));
         live.learn(remaining(0, None), 1, at(10).moment, at(10));
         assert_eq!(live.room(0, at(10)), Room::At(at(86_402).moment));
+    }
+
+    /// How much room there is beside each number of requests in flight.
+    fn room_after(readings: &[(u64, u64)]) -> Vec<Room> {
+        let mut live = live("10/10s");
+        for (left, reset) in readings {
+            live.learn(remaining(*left, Some(*reset)), 1, at(10).moment, at(11));
+        }
+        (0..10).map(|others| live.room(others, at(11))).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn no_order_of_the_answers_of_one_window_leaves_more_room_than_another(
+            (sent, arrived) in prop::collection::vec((0..=10_u64, Just(9_u64)), 1..20)
+                .prop_flat_map(|sent| (Just(sent.clone()), Just(sent).prop_shuffle())),
+        ) {
+            prop_assert_eq!(room_after(&sent), room_after(&arrived));
+        }
+
+        #[test]
+        fn late_answers_of_the_window_before_change_nothing(
+            answers in prop::collection::vec((0..=10_u64, Just(9_u64)), 1..20),
+            late in prop::collection::vec((0..=10_u64, 0..=7_u64), 1..5),
+        ) {
+            let with_late: Vec<_> = answers.iter().chain(&late).copied().collect();
+            prop_assert_eq!(room_after(&answers), room_after(&with_late));
+        }
     }
 }
