@@ -2,6 +2,8 @@
 
 pub(crate) mod build;
 mod headers;
+mod health;
+mod living;
 mod oauth;
 pub(crate) mod problems;
 pub(crate) mod quotas;

@@ -73,7 +73,7 @@ use crate::event::Observer;
 /// | `max_replays`, `max_in_flight`, `max_queue` | integers |
 /// | `rejection_statuses` | a list of integers |
 /// | `replay_unauthorized` | true or false |
-/// | `token_store` | `"memory"`; at the top of the file it is that of all accounts that name none |
+/// | `token_store` | `"memory"`, or `{ directory = "/path" }` for a [`FileStore`](crate::FileStore); at the top of the file it is that of all accounts that name none |
 pub struct Config {
     tree: Value,
     shared: Shared,

@@ -114,6 +114,9 @@ pub enum Event {
         /// Which quota.
         quota: Arc<str>,
     },
+    /// Another account of this name, URL and client was built before and lives. The two do not know
+    /// each other: each counts the quota for itself and renews tokens for itself. A clone was meant.
+    SecondLedger,
     /// A request failed without being sent, or without being sent again.
     Refused {
         /// With this error.
@@ -230,11 +233,12 @@ fn trace(account: &str, event: &Event) {
         Event::TokenRenewed { .. } | Event::TokenAdopted { .. } | Event::QuotaReopened { .. } => {
             log!(info)
         }
-        Event::Lost { .. } | Event::TokenRejected { .. } | Event::QuotaRejected { .. } => {
-            log!(warn)
-        }
-        Event::TokenFailed { .. } | Event::TokenSaveFailed { .. } | Event::Refused { .. } => {
-            log!(warn)
-        }
+        Event::Lost { .. }
+        | Event::TokenRejected { .. }
+        | Event::QuotaRejected { .. }
+        | Event::TokenFailed { .. }
+        | Event::TokenSaveFailed { .. }
+        | Event::SecondLedger
+        | Event::Refused { .. } => log!(warn),
     }
 }

@@ -46,11 +46,11 @@ pub use account::{Account, AccountBuilder, Environment};
 pub use config::Config;
 
 pub use auth::store::{Record, Swap, TokenStore};
-pub use auth::{AuthMiddleware, ClientAuth, Grant};
+pub use auth::{AuthMiddleware, ClientAuth, Grant, Health};
 pub use rate_limit::{
     Quota, QuotaSnapshot, RateLimitMiddleware, ResetUnit, Window, WindowSnapshot,
 };
-pub use stores::MemoryStore;
+pub use stores::{FileStore, FileStoreError, MemoryStore};
 
 pub use options::RequestOptions;
 #[cfg(feature = "retry")]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest_tollgate::{
-    Account, AccountBuilder, BoxError, Environment, Error, ErrorKind, Grant, Quota, Record,
+    Account, AccountBuilder, BoxError, Environment, Error, ErrorKind, Event, Grant, Quota, Record,
     Recovery, RequestOptions, Secret, Swap, TokenStore, Window,
 };
 
@@ -48,6 +48,15 @@ fn refused(builder: AccountBuilder) -> String {
     let text = format!("{error}\n{error:?}");
     assert!(!text.contains(CANARY), "{text}");
     error.to_string()
+}
+
+#[test]
+fn an_account_without_a_token_endpoint_is_ready_and_one_with_has_to_be_asked_first() {
+    let health = acme().build().expect("an account").health();
+    assert!(health.is_ready && health.expires_at.is_none());
+    assert_eq!(health.to_string(), "account acme: ready");
+    let health = with_token().build().expect("an account").health();
+    assert!(!health.is_ready && !health.needs_login && health.last_error.is_none());
 }
 
 #[test]
@@ -239,4 +248,28 @@ fn an_unknown_sandbox_is_a_problem_unless_the_base_url_is_ones_own() {
             .build()
             .is_ok()
     );
+}
+
+#[test]
+fn a_second_account_with_the_same_credentials_is_told_and_a_clone_is_not() {
+    let told = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let build = || {
+        let told = told.clone();
+        let count = move |_: &str, event: &Event| {
+            if matches!(event, Event::SecondLedger) {
+                told.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            }
+        };
+        let account = Account::builder("twice", "https://api.twice.example").observer(count);
+        account.build().unwrap()
+    };
+    let told = || told.load(std::sync::atomic::Ordering::Relaxed);
+    let first = build();
+    let _clone = first.clone();
+    assert_eq!(told(), 0);
+    let second = build();
+    assert_eq!(told(), 1);
+    drop((first, second, _clone));
+    build();
+    assert_eq!(told(), 1, "the others are gone");
 }

@@ -286,19 +286,34 @@ fn a_token_store_is_the_accounts_own_or_the_files_or_the_programs() {
 }
 
 #[test]
-fn the_file_store_is_said_to_be_missing_from_this_version() {
-    let error = only_problem(&format!(
-        "{ROTATING}\ntoken_store = {{ directory = \"tokens\" }}"
-    ));
-    assert!(
-        error.starts_with("accounts.a.token_store: found a directory; the file store is not part"),
-        "{error}"
-    );
-    let error = only_problem(&format!("{ROTATING}\ntoken_store = \"redis\""));
-    assert_eq!(
-        error,
-        "accounts.a.token_store: found \"redis\"; expected \"memory\""
-    );
+fn a_token_store_may_be_a_folder_which_build_does_not_touch() {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("config-never-made");
+    let store = format!("token_store = {{ directory = '{}' }}", folder.display());
+    built(&format!("[accounts.a]\n{ROTATING}\n{store}"));
+    built(&format!("{store}\n[accounts.a]\n{ROTATING}"));
+    let reference = format!("token_store = {{ directory = {{ env = \"{VARIABLE}\" }} }}");
+    built(&format!("{reference}\n[accounts.a]\n{ROTATING}"));
+    assert!(!folder.exists());
+}
+
+#[test]
+fn a_token_store_that_is_none_is_told_with_what_could_be() {
+    let expected = "expected \"memory\" or { directory = \"/path\" }";
+    for (value, found) in [
+        ("\"redis\"", "found \"redis\"; "),
+        ("7", "found an integer; "),
+        ("{ directory = \"\" }", "directory: found \"\"; "),
+        (
+            "{ directory = \"d\", mode = 1 }",
+            "found \"mode\" beside directory; ",
+        ),
+    ] {
+        let error = only_problem(&format!("{ROTATING}\ntoken_store = {value}"));
+        assert_eq!(error, format!("accounts.a.token_store: {found}{expected}"));
+    }
+    let error = only_problem(&format!("{ROTATING}\ntoken_store = {{ directory = 7 }}"));
+    let beginning = "accounts.a.token_store: directory: found an integer; expected a string";
+    assert!(error.starts_with(beginning), "{error}");
 }
 
 #[test]

@@ -37,8 +37,12 @@ fn client(account: &Account, order: Order) -> ClientWithMiddleware {
 }
 
 async fn sandbox() -> Sandbox {
+    sandbox_with("1000/min").await
+}
+
+async fn sandbox_with(window: &str) -> Sandbox {
     Sandbox::builder()
-        .window(Window::per_minute(1000))
+        .window(window.parse().unwrap())
         .start()
         .await
         .unwrap()
@@ -456,4 +460,40 @@ async fn every_attempt_on_the_wire_is_one_event_in_the_canonical_order() {
         events.count(|event| matches!(event, Event::TokenRequested { .. })),
         2
     );
+}
+
+#[tokio::test]
+async fn ten_thousand_requests_without_a_token_ask_for_it_once() {
+    let sandbox = sandbox_with("100000/min").await;
+    let account = sandbox.account().max_in_flight(32).build().unwrap();
+    let client = client(&account, Order::Canonical);
+    let requests = (0..10_000).map(|_| get(&client, &sandbox));
+    let responses = futures_util::future::join_all(requests).await;
+    assert!(
+        responses
+            .iter()
+            .all(|response| response.as_ref().unwrap().status() == StatusCode::OK)
+    );
+    assert_eq!(sandbox.counters().token_requests, 1);
+    assert_eq!(sandbox.counters().requests, 10_000);
+}
+
+#[tokio::test]
+async fn a_revoked_token_costs_one_renewal_and_one_replay_for_each_request_that_carried_it() {
+    let sandbox = sandbox_with("100000/min").await;
+    let account = sandbox.account().max_in_flight(100).build().unwrap();
+    let client = client(&account, Order::Canonical);
+    get(&client, &sandbox).await.unwrap();
+    sandbox.revoke_tokens();
+    let requests = (0..1_000).map(|_| get(&client, &sandbox));
+    let responses = futures_util::future::join_all(requests).await;
+    assert!(
+        responses
+            .iter()
+            .all(|response| response.as_ref().unwrap().status() == StatusCode::OK)
+    );
+    let counters = sandbox.counters();
+    assert_eq!(counters.token_requests, 2);
+    assert!((1..=100).contains(&counters.rejected_401), "{counters:?}");
+    assert_eq!(counters.requests, 1_001 + counters.rejected_401);
 }

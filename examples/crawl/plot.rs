@@ -414,20 +414,23 @@ mod tests {
 
     /// 896 requests, 120 every two seconds and a little.
     fn bursts() -> Summary {
-        let mut counts = crate::tally::Counts::default();
-        counts.sent_at = (0..896u64)
-            .map(|request| Duration::from_millis(request / 120 * 2_025 + request % 120 * 2))
-            .collect();
-        counts.statuses.insert(200, 896);
         let at = Duration::from_millis;
-        counts.marks = vec![
-            (at(20), Mark::Renewed),
-            (at(3_900), Mark::Renewed),
-            (at(5_000), Mark::Unauthorized),
-            (at(7_000), Mark::RateLimited),
-        ];
-        let mut outcomes = crate::summary::Outcomes::default();
-        outcomes.succeeded = 896;
+        let sent_at = (0..896).map(|request| at(request / 120 * 2_025 + request % 120 * 2));
+        let counts = crate::tally::Counts {
+            sent_at: sent_at.collect(),
+            statuses: [(200, 896)].into(),
+            marks: vec![
+                (at(20), Mark::Renewed),
+                (at(3_900), Mark::Renewed),
+                (at(5_000), Mark::Unauthorized),
+                (at(7_000), Mark::RateLimited),
+            ],
+            ..crate::tally::Counts::default()
+        };
+        let outcomes = crate::summary::Outcomes {
+            succeeded: 896,
+            ..crate::summary::Outcomes::default()
+        };
         Summary {
             skipped: 0,
             outcomes,

@@ -7,12 +7,13 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, StatusCode};
 use url::Url;
 
+use super::living::{self, Identity};
 use super::problems::Problems;
 use super::{Account, Settings, Shared, headers, oauth, quotas, urls};
 use crate::auth::{AuthSettings, Authenticator, OAuthSettings, RejectionTable};
 use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
-use crate::event::Events;
+use crate::event::{Event, Events};
 use crate::origin::Origins;
 use crate::passage::AccountId;
 use crate::rate_limit::{Limiter, LimiterSettings, Quota};
@@ -103,6 +104,13 @@ fn assemble(settings: Settings, base_url: Url, parts: Parts) -> Account {
     let id = next_id();
     let events = Events::new(name.clone(), settings.observers);
     let clock: Arc<dyn Clock> = settings.clock.unwrap_or_else(|| Arc::new(SystemClock));
+    let told = events.clone();
+    let client = |oauth: &OAuthSettings| (oauth.token_url.clone(), oauth.client_id.clone());
+    let identity = Identity {
+        name: name.clone(),
+        base_url: base_url.clone(),
+        client: parts.oauth.as_ref().map(client),
+    };
     let limiter = LimiterSettings {
         account: name.clone(),
         id,
@@ -137,14 +145,17 @@ fn assemble(settings: Settings, base_url: Url, parts: Parts) -> Account {
         replay_unauthorized: settings.replay_unauthorized,
         request_id_header: parts.request_id_header,
     };
-    let shared = Shared {
+    let shared = Arc::new(Shared {
         name,
         base_url,
         authenticator: Arc::new(Authenticator::new(auth)),
         limiter: Arc::new(Limiter::new(limiter)),
-    };
+    });
+    if living::enter(identity, &shared) {
+        told.emit(|| Event::SecondLedger);
+    }
     Account {
-        shared: Arc::new(shared),
+        shared,
         defaults: settings.options,
     }
 }

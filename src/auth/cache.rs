@@ -18,6 +18,7 @@ use super::AuthSettings;
 use super::board::{Board, Flown, Posting, Waiter};
 use super::endpoint::TokenEndpoint;
 use super::flight::{FlightTask, Shared, broken_off};
+use super::health::Health;
 use super::source::Source;
 use super::state::{Need, State};
 use super::table::Decision;
@@ -202,6 +203,29 @@ impl Cache {
             _ => {}
         }
         RejectionVerdict::Renew
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        Health::of(&self.shared)
+    }
+
+    /// Waits until a flight under way has ended, and then until all is saved.
+    ///
+    /// # Errors
+    /// The store failed, or did not save in time.
+    ///
+    /// # Cancel safety
+    /// Dropping it ends the wait; flight and saving go on.
+    pub(crate) async fn flush(&self) -> Result<(), Error> {
+        let waiter = self.shared.board.read().waiter.clone();
+        if let Some(waiter) = waiter {
+            self.join(waiter, None).await;
+        }
+        let flushed = self.shared.source.vault.flush().await;
+        flushed.map_err(|refusal| {
+            let error = refusal.error(Recovery::Retry);
+            error.with_account(&self.shared.account)
+        })
     }
 
     fn condemn(&self, generation: u64) {

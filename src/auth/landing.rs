@@ -29,6 +29,9 @@ const LONGEST_PROBE: Duration = Duration::from_secs(15 * 60);
 const REREAD: Duration = Duration::from_secs(5);
 const MAY_BE_LOST: &str = "log in again: the answer to a renewal was lost, and with it perhaps the \
     only valid refresh token";
+/// What a process knows that finds the record of one that is no more.
+const MAY_BE_ELSEWHERE: &str = "; if a process with the same token store was ended while it \
+    renewed, the answer may be lost with it";
 
 /// How a flight failed.
 #[derive(Clone, Debug)]
@@ -50,6 +53,12 @@ pub(crate) enum Landing {
 impl State {
     /// A flight ended. `draw` in 0..1 is the jitter.
     pub(crate) fn land(&mut self, landing: &Landing, now: Now, draw: f64) -> Result<(), Error> {
+        let landed = self.settle(landing, now, draw);
+        self.last_error = landed.as_ref().err().cloned();
+        landed
+    }
+
+    fn settle(&mut self, landing: &Landing, now: Now, draw: f64) -> Result<(), Error> {
         let (forced, latch) = match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Refreshing { forced, latch } => (forced, latch),
             _ => (false, None),
@@ -118,8 +127,11 @@ impl State {
     }
 
     fn log_in(&mut self, refusal: &Refusal, now: Now) -> Error {
+        // A refusal without a status is not the endpoint's.
+        let is_shared = self.has_store && refusal.status.is_some();
         let message = match self.lost {
             true => format!("{MAY_BE_LOST} ({})", refusal.message),
+            false if is_shared => format!("log in again: {}{MAY_BE_ELSEWHERE}", refusal.message),
             false => format!("log in again: {}", refusal.message),
         };
         let refusal = Refusal {

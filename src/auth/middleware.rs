@@ -16,6 +16,7 @@ use super::AuthSettings;
 use super::cache::Cache;
 use super::cure::Refused;
 use super::endpoint::HttpEndpoint;
+use super::health::Health;
 use super::pass::Pass;
 use super::rejection;
 use super::state::Need;
@@ -57,6 +58,21 @@ impl Authenticator {
             Some(token) => Ok(token),
             None => cache.token(Need::Usable, patience).await,
         })
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        match &self.cache {
+            Some(cache) => cache.health(),
+            None => Health::without_token(self.settings.account.clone()),
+        }
+    }
+
+    /// As [`Cache::flush`].
+    pub(crate) async fn flush(&self) -> Result<(), Error> {
+        match &self.cache {
+            Some(cache) => cache.flush().await,
+            None => Ok(()),
+        }
     }
 
     #[cfg(test)]

@@ -10,6 +10,7 @@ pub(crate) mod endpoint;
 mod fields;
 mod flight;
 pub(crate) mod grant;
+mod health;
 mod landing;
 mod middleware;
 mod pass;
@@ -41,6 +42,7 @@ use crate::passage::AccountId;
 use crate::secret::Secret;
 
 pub use grant::{ClientAuth, Grant};
+pub use health::Health;
 pub use middleware::AuthMiddleware;
 pub(crate) use middleware::Authenticator;
 

@@ -4,8 +4,11 @@
 //! overwrites a newer. It goes on until the store has taken it, while the account lives from
 //! memory.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+
+use futures_util::future::select;
 
 use super::record::Tokens;
 use super::store::{Record, Swap};
@@ -57,13 +60,20 @@ impl Saver {
                     }
                 }
                 Err(error) => {
-                    vault.report("did not save", Some(error));
+                    let refusal = vault.report("did not save", Some(error));
+                    vault.memory().failure = Some(refusal);
                     vault.tried.send_replace(number);
                 }
             }
-            self.vault.clock.sleep(pause).await;
+            self.pause(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+    }
+
+    /// So long, or until somebody cannot wait.
+    async fn pause(&self, span: Duration) {
+        let hurry = pin!(self.vault.hurry.notified());
+        select(hurry, self.vault.clock.sleep(span)).await;
     }
 
     /// The newest record. If there is none the task ends, under the same lock, so that no record

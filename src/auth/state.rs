@@ -34,6 +34,8 @@ pub(crate) struct State {
     pub(super) forced: Bucket,
     /// The answer to the refresh token may be lost: its next use is the last.
     pub(super) lost: bool,
+    /// Why the last renewal failed, if none has succeeded since.
+    pub(super) last_error: Option<Error>,
     /// Whether a store may bring news from another process.
     pub(super) has_store: bool,
 }
@@ -96,6 +98,7 @@ impl State {
             launches: Bucket::new(LAUNCH_BURST, LAUNCH_EVERY),
             forced: Bucket::new(FORCED_BURST, FORCED_EVERY),
             lost: false,
+            last_error: None,
             has_store,
         }
     }
@@ -107,6 +110,11 @@ impl State {
     /// The generation of the present token; 0 while there is none.
     pub(crate) fn generation(&self) -> u64 {
         self.token.as_ref().map_or(0, |token| token.generation())
+    }
+
+    /// Whether the token has neither expired nor been refused.
+    pub(crate) fn is_usable(&self, now: Now) -> bool {
+        matches!(self.row(Need::Usable, now), Row::Fresh | Row::Stale)
     }
 
     /// What a request does now.
@@ -148,7 +156,13 @@ impl State {
         }
     }
 
-    /// Why the last renewal failed, if no other has succeeded since.
+    /// Why the last renewal failed, if no other has succeeded since; also while the next is under
+    /// way.
+    pub(crate) fn last_error(&self) -> Option<&Error> {
+        self.last_error.as_ref()
+    }
+
+    /// Why no other renewal is due yet.
     pub(crate) fn error(&self) -> Option<&Error> {
         match &self.phase {
             Phase::BackingOff { error, .. } | Phase::Latched { error, .. } => Some(error),

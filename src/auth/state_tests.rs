@@ -176,6 +176,27 @@ fn a_rejected_grant_without_a_store_is_latched_for_good() {
 }
 
 #[test]
+fn a_rejected_grant_from_a_store_may_be_the_remains_of_a_process_that_was_ended() {
+    let log_in = |has_store, status| {
+        let refusal = Refusal {
+            status,
+            ..Refusal::new(Class::GrantRejected, "no")
+        };
+        let lost = false;
+        let failed = Landing::Failed(Failure { refusal, lost });
+        let mut state = State::new(has_store);
+        state.take_off(Need::Usable, at(0.0));
+        let error = state.land(&failed, at(0.0), HALF).expect_err("a failure");
+        error.to_string()
+    };
+    let refused = Some(http::StatusCode::BAD_REQUEST);
+    let says_so = |text: String| text.contains("the answer may be lost");
+    assert!(says_so(log_in(true, refused)));
+    assert!(!says_so(log_in(false, refused)), "nobody else has it");
+    assert!(!says_so(log_in(true, None)), "nobody has presented it");
+}
+
+#[test]
 fn a_rejected_grant_with_a_store_looks_there_every_five_seconds_and_asks_nobody() {
     let (mut state, _) = failed(State::new(true), Class::GrantRejected, 0.0);
     let mut now = 0.0;

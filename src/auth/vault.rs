@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use zeroize::Zeroizing;
 
 use super::answer::{Class, Refusal};
@@ -21,6 +21,8 @@ use crate::event::{Event, Events};
 const LONGEST_LOAD: Duration = Duration::from_secs(5);
 /// How long a new token waits for its refresh token to be saved.
 const LONGEST_SAVE: Duration = Duration::from_secs(2);
+/// How long a flush waits for the store.
+const LONGEST_FLUSH: Duration = Duration::from_secs(10);
 /// Longer than a flight may take: two requests, a load and a save.
 const LEASE: Duration = Duration::from_secs(90);
 
@@ -32,7 +34,10 @@ pub(crate) struct Vault {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) events: Events,
     pub(super) memory: Mutex<Memory>,
+    /// The newest record that the store was asked to save, however that ended.
     pub(super) tried: watch::Sender<u64>,
+    /// Somebody cannot wait for the next attempt to save.
+    pub(super) hurry: Notify,
 }
 
 /// What an account knows of its store.
@@ -51,6 +56,8 @@ pub(super) struct Memory {
     pub(super) unsaved: Option<(u64, Tokens)>,
     numbered: u64,
     pub(super) saving: bool,
+    /// Of the last attempt to save that failed.
+    pub(super) failure: Option<Refusal>,
 }
 
 impl Vault {
@@ -68,6 +75,7 @@ impl Vault {
             events,
             memory: Mutex::default(),
             tried: watch::Sender::new(0),
+            hurry: Notify::new(),
         })
     }
 
@@ -187,6 +195,41 @@ impl Vault {
         self.within(LONGEST_SAVE, wait).await;
     }
 
+    /// Whether a refresh token that may be good for one use only is not saved yet.
+    pub(crate) fn has_unsaved_refresh_token(&self) -> bool {
+        let memory = self.memory();
+        let unsaved = memory.unsaved.as_ref().map(|(_, tokens)| tokens);
+        !memory.reusable && unsaved.is_some_and(|tokens| tokens.refresh_token.is_some())
+    }
+
+    /// Waits until all is saved.
+    ///
+    /// # Errors
+    /// An attempt failed, or took too long.
+    pub(crate) async fn flush(self: &Arc<Self>) -> Result<(), Refusal> {
+        let flushed = self.within(LONGEST_FLUSH, self.save_all()).await;
+        flushed.unwrap_or_else(|| Err(self.report("did not save in time", None)))
+    }
+
+    async fn save_all(self: &Arc<Self>) -> Result<(), Refusal> {
+        let mut tried = self.tried.subscribe();
+        while let Some(newest) = self.newest_unsaved() {
+            self.start_saving();
+            self.hurry.notify_one();
+            // An earlier failure does not count: nothing but an attempt from now on.
+            while tried.changed().await.is_ok() && *tried.borrow_and_update() < newest {}
+            if self.newest_unsaved() == Some(newest) {
+                let failure = self.memory().failure.clone();
+                return failure.map_or(Ok(()), Err);
+            }
+        }
+        Ok(())
+    }
+
+    fn newest_unsaved(&self) -> Option<u64> {
+        self.memory().unsaved.as_ref().map(|(number, _)| *number)
+    }
+
     fn start_saving(self: &Arc<Self>) {
         // Without a runtime it stays unsaved; the next look or save starts again.
         let Ok(runtime) = Handle::try_current() else {
@@ -233,13 +276,14 @@ impl Vault {
     }
 
     pub(super) fn report(&self, what: &str, source: Option<BoxError>) -> Refusal {
-        let refusal = Refusal::new(Class::Store, format!("the token store {what}"));
-        let error = Error::new(ErrorKind::Store, Recovery::Retry, refusal.message.clone());
-        let error = match source {
-            Some(source) => error.with_source(source),
-            None => error,
+        let what = format!("the token store {what}");
+        let error = Error::new(ErrorKind::Store, Recovery::Retry, what.clone());
+        // A caller's error has no source, so its message says all; a store shows no secret.
+        let (message, error) = match source {
+            Some(source) => (format!("{what}: {source}"), error.with_source(source)),
+            None => (what, error),
         };
         self.events.emit(|| Event::TokenSaveFailed { error });
-        refusal
+        Refusal::new(Class::Store, message)
     }
 }

@@ -166,8 +166,9 @@ fn time(now: Now, moment: Moment) -> (std::time::SystemTime, String) {
 impl QuotaLine {
     fn new(quota: &Quota, settings: &LimiterSettings, now: Now) -> Self {
         let windows = &quota.windows;
+        let counted: Vec<_> = windows.iter().map(Window::by_another_clock).collect();
         let ledger = Ledger::new(
-            windows,
+            &counted,
             settings.max_in_flight,
             settings.unanswered_after,
             now,

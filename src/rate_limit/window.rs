@@ -18,6 +18,12 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// A clock that NTP sets right runs too slow by up to one part in so many (500 ppm, the most that a
+/// kernel allows), and a server may count in whole milliseconds. Without that margin a client
+/// nearby is a hair too early now and then.
+const CLOCK_DRIFT: u32 = 2_000;
+const CLOCK_GRAIN: Duration = Duration::from_millis(1);
+
 /// A limit on the number of requests in a length of time.
 ///
 /// Written as text (configuration files, command lines, [`FromStr`]) it is `LIMIT/LENGTH`:
@@ -223,6 +229,15 @@ impl Window {
             Span::Calendar(Period::UtcDay) => DAY,
             Span::Calendar(Period::UtcMonth) => 31 * DAY,
         }
+    }
+
+    /// As long as it may be by the server's clock.
+    pub(crate) fn by_another_clock(&self) -> Self {
+        let mut window = self.clone();
+        if let Span::Rolling(length) = self.span {
+            window.span = Span::Rolling(length + length / CLOCK_DRIFT + CLOCK_GRAIN);
+        }
+        window
     }
 
     fn with_span(limit: u64, span: Span) -> Self {
@@ -444,6 +459,16 @@ mod tests {
         );
         let leap_year = end(Period::UtcMonth, "Sun, 27 Feb 1972 12:00:00 GMT");
         assert_eq!(leap_year, "Wed, 01 Mar 1972 00:00:00 GMT");
+    }
+
+    #[test]
+    fn another_clock_may_take_a_little_longer() {
+        let minute = Window::per_minute(9).by_another_clock();
+        assert_eq!(minute.length(), Duration::from_millis(60_031));
+        assert_eq!(
+            Window::per_utc_day(9).by_another_clock(),
+            Window::per_utc_day(9)
+        );
     }
 
     #[test]

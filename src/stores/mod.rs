@@ -1,5 +1,6 @@
 //! Places where tokens survive.
 
+mod file;
 mod memory;
 
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use async_trait::async_trait;
 use crate::auth::store::{Record, Swap, TokenStore};
 use crate::error::BoxError;
 
+pub use file::{FileStore, FileStoreError};
 pub use memory::MemoryStore;
 
 #[async_trait]

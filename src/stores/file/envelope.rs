@@ -1,0 +1,155 @@
+//! A record as it stands in a file. Pure.
+//!
+//! JSON, with the record's bytes in base64 and a digest by which a torn or edited file is told.
+//! Fields that a later version adds are kept.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::auth::store::Record;
+
+const FORMAT: u32 = 1;
+
+/// A record, and what else its file holds.
+pub(super) struct Envelope {
+    pub(super) record: Record,
+    /// Fields that this version does not know.
+    pub(super) others: Map<String, Value>,
+}
+
+/// What is wrong with a file.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Flaw {
+    Damaged,
+    TooNew,
+}
+
+#[derive(Deserialize)]
+struct Formatted {
+    format: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Written {
+    format: u32,
+    version: u64,
+    sha256: String,
+    bytes: String,
+    #[serde(flatten)]
+    others: Map<String, Value>,
+}
+
+impl Drop for Written {
+    fn drop(&mut self) {
+        self.bytes.zeroize();
+    }
+}
+
+impl Envelope {
+    pub(super) fn parse(content: &[u8]) -> Result<Self, Flaw> {
+        let formatted: Formatted = parsed(content)?;
+        if formatted.format > FORMAT {
+            return Err(Flaw::TooNew);
+        }
+        let mut written: Written = parsed(content)?;
+        let bytes = STANDARD.decode(written.bytes.as_bytes());
+        let record = Record {
+            version: written.version,
+            bytes: bytes.map_err(|_| Flaw::Damaged)?,
+        };
+        match digest(&record) == written.sha256 {
+            true => Ok(Self {
+                record,
+                others: std::mem::take(&mut written.others),
+            }),
+            false => Err(Flaw::Damaged),
+        }
+    }
+
+    pub(super) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let written = Written {
+            format: FORMAT,
+            version: self.record.version,
+            sha256: digest(&self.record),
+            bytes: STANDARD.encode(&self.record.bytes),
+            others: self.others.clone(),
+        };
+        // Strings and numbers: this cannot fail.
+        Zeroizing::new(serde_json::to_vec(&written).unwrap_or_default())
+    }
+}
+
+fn parsed<'a, T: Deserialize<'a>>(content: &'a [u8]) -> Result<T, Flaw> {
+    serde_json::from_slice(content).map_err(|_| Flaw::Damaged)
+}
+
+/// Of the version and the bytes, in hexadecimal.
+fn digest(record: &Record) -> String {
+    let mut digest = Sha256::new();
+    digest.update(record.version.to_be_bytes());
+    digest.update(&record.bytes);
+    hex(&digest.finalize())
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn envelope() -> Envelope {
+        Envelope {
+            record: Record {
+                version: 7,
+                bytes: b"secret".to_vec(),
+            },
+            others: Map::new(),
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let read = Envelope::parse(&envelope().to_bytes()).expect("whole");
+        assert_eq!(read.record, envelope().record);
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_is_damaged() {
+        let whole = envelope().to_bytes();
+        for end in 0..whole.len() {
+            let flaw = Envelope::parse(&whole[..end]).err();
+            assert_eq!(flaw, Some(Flaw::Damaged), "cut at {end}");
+        }
+    }
+
+    #[test]
+    fn an_edited_version_is_damage() {
+        let text = String::from_utf8(envelope().to_bytes().to_vec()).expect("text");
+        let edited = text.replace("\"version\":7", "\"version\":8");
+        assert_ne!(text, edited);
+        assert_eq!(
+            Envelope::parse(edited.as_bytes()).err(),
+            Some(Flaw::Damaged)
+        );
+    }
+
+    #[test]
+    fn fields_of_a_later_version_are_kept() {
+        let mut later = envelope();
+        later.others.insert("novelty".into(), Value::from(3));
+        let read = Envelope::parse(&later.to_bytes()).expect("whole");
+        assert_eq!(read.others, later.others);
+    }
+
+    #[test]
+    fn a_later_format_is_told_apart_from_damage() {
+        let flaw = Envelope::parse(br#"{"format":2,"sealed":true}"#).err();
+        assert_eq!(flaw, Some(Flaw::TooNew));
+    }
+}

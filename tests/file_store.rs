@@ -1,0 +1,362 @@
+//! The file store by its port: what two processes may rely on, and what is left after an accident.
+
+#![allow(clippy::expect_used)] // The lint spares tests, but not what they share.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use reqwest_tollgate::{FileStore, FileStoreError, Record, Swap, TokenStore};
+
+const KEY: &str = "acme-0123";
+const FOLDER: &str = "TOLLGATE_TEST_FOLDER";
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Empty, and of this test alone.
+fn folder(test: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join("file_store")
+        .join(test);
+    let _ = fs::remove_dir_all(&folder);
+    folder
+}
+
+fn record(version: u64, bytes: &[u8]) -> Record {
+    let bytes = bytes.to_vec();
+    Record { version, bytes }
+}
+
+async fn save(store: &FileStore, key: &str, expected: Option<u64>, new: &Record) -> Swap {
+    let swap = store.compare_and_swap(key, expected, new).await;
+    swap.expect("it can be saved")
+}
+
+async fn load(store: &FileStore, key: &str) -> Option<Record> {
+    store.load(key).await.expect("it can be read")
+}
+
+/// The one file of the folder that ends so.
+fn file(folder: &Path, extension: &str) -> PathBuf {
+    let paths = fs::read_dir(folder).expect("a folder");
+    let mut paths = paths.map(|entry| entry.expect("an entry").path());
+    paths
+        .find(|path| path.extension().is_some_and(|found| found == extension))
+        .expect("a file")
+}
+
+async fn load_error(store: &FileStore) -> Box<FileStoreError> {
+    let error = store.load(KEY).await.expect_err("it is refused");
+    error.downcast().expect("an error of the file store")
+}
+
+#[tokio::test]
+async fn what_is_saved_is_there_for_the_next_process() {
+    let folder = folder("next-process/that/does/not/exist");
+    let store = FileStore::new(&folder);
+    assert_eq!(load(&store, KEY).await, None);
+    assert!(!folder.exists(), "reading makes no folder");
+    let new = record(1, b"\x00\xff tokens");
+    assert_eq!(save(&store, KEY, None, &new).await, Swap::Saved);
+    assert_eq!(load(&FileStore::new(&folder), KEY).await, Some(new));
+}
+
+#[tokio::test]
+async fn an_expectation_that_does_not_hold_changes_nothing() {
+    let store = FileStore::new(folder("expectation"));
+    let (old, new) = (record(3, b"old"), record(4, b"new"));
+    assert_eq!(save(&store, KEY, Some(2), &old).await, Swap::Conflict(None));
+    assert_eq!(save(&store, KEY, None, &old).await, Swap::Saved);
+    for expected in [None, Some(2), Some(4)] {
+        let conflict = save(&store, KEY, expected, &new).await;
+        assert_eq!(conflict, Swap::Conflict(Some(old.clone())));
+    }
+    assert_eq!(save(&store, KEY, Some(3), &new).await, Swap::Saved);
+    assert_eq!(load(&store, KEY).await, Some(new));
+}
+
+#[tokio::test]
+async fn of_many_tasks_with_the_same_expectation_one_saves() {
+    let folder = folder("tasks");
+    // Half of them through a store of their own, as in another process.
+    let shared = FileStore::new(&folder);
+    let tasks = (0..40u8).map(|number| {
+        let store = match number % 2 {
+            0 => shared.clone(),
+            _ => FileStore::new(&folder),
+        };
+        tokio::spawn(async move { save(&store, KEY, None, &record(1, &[number])).await })
+    });
+    let swaps = join_all(tasks).await;
+    let saved = swaps.iter().enumerate().filter(|(_, swap)| {
+        let swap = swap.as_ref().expect("no panic");
+        *swap == Swap::Saved
+    });
+    let winners: Vec<_> = saved.map(|(number, _)| number as u8).collect();
+    assert_eq!(winners.len(), 1, "{winners:?}");
+    assert_eq!(load(&shared, KEY).await, Some(record(1, &winners)));
+}
+
+/// Runs only as a child of other tests, which say in which folder.
+#[tokio::test]
+async fn worker() {
+    let Ok(folder) = std::env::var(FOLDER) else {
+        return;
+    };
+    let store = FileStore::new(folder);
+    join_all((0..TASKS).map(|_| add_often(&store))).await;
+}
+
+const PROCESSES: u64 = 3;
+const TASKS: u64 = 3;
+const TIMES: u64 = 8;
+
+/// Adds one to the number in the record, again and again.
+async fn add_often(store: &FileStore) {
+    for _ in 0..TIMES {
+        let mut present = load(store, KEY).await;
+        loop {
+            let version = present.as_ref().map(|present| present.version);
+            let number = present.map_or(0, |present| number(&present));
+            let next = record(version.unwrap_or(0) + 1, &(number + 1).to_be_bytes());
+            match save(store, KEY, version, &next).await {
+                Swap::Saved => break,
+                Swap::Conflict(other) => present = other,
+            }
+        }
+    }
+}
+
+fn number(record: &Record) -> u64 {
+    u64::from_be_bytes(record.bytes.as_slice().try_into().expect("eight bytes"))
+}
+
+fn start_worker(folder: &Path) -> Child {
+    Command::new(std::env::current_exe().expect("a path"))
+        .args(["--exact", "worker", "--quiet"])
+        .env(FOLDER, folder)
+        .spawn()
+        .expect("it starts")
+}
+
+#[tokio::test]
+async fn processes_that_add_to_one_number_lose_no_addition() {
+    let folder = folder("processes");
+    let workers: Vec<_> = (0..PROCESSES).map(|_| start_worker(&folder)).collect();
+    for mut worker in workers {
+        assert!(worker.wait().expect("it ends").success());
+    }
+    let last = load(&FileStore::new(&folder), KEY).await.expect("a record");
+    let additions = PROCESSES * TASKS * TIMES;
+    assert_eq!((last.version, number(&last)), (additions, additions));
+}
+
+#[tokio::test]
+async fn a_lease_is_held_until_it_is_given_back_or_runs_out() {
+    let folder = folder("lease");
+    let (one, two) = (FileStore::new(&folder), FileStore::new(&folder));
+    assert!(one.lease(KEY, "a", MINUTE).await.unwrap());
+    assert!(one.lease(KEY, "a", MINUTE).await.unwrap(), "prolonged");
+    assert!(!two.lease(KEY, "b", MINUTE).await.unwrap());
+    assert!(two.lease("other", "b", MINUTE).await.unwrap());
+    two.release(KEY, "b").await.unwrap();
+    assert!(
+        !two.lease(KEY, "b", MINUTE).await.unwrap(),
+        "not b's to give"
+    );
+    one.release(KEY, "a").await.unwrap();
+    assert!(two.lease(KEY, "b", Duration::ZERO).await.unwrap());
+    assert!(one.lease(KEY, "a", MINUTE).await.unwrap(), "it ran out");
+    assert!(!two.lease(KEY, "b", MINUTE).await.unwrap());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_lease_whose_holder_is_gone_is_free_at_once() {
+    let folder = folder("dead-holder");
+    let (one, two) = (FileStore::new(&folder), FileStore::new(&folder));
+    assert!(one.lease(KEY, "a", MINUTE).await.unwrap());
+    assert!(!two.lease(KEY, "b", MINUTE).await.unwrap());
+    drop(one);
+    assert!(two.lease(KEY, "b", MINUTE).await.unwrap());
+}
+
+#[tokio::test]
+async fn awkward_keys_stay_in_the_folder_and_apart() {
+    let folder = folder("awkward");
+    let store = FileStore::new(&folder);
+    let long = "x".repeat(1_000);
+    let keys = [
+        "",
+        ".",
+        "..",
+        "../outside",
+        "/etc/passwd",
+        "a/b",
+        "a%2Fb",
+        "a\\b",
+        "A/b",
+        "ä ö",
+        "nul\0",
+        "con",
+        "line\nbreak",
+        &long,
+        &long[1..],
+    ];
+    for (number, key) in keys.iter().enumerate() {
+        let new = record(1, &[number as u8]);
+        assert_eq!(save(&store, key, None, &new).await, Swap::Saved, "{key:?}");
+    }
+    for (number, key) in keys.iter().enumerate() {
+        let found = load(&store, key).await.expect("a record");
+        assert_eq!(found.bytes, [number as u8], "{key:?}");
+    }
+    let names = fs::read_dir(&folder).expect("a folder");
+    let names = names.map(|entry| entry.expect("an entry").file_name().into_string());
+    let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"._-%".contains(&byte);
+    let names: Vec<_> = names.map(|name| name.expect("ASCII")).collect();
+    assert_eq!(names.len(), 2 * keys.len(), "{names:?}");
+    assert!(names.iter().all(|name| name.bytes().all(safe)), "{names:?}");
+}
+
+#[tokio::test]
+async fn a_crash_between_writing_and_renaming_leaves_the_old_record() {
+    let folder = folder("crash");
+    let store = FileStore::new(&folder);
+    let (old, new) = (record(1, b"old"), record(2, b"new"));
+    save(&store, KEY, None, &old).await;
+    let half = file(&folder, "json").with_extension("new");
+    fs::write(&half, "{\"format\":1,\"version\":2").expect("a file");
+    assert_eq!(load(&store, KEY).await, Some(old));
+    assert_eq!(save(&store, KEY, Some(1), &new).await, Swap::Saved);
+    assert_eq!(load(&store, KEY).await, Some(new));
+    assert!(!half.exists(), "nothing is left over");
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_reported_by_its_path_and_left_alone() {
+    let folder = folder("damaged");
+    let store = FileStore::new(&folder);
+    save(&store, KEY, None, &record(1, b"c4n4ry")).await;
+    let path = file(&folder, "json");
+    let whole = fs::read_to_string(&path).expect("text");
+    let torn = &whole[..whole.len() - 9];
+    fs::write(&path, torn).expect("written");
+    let error = load_error(&store).await;
+    assert!(matches!(*error, FileStoreError::Damaged { .. }), "{error}");
+    assert_eq!(error.path(), path);
+    assert!(error.to_string().contains("log in again"), "{error}");
+    for expected in [None, Some(1)] {
+        let swap = store
+            .compare_and_swap(KEY, expected, &record(2, b"x"))
+            .await;
+        assert!(swap.is_err(), "it must not be overwritten");
+    }
+    assert_eq!(fs::read_to_string(&path).expect("text"), torn);
+}
+
+#[tokio::test]
+async fn what_a_later_version_has_added_survives_a_save() {
+    let folder = folder("later-version");
+    let store = FileStore::new(&folder);
+    save(&store, KEY, None, &record(1, b"x")).await;
+    let path = file(&folder, "json");
+    let text = fs::read_to_string(&path).expect("text");
+    fs::write(&path, text.replacen('{', "{\"novelty\":[1],", 1)).expect("written");
+    assert_eq!(
+        save(&store, KEY, Some(1), &record(2, b"y")).await,
+        Swap::Saved
+    );
+    let text = fs::read_to_string(&path).expect("text");
+    assert!(text.contains("\"novelty\":[1]"), "{text}");
+    fs::write(&path, "{\"format\":99}").expect("written");
+    let error = load_error(&store).await;
+    assert!(matches!(*error, FileStoreError::TooNew { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_one_gives_a_clear_error() {
+    let folder = folder("not-a-folder");
+    fs::create_dir_all(folder.parent().expect("a parent")).expect("a folder");
+    let _ = fs::remove_file(&folder);
+    fs::write(&folder, "a file").expect("written");
+    let store = FileStore::new(&folder);
+    let new = record(1, b"c4n4ry");
+    let swap = store.compare_and_swap(KEY, None, &new).await;
+    let error = swap.expect_err("no folder").to_string();
+    assert!(error.contains("not-a-folder"), "{error}");
+    assert!(!error.contains("c4n4ry"), "{error}");
+    fs::remove_file(&folder).expect("removed");
+}
+
+#[cfg(unix)]
+mod permissions {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        let metadata = fs::metadata(path).expect("it is there");
+        metadata.permissions().mode() & 0o777
+    }
+
+    fn set_mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("allowed");
+    }
+
+    #[tokio::test]
+    async fn what_it_makes_is_its_owners_alone() {
+        let folder = folder("modes");
+        let store = FileStore::new(&folder);
+        save(&store, KEY, None, &record(1, b"x")).await;
+        assert!(store.lease(KEY, "a", MINUTE).await.unwrap());
+        assert_eq!(mode(&folder), 0o700);
+        for extension in ["json", "lock", "lease"] {
+            assert_eq!(mode(&file(&folder, extension)), 0o600, "{extension}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_others_may_read_is_refused() {
+        let folder = folder("exposed");
+        let store = FileStore::new(&folder);
+        save(&store, KEY, None, &record(1, b"x")).await;
+        let path = file(&folder, "json");
+        for exposed in [0o644, 0o640, 0o604, 0o602] {
+            set_mode(&path, exposed);
+            let error = load_error(&store).await;
+            let told = matches!(*error, FileStoreError::Exposed { mode, .. } if mode == exposed);
+            assert!(told && error.path() == path, "{error}");
+            assert!(error.to_string().contains("expected 0600"), "{error}");
+        }
+        set_mode(&path, 0o600);
+        assert!(load(&store, KEY).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_cannot_be_written_gives_a_clear_error() {
+        let folder = folder("read-only");
+        let store = FileStore::new(&folder);
+        save(&store, KEY, None, &record(1, b"x")).await;
+        set_mode(&folder, 0o500);
+        let is_root = fs::write(folder.join("probe"), "").is_ok();
+        let swap = store.compare_and_swap(KEY, Some(1), &record(2, b"y")).await;
+        set_mode(&folder, 0o700);
+        if is_root {
+            return; // To whom nothing is read-only.
+        }
+        let error = swap.expect_err("it is read-only").to_string();
+        assert!(
+            error.contains("read-only") && error.contains("denied"),
+            "{error}"
+        );
+        assert_eq!(load(&store, KEY).await, Some(record(1, b"x")));
+    }
+}
+
+#[test]
+fn debug_shows_the_folder() {
+    let shown = format!("{:?}", FileStore::new("tokens"));
+    assert_eq!(shown, "FileStore { directory: \"tokens\" }");
+}

@@ -1,0 +1,264 @@
+//! Stories about tokens, against the sandbox: real sockets, real time, waits of a second at most.
+
+#![allow(clippy::unwrap_used)] // Tests may panic.
+
+mod common;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::{Events, millis, seconds};
+use reqwest::{Response, StatusCode};
+use reqwest_middleware::ClientBuilder;
+use reqwest_tollgate::sandbox::{Sandbox, SandboxBuilder};
+use reqwest_tollgate::{
+    Account, AccountBuilder, Error, ErrorKind, Event, Grant, MemoryStore, Recovery, RenewalReason,
+    RequestOptions,
+};
+
+async fn get(account: &Account, sandbox: &Sandbox) -> reqwest_middleware::Result<Response> {
+    let client = account
+        .attach(ClientBuilder::new(reqwest::Client::new()))
+        .build();
+    let url = sandbox
+        .url()
+        .join("products/v4/search/LM358/productdetails")
+        .unwrap();
+    client.get(url).send().await
+}
+
+async fn ok(account: &Account, sandbox: &Sandbox) {
+    assert_eq!(
+        get(account, sandbox).await.unwrap().status(),
+        StatusCode::OK
+    );
+}
+
+async fn our_error(account: &Account, sandbox: &Sandbox) -> Error {
+    let error = get(account, sandbox).await.unwrap_err();
+    Error::find(&error).unwrap().clone()
+}
+
+fn rotating() -> SandboxBuilder {
+    Sandbox::builder()
+        .refresh_grant(true)
+        .token_lifetime(seconds(60))
+}
+
+/// A process with this store; the configured refresh token is the one of the first login.
+fn process(sandbox: &Sandbox, initial: &str, store: &Arc<MemoryStore>) -> AccountBuilder {
+    sandbox
+        .account()
+        .grant(Grant::refresh_token(initial))
+        .token_store(store.clone())
+}
+
+#[tokio::test]
+async fn a_rotated_refresh_token_outlives_the_process() {
+    let sandbox = rotating().start().await.unwrap();
+    let (initial, store) = (sandbox.refresh_token(), Arc::new(MemoryStore::new()));
+    for _ in 0..3 {
+        let account = process(&sandbox, &initial, &store).build().unwrap();
+        sandbox.revoke_tokens();
+        ok(&account, &sandbox).await;
+    }
+    let counters = sandbox.counters();
+    assert_eq!(counters.families_revoked, 0, "{counters:?}");
+    assert_eq!(counters.rotations, counters.token_requests, "{counters:?}");
+}
+
+#[tokio::test]
+async fn a_process_that_starts_later_takes_over_the_token_of_the_first() {
+    let sandbox = rotating().start().await.unwrap();
+    let (initial, store) = (sandbox.refresh_token(), Arc::new(MemoryStore::new()));
+    ok(
+        &process(&sandbox, &initial, &store).build().unwrap(),
+        &sandbox,
+    )
+    .await;
+    let events = Events::default();
+    let second = process(&sandbox, &initial, &store)
+        .observer(events.observer())
+        .build()
+        .unwrap();
+    ok(&second, &sandbox).await;
+    assert_eq!(
+        events.count(|event| matches!(event, Event::TokenAdopted { .. })),
+        1
+    );
+    assert_eq!(sandbox.counters().token_requests, 1);
+}
+
+#[tokio::test]
+async fn two_processes_whose_token_is_revoked_spend_one_refresh_token() {
+    let sandbox = rotating().start().await.unwrap();
+    let (initial, store) = (sandbox.refresh_token(), Arc::new(MemoryStore::new()));
+    let first = process(&sandbox, &initial, &store).build().unwrap();
+    let second = process(&sandbox, &initial, &store).build().unwrap();
+    ok(&first, &sandbox).await;
+    ok(&second, &sandbox).await;
+    sandbox.revoke_tokens();
+    tokio::join!(ok(&first, &sandbox), ok(&second, &sandbox));
+    assert_eq!(sandbox.counters().families_revoked, 0);
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_asked_for_again_where_the_server_allows_it() {
+    let sandbox = rotating().grace(seconds(10)).start().await.unwrap();
+    let (initial, store) = (sandbox.refresh_token(), Arc::new(MemoryStore::new()));
+    sandbox.inject("token-lost=1".parse().unwrap());
+    ok(
+        &process(&sandbox, &initial, &store).build().unwrap(),
+        &sandbox,
+    )
+    .await;
+    assert_eq!(sandbox.counters().families_revoked, 0);
+}
+
+#[tokio::test]
+async fn a_lost_answer_that_cannot_be_saved_ends_in_log_in_again() {
+    let sandbox = rotating().start().await.unwrap();
+    let (initial, store) = (sandbox.refresh_token(), Arc::new(MemoryStore::new()));
+    let account = process(&sandbox, &initial, &store).build().unwrap();
+    sandbox.inject("token-lost=1".parse().unwrap());
+    let error = our_error(&account, &sandbox).await;
+    assert_eq!(error.kind(), ErrorKind::LoginRequired, "{error}");
+    assert_eq!(error.recovery(), Recovery::LogIn);
+    assert!(error.to_string().contains("lost"), "{error}");
+    let requests = sandbox.counters().token_requests;
+    assert_eq!(
+        our_error(&account, &sandbox).await.kind(),
+        ErrorKind::LoginRequired
+    );
+    assert_eq!(
+        sandbox.counters().token_requests,
+        requests,
+        "no probe of a dead login"
+    );
+}
+
+#[tokio::test]
+async fn a_new_login_in_the_configuration_ends_a_dead_one_in_the_store() {
+    let sandbox = rotating().start().await.unwrap();
+    let (initial, store) = (sandbox.refresh_token(), Arc::new(MemoryStore::new()));
+    ok(
+        &process(&sandbox, &initial, &store).build().unwrap(),
+        &sandbox,
+    )
+    .await;
+    sandbox.revoke_tokens();
+    sandbox.revoke_refresh_tokens();
+    let dead = process(&sandbox, &initial, &store).build().unwrap();
+    assert_eq!(our_error(&dead, &sandbox).await.recovery(), Recovery::LogIn);
+    let anew = process(&sandbox, &sandbox.refresh_token(), &store)
+        .build()
+        .unwrap();
+    ok(&anew, &sandbox).await;
+}
+
+#[tokio::test]
+async fn who_asked_gets_the_failure_and_who_comes_after_waits_for_the_next_attempt() {
+    let sandbox = Sandbox::builder().start().await.unwrap();
+    for fault in ["token-down=1", "token-html=1"] {
+        let account = sandbox.account().build().unwrap();
+        sandbox.inject(fault.parse().unwrap());
+        let error = our_error(&account, &sandbox).await;
+        assert_eq!(error.kind(), ErrorKind::TokenEndpoint, "{error}");
+        ok(&account, &sandbox).await;
+    }
+    assert_eq!(sandbox.counters().token_requests, 4);
+    assert_eq!(sandbox.counters().rejected_401, 0);
+}
+
+#[tokio::test]
+async fn who_cannot_wait_for_the_token_endpoint_is_told_when_to_come_again() {
+    let sandbox = Sandbox::builder().start().await.unwrap();
+    sandbox.inject("token-throttled=60s".parse().unwrap());
+    let options = RequestOptions::new().max_wait(seconds(5));
+    let account = sandbox.account().options(options).build().unwrap();
+    let error = our_error(&account, &sandbox).await;
+    assert_eq!(error.kind(), ErrorKind::TokenEndpoint, "{error}");
+    assert!(
+        matches!(error.recovery(), Recovery::WaitUntil(_)),
+        "{error:?}"
+    );
+    assert_eq!(sandbox.counters().token_requests, 1);
+}
+
+#[tokio::test]
+async fn a_timeout_covers_the_wait_for_the_token() {
+    let sandbox = Sandbox::builder().start().await.unwrap();
+    sandbox.inject("token-slow=600ms".parse().unwrap());
+    let options = RequestOptions::new().timeout(millis(100));
+    let account = sandbox.account().build().unwrap();
+    let error = our_error(&account.with_options(options), &sandbox).await;
+    assert_eq!(error.kind(), ErrorKind::DeadlineExceeded, "{error}");
+    sandbox.clear_faults();
+    ok(&account, &sandbox).await;
+    assert_eq!(
+        sandbox.counters().token_requests,
+        1,
+        "the flight went on without its caller"
+    );
+}
+
+#[tokio::test]
+async fn a_short_lived_token_is_renewed_before_it_expires_and_nobody_waits() {
+    let sandbox = Sandbox::builder()
+        .token_lifetime(millis(800))
+        .start()
+        .await
+        .unwrap();
+    let events = Events::default();
+    let account = sandbox
+        .account()
+        .observer(events.observer())
+        .build()
+        .unwrap();
+    for _ in 0..60 {
+        ok(&account, &sandbox).await;
+        #[allow(clippy::disallowed_methods)] // The token's life is what is waited for.
+        tokio::time::sleep(millis(25)).await;
+    }
+    let renewed = |wanted: RenewalReason| {
+        events.count(|event| matches!(event, Event::TokenRequested { reason } if *reason == wanted))
+    };
+    assert_eq!(renewed(RenewalReason::Cold), 1);
+    assert!((1..=4).contains(&renewed(RenewalReason::Stale)));
+    assert_eq!(
+        renewed(RenewalReason::Expired) + renewed(RenewalReason::Rejected),
+        0
+    );
+    assert_eq!(sandbox.counters().rejected_401, 0);
+}
+
+#[tokio::test]
+async fn a_401_for_a_missing_subscription_asks_for_no_token() {
+    let sandbox = Sandbox::builder().start().await.unwrap();
+    let account = sandbox.account().build().unwrap();
+    sandbox.inject("not-subscribed=1".parse().unwrap());
+    assert_eq!(
+        get(&account, &sandbox).await.unwrap().status(),
+        StatusCode::UNAUTHORIZED
+    );
+    assert_eq!(sandbox.counters().token_requests, 1);
+    assert_eq!(sandbox.counters().requests, 1);
+}
+
+#[tokio::test]
+async fn an_answer_without_a_lifetime_is_a_token_all_the_same() {
+    let sandbox = Sandbox::builder()
+        .omit_expires_in(true)
+        .start()
+        .await
+        .unwrap();
+    let account = sandbox
+        .account()
+        .fallback_lifetime(Duration::from_secs(600))
+        .build()
+        .unwrap();
+    for _ in 0..5 {
+        ok(&account, &sandbox).await;
+    }
+    assert_eq!(sandbox.counters().token_requests, 1);
+}
