@@ -236,6 +236,40 @@ async fn a_day_that_somebody_else_spent_is_seen_in_the_first_answer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_unforeseen_zero_without_a_reset_is_probed_by_one_after_a_tenth_of_the_window() {
+    let account = acme().window("10/min".parse().unwrap()).build().unwrap();
+    let spent = answer(200).header("x-ratelimit-remaining", 0);
+    let stub = Stub::answering([
+        spent.clone(),
+        spent.after(seconds(1)),
+        answer(200).after(seconds(1)),
+    ]);
+    let client = client(&account, &stub);
+    send_all(&client, 1).await;
+    send_all(&client, 4).await;
+    assert_eq!(stub.arrivals(), [0, 6, 13, 14, 14]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_policies_in_two_header_lines_reach_their_windows() {
+    let account = acme()
+        .window("10/10s".parse().unwrap())
+        .window(Window::per_utc_day(1000))
+        .build()
+        .unwrap();
+    let stub = Stub::answering([answer(200)
+        .header("ratelimit", r#""burst"; r=4; t=9"#)
+        .header("ratelimit", r#""day"; r=321; t=600"#)
+        .header("ratelimit-policy", r#""burst"; q=5; w=10; pk=:Yg==:"#)
+        .header("ratelimit-policy", r#""day"; q=1000; w=86400; pk=:Yg==:"#)]);
+    let response = client(&account, &stub).get(API).send().await.unwrap();
+    let snapshot = response.extensions().get::<QuotaSnapshot>().unwrap();
+    let windows = snapshot.windows().iter();
+    let known: Vec<_> = windows.map(|it| (it.limit, it.remaining)).collect();
+    assert_eq!(known, [(5, 4), (1000, 321)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_timeout_covers_the_wait_for_a_permit() {
     let account = acme().window("1/60s".parse().unwrap()).build().unwrap();
     let stub = Stub::answering([answer(200).after(seconds(30))]);

@@ -232,6 +232,7 @@ impl Live {
             self.total = limit;
         }
         if let Some(at) = told {
+            self.begin_anew(at, now);
             let told = now.moment;
             self.reset = Some(Reset { at, told });
         }
@@ -252,6 +253,17 @@ impl Live {
             return false;
         };
         told + RESET_GRAIN < known.at && sent <= known.told
+    }
+
+    /// A reset that was rounded up is told until the next window has begun: what others took in the
+    /// old one does not last through the new one.
+    fn begin_anew(&mut self, reset: Moment, now: Now) {
+        let is_over = |others: Others| {
+            others.until <= now.moment + RESET_GRAIN && others.until + RESET_GRAIN < reset
+        };
+        if self.others.is_some_and(is_over) {
+            self.others = None;
+        }
     }
 
     fn others_took(&mut self, count: u64, remaining: u64, told: Option<Moment>, now: Now) {
@@ -398,6 +410,8 @@ fn grain(length: Duration, limit: u64) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn at(seconds: u64) -> Now {
@@ -585,6 +599,15 @@ mod tests {
     }
 
     #[test]
+    fn what_others_took_does_not_last_through_the_next_window() {
+        let mut live = live("10/10s");
+        live.learn(remaining(1, Some(5)), 1, at(1).moment, at(1));
+        live.learn(remaining(8, Some(10)), 1, at(5).moment, at(5));
+        assert_eq!(live.room(8, at(5)), Room::Now);
+        assert_eq!(live.room(9, at(5)), Room::At(at(15).moment));
+    }
+
+    #[test]
     fn an_unforeseen_zero_without_a_reset_is_probed_after_a_tenth_of_the_window() {
         for (window, pause) in [("10/5s", 1), ("10/50s", 5), ("10/min", 6), ("10/h", 60)] {
             let mut live = live(window);
@@ -617,5 +640,33 @@ mod tests {
         live.count(at(10));
         live.learn(remaining(0, None), 1, at(10).moment, at(10));
         assert_eq!(live.room(0, at(10)), Room::At(at(86_402).moment));
+    }
+
+    /// How much room there is beside each number of requests in flight.
+    fn room_after(readings: &[(u64, u64)]) -> Vec<Room> {
+        let mut live = live("10/10s");
+        for (left, reset) in readings {
+            live.learn(remaining(*left, Some(*reset)), 1, at(10).moment, at(11));
+        }
+        (0..10).map(|others| live.room(others, at(11))).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn no_order_of_the_answers_of_one_window_leaves_more_room_than_another(
+            (sent, arrived) in prop::collection::vec((0..=10_u64, Just(9_u64)), 1..20)
+                .prop_flat_map(|sent| (Just(sent.clone()), Just(sent).prop_shuffle())),
+        ) {
+            prop_assert_eq!(room_after(&sent), room_after(&arrived));
+        }
+
+        #[test]
+        fn late_answers_of_the_window_before_change_nothing(
+            answers in prop::collection::vec((0..=10_u64, Just(9_u64)), 1..20),
+            late in prop::collection::vec((0..=10_u64, 0..=7_u64), 1..5),
+        ) {
+            let with_late: Vec<_> = answers.iter().chain(&late).copied().collect();
+            prop_assert_eq!(room_after(&answers), room_after(&with_late));
+        }
     }
 }

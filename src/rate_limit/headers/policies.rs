@@ -6,8 +6,8 @@
 //! | 07    | `RateLimit-Policy: 100;w=60`                 | `RateLimit: limit=100, remaining=5, …` |
 //! | 08–10 | `RateLimit-Policy: "burst";q=100;w=60;pk=:…:` | `RateLimit: "burst";r=50;t=5`          |
 //!
-//! Several policies are one list or several header lines. The structured ones (RFC 9651) are strict:
-//! a malformed line counts as absent.
+//! Several policies are one list or several header lines. The structured ones (RFC 9651) are
+//! strict: a malformed line counts as absent.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
