@@ -5,6 +5,7 @@ mod headers;
 mod oauth;
 pub(crate) mod problems;
 pub(crate) mod quotas;
+mod tokens;
 pub(crate) mod urls;
 
 use std::fmt;
@@ -137,6 +138,8 @@ pub(crate) struct Settings {
     pub(crate) client_auth: ClientAuth,
     pub(crate) grant: Option<Grant>,
     pub(crate) token_url: Option<String>,
+    pub(crate) authorization_url: Option<String>,
+    pub(crate) issuer: Option<String>,
     pub(crate) scope: Option<String>,
     pub(crate) token_headers: Vec<(String, Secret)>,
     pub(crate) token_fields: Vec<(String, Secret)>,
@@ -176,6 +179,8 @@ impl Settings {
             client_auth: ClientAuth::default(),
             grant: None,
             token_url: None,
+            authorization_url: None,
+            issuer: None,
             scope: None,
             token_headers: Vec::new(),
             token_fields: Vec::new(),
@@ -273,6 +278,21 @@ impl AccountBuilder {
     /// The token endpoint (RFC 6749 section 3.2), absolute or relative to the base URL.
     pub fn token_url(mut self, url: impl AsRef<str>) -> Self {
         self.settings.token_url = Some(url.as_ref().to_owned());
+        self
+    }
+
+    /// The authorization endpoint (RFC 6749 section 3.1), where a person logs in; absolute or
+    /// relative to the base URL. Only a login uses it
+    /// ([`Account::authorization_request`]).
+    pub fn authorization_url(mut self, url: impl AsRef<str>) -> Self {
+        self.settings.authorization_url = Some(url.as_ref().to_owned());
+        self
+    }
+
+    /// Who the authorization server says it is when it sends a person back (`iss`, RFC 9207). A
+    /// callback that names another one, or none, is then refused; default: not checked.
+    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.settings.issuer = Some(issuer.into());
         self
     }
 

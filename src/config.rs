@@ -61,10 +61,10 @@ use crate::event::Observer;
 /// |---|---|
 /// | `distributor` | `"digikey"`; without one `base_url` is required |
 /// | `environment` | `"production"`, `"sandbox"` |
-/// | `base_url`, `token_url` | URLs; a relative `token_url` follows `base_url` |
+/// | `base_url`, `token_url`, `authorization_url` | URLs; a relative one follows `base_url` |
 /// | `origins`, `not_the_token` | lists of strings |
 /// | `headers`, `token_headers`, `token_fields` | tables of strings |
-/// | `client_id`, `client_secret`, `scope`, `request_id_header` | strings |
+/// | `client_id`, `client_secret`, `scope`, `issuer`, `request_id_header` | strings |
 /// | `client_auth` | `"basic"`, `"basic-raw"`, `"body"` |
 /// | `grant` | `"client_credentials"`; `"refresh_token"` with a `refresh_token` to begin with; `"authorization_code"` with a `redirect_uri` |
 /// | `refresh_lead`, `fallback_lifetime`, `max_wait`, `timeout`, `unanswered_after` | spans: `"500ms"`, `"30s"`, `"15min"`, `"12h"` |

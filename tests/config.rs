@@ -79,6 +79,8 @@ fn five_accounts_in_a_file() {
         client_secret = {{ file = '{secret}' }}
         grant = "authorization_code"
         redirect_uri = "https://localhost:8139/digikey_callback"
+        authorization_url = "v1/oauth2/authorize?prompt=login"
+        issuer = "https://login.digikey.example"
 
         [accounts.digikey-sandbox]
         distributor = "digikey"

@@ -31,6 +31,9 @@ pub(super) fn oauth(
     headers::check_token_fields(settings, problems);
     let token_headers = headers::of_token_requests(settings, problems);
     let token_client = token_client(settings, problems);
+    let authorization_url = settings.authorization_url.as_ref();
+    let authorization_url =
+        authorization_url.and_then(|text| urls::authorization(text, base_url, problems));
     Some(OAuthSettings {
         token_url: token_url?,
         client_id: client_id?,
@@ -44,6 +47,8 @@ pub(super) fn oauth(
         store: settings.token_store.clone(),
         refresh_lead: settings.refresh_lead,
         fallback_lifetime: settings.fallback_lifetime,
+        authorization_url,
+        issuer: settings.issuer.clone(),
     })
 }
 
@@ -52,6 +57,8 @@ fn check_unused(settings: &Settings, problems: &mut Problems) {
     let told = [
         ("client_secret", settings.client_secret.is_some()),
         ("grant", settings.grant.is_some()),
+        ("authorization_url", settings.authorization_url.is_some()),
+        ("issuer", settings.issuer.is_some()),
         ("scope", settings.scope.is_some()),
         ("token_headers", !settings.token_headers.is_empty()),
         ("token_fields", !settings.token_fields.is_empty()),
@@ -77,8 +84,8 @@ fn check_grant(settings: &Settings, grant: &Grant, problems: &mut Problems) {
         }
         GrantKind::AuthorizationCode { redirect_uri } => {
             let expected = "expected the absolute URL that is registered with the distributor";
-            let uri = redirect_uri.as_ref();
-            let uri = uri.map_err(|text| format!("found {}; {expected}", urls::shown(text)));
+            let uri = Url::parse(redirect_uri);
+            let uri = uri.map_err(|_| format!("found {}; {expected}", urls::shown(redirect_uri)));
             problems.keep("redirect_uri", uri);
         }
     }

@@ -215,7 +215,7 @@ fn describe(status: StatusCode, message: &str, fields: &Fields, secrets: &[&str]
 
 /// Without secrets, control characters and excess length, in this order: a cut must not leave half
 /// a secret.
-fn presentable(text: &str, longest: usize, secrets: &[&str]) -> String {
+pub(super) fn presentable(text: &str, longest: usize, secrets: &[&str]) -> String {
     let mut text = text.to_owned();
     for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
         text = text.replace(secret, "***");

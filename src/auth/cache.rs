@@ -18,6 +18,7 @@ use super::AuthSettings;
 use super::board::{Board, Flown, Posting, Waiter};
 use super::endpoint::TokenEndpoint;
 use super::flight::{FlightTask, Shared, broken_off};
+use super::login::AuthorizationRequest;
 use super::source::Source;
 use super::state::{Need, State};
 use super::table::Decision;
@@ -202,6 +203,16 @@ impl Cache {
             _ => {}
         }
         RejectionVerdict::Renew
+    }
+
+    /// The present token is taken for refused.
+    pub(crate) fn invalidate(&self) {
+        self.condemn(self.shared.board.read().state.generation());
+    }
+
+    /// Begins a login.
+    pub(crate) fn authorization_request(&self) -> Result<AuthorizationRequest, Error> {
+        AuthorizationRequest::new(self.shared.clone(), &self.shared.source.settings)
     }
 
     fn condemn(&self, generation: u64) {

@@ -6,17 +6,14 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, Method};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Client;
 use url::Url;
-use url::form_urlencoded::{Serializer, byte_serialize};
 use zeroize::Zeroizing;
 
 use super::answer::{Class, Refusal, Reply};
+use super::form::{Form, Ready};
 use super::{ClientAuth, OAuthSettings};
 use crate::clock::BoxFuture;
 use crate::secret::Secret;
@@ -37,8 +34,24 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
 /// What must never happen: a request that is sent more than once, or [`Delivery::NotSent`] although
 /// the server may have seen it. What is always fine: failing.
 pub(crate) trait TokenEndpoint: Send + Sync + 'static {
-    /// One request; `refresh_token` makes it a refresh, none asks by the client's own credentials.
-    fn request<'a>(&'a self, refresh_token: Option<&'a str>) -> BoxFuture<'a, Delivery>;
+    /// One request.
+    fn request<'a>(&'a self, presentation: Presentation<'a>) -> BoxFuture<'a, Delivery>;
+}
+
+/// What is presented to get a token: an authorization grant (RFC 6749 section 1.3). No `Debug`: all
+/// of it is secret.
+#[derive(Clone, Copy)]
+pub(crate) enum Presentation<'a> {
+    /// The client's own credentials, which authenticate it anyway (section 4.4).
+    ClientCredentials,
+    /// Section 6.
+    RefreshToken(&'a str),
+    /// Section 4.1.3, with the verifier of RFC 7636 section 4.5.
+    AuthorizationCode {
+        code: &'a str,
+        redirect_uri: &'a str,
+        verifier: &'a str,
+    },
 }
 
 /// How a token request ended.
@@ -100,8 +113,8 @@ impl HttpEndpoint {
         }
     }
 
-    async fn deliver(&self, refresh_token: Option<&str>) -> Delivery {
-        let form = match self.form(refresh_token) {
+    async fn deliver(&self, presentation: Presentation<'_>) -> Delivery {
+        let form = match self.form(presentation) {
             Ok(form) => form,
             Err(sentence) => return Delivery::NotSent(misconfigured(sentence)),
         };
@@ -120,20 +133,13 @@ impl HttpEndpoint {
     }
 
     /// Secrets given by reference are read anew for each request, so a rotated one is found.
-    fn form(&self, refresh_token: Option<&str>) -> Result<Ready, String> {
+    fn form(&self, presentation: Presentation<'_>) -> Result<Ready, String> {
         let mut form = Form::new(&self.headers);
-        match refresh_token {
-            Some(token) => {
-                form.field("grant_type", "refresh_token");
-                form.secret_field("refresh_token", Zeroizing::new(token.to_owned()));
-            }
-            None => {
-                form.field("grant_type", "client_credentials");
-                // On a refresh, none means the scope of the original grant (RFC 6749 section 6).
-                if let Some(scope) = &self.scope {
-                    form.field("scope", scope);
-                }
-            }
+        form.present(presentation);
+        // On a refresh, none means the scope of the original grant (RFC 6749 section 6); that of a
+        // code was asked for at the authorization endpoint.
+        if let (Presentation::ClientCredentials, Some(scope)) = (presentation, &self.scope) {
+            form.field("scope", scope);
         }
         for (name, value) in &self.fields {
             form.secret_field(name, value.read()?);
@@ -170,69 +176,8 @@ impl HttpEndpoint {
 }
 
 impl TokenEndpoint for HttpEndpoint {
-    fn request<'a>(&'a self, refresh_token: Option<&'a str>) -> BoxFuture<'a, Delivery> {
-        Box::pin(self.deliver(refresh_token))
-    }
-}
-
-/// A token request in the making.
-struct Form {
-    headers: HeaderMap,
-    fields: Serializer<'static, String>,
-    secrets: Vec<Zeroizing<String>>,
-}
-
-/// One that is ready to be sent.
-struct Ready {
-    headers: HeaderMap,
-    body: String,
-    secrets: Vec<Zeroizing<String>>,
-}
-
-impl Form {
-    fn new(extra: &HeaderMap) -> Self {
-        let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-        headers.insert(CONTENT_TYPE, form);
-        headers.extend(extra.clone());
-        Self {
-            headers,
-            fields: Serializer::new(String::new()),
-            secrets: Vec::new(),
-        }
-    }
-
-    fn field(&mut self, name: &str, value: &str) {
-        self.fields.append_pair(name, value);
-    }
-
-    fn secret_field(&mut self, name: &str, value: Zeroizing<String>) {
-        self.field(name, &value);
-        // A server may quote the form as it came.
-        let encoded: String = byte_serialize(value.as_bytes()).collect();
-        self.secrets.push(Zeroizing::new(encoded));
-        self.secrets.push(value);
-    }
-
-    fn basic(&mut self, id: &str, secret: &str) -> Result<(), String> {
-        let pair = Zeroizing::new(format!("{id}:{secret}"));
-        let encoded = Zeroizing::new(STANDARD.encode(pair.as_bytes()));
-        let text = Zeroizing::new(format!("Basic {}", encoded.as_str()));
-        let mut value = HeaderValue::from_str(&text)
-            .map_err(|_| "the client secret cannot stand in a header".to_owned())?;
-        value.set_sensitive(true);
-        self.headers.insert(AUTHORIZATION, value);
-        self.secrets.push(encoded);
-        Ok(())
-    }
-
-    fn finish(mut self) -> Ready {
-        Ready {
-            headers: self.headers,
-            body: self.fields.finish(),
-            secrets: self.secrets,
-        }
+    fn request<'a>(&'a self, presentation: Presentation<'a>) -> BoxFuture<'a, Delivery> {
+        Box::pin(self.deliver(presentation))
     }
 }
 

@@ -1,7 +1,5 @@
 //! Grants (RFC 6749 section 1.3) and how the client authenticates itself (section 2.3).
 
-use url::Url;
-
 use crate::secret::Secret;
 
 /// How a token is got.
@@ -12,7 +10,7 @@ pub struct Grant(pub(crate) GrantKind);
 pub(crate) enum GrantKind {
     ClientCredentials,
     RefreshToken { initial: Secret },
-    AuthorizationCode { redirect_uri: Result<Url, String> },
+    AuthorizationCode { redirect_uri: String },
 }
 
 impl Grant {
@@ -29,14 +27,15 @@ impl Grant {
         })
     }
 
-    /// A person logged in (RFC 6749 section 4.1): DigiKey calls it three-legged. The account renews
+    /// A person logs in (RFC 6749 section 4.1): DigiKey calls it three-legged. The account renews
     /// what the token store holds; while it holds nothing, requests fail with
     /// [`Recovery::LogIn`](crate::Recovery::LogIn).
     ///
-    /// The login itself is not part of the crate yet.
+    /// `redirect_uri` is where the server sends the person's browser after the login, letter by
+    /// letter as it is registered there. The login begins with
+    /// [`Account::authorization_request`](crate::Account::authorization_request).
     pub fn authorization_code(redirect_uri: impl AsRef<str>) -> Self {
-        let text = redirect_uri.as_ref();
-        let redirect_uri = Url::parse(text).map_err(|_| text.to_owned());
+        let redirect_uri = redirect_uri.as_ref().to_owned();
         Self(GrantKind::AuthorizationCode { redirect_uri })
     }
 }

@@ -13,6 +13,7 @@ use reqwest::{Request, Response};
 use reqwest_middleware::{Middleware, Next};
 
 use super::AuthSettings;
+use super::access::AccessToken;
 use super::cache::Cache;
 use super::cure::Refused;
 use super::endpoint::HttpEndpoint;
@@ -46,17 +47,28 @@ impl Authenticator {
         Self { settings, cache }
     }
 
-    /// A token, for use beside the layers.
+    /// A token, for use beside the layers; none if the account has no token endpoint.
     ///
     /// # Errors
-    /// As of [`Cache::token`]; `None` if the account has no token endpoint.
-    #[allow(dead_code)] // `Account::token` and `warm_up` will be made of it.
-    pub(crate) async fn token(&self, patience: Patience) -> Option<Result<Arc<Token>, Error>> {
-        let cache = self.cache.as_ref()?;
-        Some(match cache.ready(self.settings.clock.now()) {
-            Some(token) => Ok(token),
-            None => cache.token(Need::Usable, patience).await,
-        })
+    /// As of [`Cache::token`].
+    pub(crate) async fn token(
+        &self,
+        options: &RequestOptions,
+    ) -> Result<Option<AccessToken>, Error> {
+        let Some(cache) = &self.cache else {
+            return Ok(None);
+        };
+        let now = self.settings.clock.now();
+        let token = match cache.ready(now) {
+            Some(token) => token,
+            None => cache.token(Need::Usable, options.patience(now)).await?,
+        };
+        Ok(Some(AccessToken(token)))
+    }
+
+    /// None if the account has no token endpoint.
+    pub(crate) fn cache(&self) -> Option<&Cache> {
+        self.cache.as_ref()
     }
 
     #[cfg(test)]

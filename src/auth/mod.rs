@@ -1,16 +1,21 @@
 //! Valid credentials on every request: tokens got, renewed before they expire, replaced when
 //! refused.
 
+mod access;
 mod answer;
 mod board;
 mod bucket;
 mod cache;
+mod callback;
+mod code;
 mod cure;
 pub(crate) mod endpoint;
 mod fields;
 mod flight;
+mod form;
 pub(crate) mod grant;
 mod landing;
+mod login;
 mod middleware;
 mod pass;
 mod present;
@@ -40,7 +45,9 @@ use crate::origin::Origins;
 use crate::passage::AccountId;
 use crate::secret::Secret;
 
+pub use access::AccessToken;
 pub use grant::{ClientAuth, Grant};
+pub use login::AuthorizationRequest;
 pub use middleware::AuthMiddleware;
 pub(crate) use middleware::Authenticator;
 
@@ -77,6 +84,10 @@ pub(crate) struct OAuthSettings {
     pub(crate) refresh_lead: Duration,
     /// The lifetime of a token whose answer does not say it; none: 300 s, with unknown expiry.
     pub(crate) fallback_lifetime: Option<Duration>,
+    /// Where a person logs in.
+    pub(crate) authorization_url: Option<Url>,
+    /// What the callback of a login has to name as `iss`.
+    pub(crate) issuer: Option<String>,
 }
 
 /// A distributor's table of what a refused request means.

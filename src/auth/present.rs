@@ -7,7 +7,7 @@ use futures_util::future::{Either, select};
 use zeroize::Zeroizing;
 
 use super::answer::{self, Answer, Class, Refusal};
-use super::endpoint::Delivery;
+use super::endpoint::{Delivery, Presentation};
 use super::source::{Flight, Source};
 use crate::clock::Now;
 use crate::event::Event;
@@ -53,16 +53,11 @@ impl Source {
         let start = self.clock.now();
         let precious = refresh_token.is_some() && self.vault.is_single_use();
         self.presenting.store(precious, Ordering::Relaxed);
-        let request = self
-            .endpoint
-            .request(refresh_token.map(|token| token.as_str()));
-        let delivery = match select(request, self.clock.sleep(longest)).await {
-            Either::Left((delivery, _)) => delivery,
-            Either::Right(_) => Delivery::Lost(Refusal::new(
-                Class::Transient,
-                "the token endpoint did not answer: timed out",
-            )),
+        let presentation = match refresh_token {
+            Some(token) => Presentation::RefreshToken(token),
+            None => Presentation::ClientCredentials,
         };
+        let delivery = self.send(presentation, longest).await;
         self.presenting.store(false, Ordering::Relaxed);
         let lost = matches!(delivery, Delivery::Lost(_)) && precious;
         let delivery = self.parse(delivery, refresh_token.is_some());
@@ -73,7 +68,19 @@ impl Source {
         }
     }
 
-    fn parse(&self, delivery: Delivery, presented: bool) -> Result<Answer, Refusal> {
+    /// One request, which is given up after so long.
+    pub(super) async fn send(&self, presentation: Presentation<'_>, longest: Duration) -> Delivery {
+        let request = self.endpoint.request(presentation);
+        match select(request, self.clock.sleep(longest)).await {
+            Either::Left((delivery, _)) => delivery,
+            Either::Right(_) => Delivery::Lost(Refusal::new(
+                Class::Transient,
+                "the token endpoint did not answer: timed out",
+            )),
+        }
+    }
+
+    pub(super) fn parse(&self, delivery: Delivery, presented: bool) -> Result<Answer, Refusal> {
         match delivery {
             Delivery::Answered { reply, secrets } => {
                 let secrets: Vec<&str> = secrets.iter().map(|secret| secret.as_str()).collect();

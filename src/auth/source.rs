@@ -28,12 +28,12 @@ use super::{AuthSettings, OAuthSettings};
 use crate::clock::{Clock, Now};
 use crate::event::{Event, Events};
 
-const LEASE_POLL: Duration = Duration::from_millis(250);
-const LEASE_POLLS: u32 = 60;
+pub(super) const LEASE_POLL: Duration = Duration::from_millis(250);
+pub(super) const LEASE_POLLS: u32 = 60;
 
 /// Where an account's tokens come from.
 pub(crate) struct Source {
-    settings: Arc<OAuthSettings>,
+    pub(super) settings: Arc<OAuthSettings>,
     pub(super) endpoint: Box<dyn TokenEndpoint>,
     pub(super) vault: Arc<Vault>,
     pub(super) clock: Arc<dyn Clock>,
@@ -223,11 +223,14 @@ impl Source {
             Ok(answer) => answer,
             Err(refusal) => return fail(refusal),
         };
+        let generation = flight.plan.generation;
         let token = match &answer.outcome {
-            Ok(issued) => self.token(flight, issued, presented.start).ok_or_else(|| {
-                let message = "the token endpoint gave an access token that no header can hold";
-                Refusal::new(Class::Transient, message)
-            }),
+            Ok(issued) => self
+                .token(generation, issued, presented.start)
+                .ok_or_else(|| {
+                    let message = "the token endpoint gave an access token that no header can hold";
+                    Refusal::new(Class::Transient, message)
+                }),
             Err(refusal) => Err(refusal.clone()),
         };
         let rotated = self.keep(answer, token.as_ref().ok()).await;
@@ -237,7 +240,7 @@ impl Source {
         }
     }
 
-    fn token(&self, flight: &Flight<'_>, issued: &Issued, start: Now) -> Option<Token> {
+    pub(super) fn token(&self, generation: u64, issued: &Issued, start: Now) -> Option<Token> {
         let usual = self.settings.fallback_lifetime;
         // The cap is for the next token of unknown expiry, and for that one only: a token that was
         // revoked in its first second must not make all later ones short.
@@ -247,7 +250,7 @@ impl Source {
             *self.cap() = None;
         }
         let times = Times::new(start, lifetime, self.settings.refresh_lead, fastrand::f64());
-        Token::new(flight.plan.generation, &issued.access_token, times)
+        Token::new(generation, &issued.access_token, times)
     }
 
     /// Keeps what has to be kept of an answer; tells whether the refresh token is a new one.
@@ -273,13 +276,17 @@ impl Source {
     }
 
     fn renewed(&self, token: Token, start: Now, rotated: bool) -> Flown {
-        let event = Event::TokenRenewed {
+        let event = self.renewal(&token, start, rotated);
+        (Landing::Renewed(Arc::new(token)), Some(event))
+    }
+
+    pub(super) fn renewal(&self, token: &Token, start: Now, rotated: bool) -> Event {
+        Event::TokenRenewed {
             generation: token.generation(),
             expires_at: token.times().expires_at(),
             elapsed: self.clock.now().moment - start.moment,
             rotated,
-        };
-        (Landing::Renewed(Arc::new(token)), Some(event))
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::answer::{Class, Refusal, Reply};
-use super::endpoint::{Delivery, TokenEndpoint, default_client};
+use super::endpoint::{Delivery, Presentation, TokenEndpoint, default_client};
 use super::store::TokenStore;
 use super::{AuthSettings, ClientAuth, Grant, OAuthSettings, RejectionTable};
 use crate::clock::{BoxFuture, Clock, Moment, PausedClock, SystemClock};
@@ -77,7 +77,7 @@ impl Script {
         self.0.lock().expect("no panic").presented.len()
     }
 
-    /// The refresh tokens presented.
+    /// The refresh tokens and codes presented.
     pub(crate) fn presented(&self) -> Vec<String> {
         let scripted = self.0.lock().expect("no panic");
         let tokens = scripted.presented.iter();
@@ -96,8 +96,12 @@ impl Script {
 }
 
 impl TokenEndpoint for Script {
-    fn request<'a>(&'a self, refresh_token: Option<&'a str>) -> BoxFuture<'a, Delivery> {
-        let act = self.next(refresh_token);
+    fn request<'a>(&'a self, presentation: Presentation<'a>) -> BoxFuture<'a, Delivery> {
+        let act = self.next(match presentation {
+            Presentation::ClientCredentials => None,
+            Presentation::RefreshToken(secret)
+            | Presentation::AuthorizationCode { code: secret, .. } => Some(secret),
+        });
         Box::pin(async move {
             clock().sleep(SECOND).await;
             match act {
@@ -162,6 +166,8 @@ pub(crate) fn oauth(grant: Grant) -> OAuthSettings {
         store: None,
         refresh_lead: Duration::from_secs(300),
         fallback_lifetime: None,
+        authorization_url: None,
+        issuer: None,
     }
 }
 

@@ -134,6 +134,9 @@ fn check_grant_keys(fields: &mut Fields, name: Option<&str>) {
 
 fn token_request(fields: &mut Fields, builder: AccountBuilder) -> AccountBuilder {
     let builder = set(builder, fields.text("token_url"), AccountBuilder::token_url);
+    let url = fields.text("authorization_url");
+    let builder = set(builder, url, AccountBuilder::authorization_url);
+    let builder = set(builder, fields.text("issuer"), AccountBuilder::issuer);
     let builder = set(builder, fields.text("scope"), AccountBuilder::scope);
     let headers = fields.named_secrets("token_headers").into_iter();
     let builder = headers.fold(builder, |builder, (name, value)| {
