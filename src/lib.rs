@@ -46,7 +46,7 @@ pub use account::{Account, AccountBuilder, Environment};
 pub use config::Config;
 
 pub use auth::store::{Record, Swap, TokenStore};
-pub use auth::{AccessToken, AuthMiddleware, AuthorizationRequest, ClientAuth, Grant};
+pub use auth::{AccessToken, AuthMiddleware, AuthorizationRequest, ClientAuth, Grant, JwtBearer};
 pub use rate_limit::{
     Quota, QuotaSnapshot, RateLimitMiddleware, ResetUnit, Window, WindowSnapshot,
 };

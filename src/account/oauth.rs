@@ -19,7 +19,6 @@ pub(super) fn oauth(
         return None;
     };
     let token_url = urls::token(token_url, base_url, problems);
-    let client_id = client_id(settings, problems);
     if let Some(secret) = &settings.client_secret {
         check_secret("client_secret", secret, problems);
     }
@@ -27,6 +26,7 @@ pub(super) fn oauth(
         .grant
         .clone()
         .unwrap_or_else(Grant::client_credentials);
+    check_client(settings, &grant, problems);
     check_grant(settings, &grant, problems);
     headers::check_token_fields(settings, problems);
     let token_headers = headers::of_token_requests(settings, problems);
@@ -36,7 +36,7 @@ pub(super) fn oauth(
         authorization_url.and_then(|text| urls::authorization(text, base_url, problems));
     Some(OAuthSettings {
         token_url: token_url?,
-        client_id: client_id?,
+        client_id: settings.client_id.clone(),
         client_secret: settings.client_secret.clone(),
         client_auth: settings.client_auth,
         grant,
@@ -68,17 +68,31 @@ fn check_unused(settings: &Settings, problems: &mut Problems) {
     }
 }
 
-fn client_id(settings: &Settings, problems: &mut Problems) -> Option<String> {
-    let id = settings.client_id.clone().filter(|id| !id.is_empty());
-    if id.is_none() {
-        problems.add("client_id", "is missing; token_url needs one");
+/// An assertion says who asks; every other grant is a client's.
+fn check_client(settings: &Settings, grant: &Grant, problems: &mut Problems) {
+    let is_needed = match grant.0 {
+        GrantKind::JwtBearer(_) => settings.client_secret.is_some(),
+        _ => true,
+    };
+    match settings.client_id.as_deref() {
+        None if is_needed => problems.add("client_id", "is missing; token_url needs one"),
+        Some("") => problems.add("client_id", "is missing; token_url needs one"),
+        _ => {}
     }
-    id
 }
 
 fn check_grant(settings: &Settings, grant: &Grant, problems: &mut Problems) {
     match &grant.0 {
         GrantKind::ClientCredentials => return,
+        GrantKind::Password { password, .. } => {
+            return check_secret("password", password, problems);
+        }
+        GrantKind::JwtBearer(assertion) => {
+            for (field, text) in assertion.check() {
+                problems.add(field, text);
+            }
+            return;
+        }
         GrantKind::RefreshToken { initial } => {
             check_secret("refresh_token", initial, problems);
         }

@@ -52,6 +52,18 @@ pub(crate) enum Presentation<'a> {
         redirect_uri: &'a str,
         verifier: &'a str,
     },
+    /// Section 4.3.
+    Password { user: &'a str, password: &'a str },
+    /// RFC 7523 section 2.1.
+    Assertion(&'a str),
+}
+
+impl Presentation<'_> {
+    /// Whether the token request names the scope. On a refresh, none means that of the original
+    /// grant (RFC 6749 section 6), and that of a code was asked for at the authorization endpoint.
+    fn takes_scope(self) -> bool {
+        !matches!(self, Self::RefreshToken(_) | Self::AuthorizationCode { .. })
+    }
 }
 
 /// How a token request ended.
@@ -91,7 +103,7 @@ fn build_client() -> Result<Client, String> {
 pub(crate) struct HttpEndpoint {
     pub(crate) client: Client,
     pub(crate) url: Url,
-    pub(crate) client_id: String,
+    pub(crate) client_id: Option<String>,
     pub(crate) client_secret: Option<Secret>,
     pub(crate) client_auth: ClientAuth,
     pub(crate) scope: Option<String>,
@@ -136,9 +148,7 @@ impl HttpEndpoint {
     fn form(&self, presentation: Presentation<'_>) -> Result<Ready, String> {
         let mut form = Form::new(&self.headers);
         form.present(presentation);
-        // On a refresh, none means the scope of the original grant (RFC 6749 section 6); that of a
-        // code was asked for at the authorization endpoint.
-        if let (Presentation::ClientCredentials, Some(scope)) = (presentation, &self.scope) {
+        if let Some(scope) = self.scope.as_ref().filter(|_| presentation.takes_scope()) {
             form.field("scope", scope);
         }
         for (name, value) in &self.fields {
@@ -149,24 +159,27 @@ impl HttpEndpoint {
     }
 
     fn authenticate(&self, form: &mut Form) -> Result<(), String> {
+        let Some(client_id) = &self.client_id else {
+            return Ok(());
+        };
         let secret = match &self.client_secret {
             Some(secret) => secret.read()?,
             // A public client has nothing to prove; it only says who it is.
             None => {
-                form.field("client_id", &self.client_id);
+                form.field("client_id", client_id);
                 return Ok(());
             }
         };
         match self.client_auth {
             ClientAuth::Basic => {
-                let id = utf8_percent_encode(&self.client_id, RESERVED).to_string();
+                let id = utf8_percent_encode(client_id, RESERVED).to_string();
                 let encoded = Zeroizing::new(utf8_percent_encode(&secret, RESERVED).to_string());
                 form.basic(&id, &encoded)?;
                 form.secrets.push(encoded);
             }
-            ClientAuth::BasicRaw => form.basic(&self.client_id, &secret)?,
+            ClientAuth::BasicRaw => form.basic(client_id, &secret)?,
             ClientAuth::Body => {
-                form.field("client_id", &self.client_id);
+                form.field("client_id", client_id);
                 form.secret_field("client_secret", secret.clone());
             }
         }

@@ -12,7 +12,7 @@ const FORM: &str = "application/x-www-form-urlencoded";
 fn endpoint(server: &MockServer) -> HttpEndpoint {
     let mut settings = oauth(Grant::client_credentials());
     settings.token_url = Url::parse(&server.url("/token")).expect("a URL");
-    settings.client_id = "my id".into();
+    settings.client_id = Some("my id".into());
     settings.client_secret = Some(Secret::from("p:w +ü"));
     HttpEndpoint::new(&settings)
 }

@@ -9,6 +9,9 @@ use zeroize::Zeroizing;
 
 use super::endpoint::Presentation;
 
+/// RFC 7523 section 2.1.
+const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+
 /// A token request in the making.
 pub(super) struct Form {
     headers: HeaderMap,
@@ -54,6 +57,15 @@ impl Form {
                 self.copied("code", code);
                 self.field("redirect_uri", redirect_uri);
                 self.copied("code_verifier", verifier);
+            }
+            Presentation::Password { user, password } => {
+                self.field("grant_type", "password");
+                self.field("username", user);
+                self.copied("password", password);
+            }
+            Presentation::Assertion(assertion) => {
+                self.field("grant_type", JWT_BEARER);
+                self.copied("assertion", assertion);
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Grants (RFC 6749 section 1.3) and how the client authenticates itself (section 2.3).
 
+use super::assertion::JwtBearer;
 use crate::secret::Secret;
 
 /// How a token is got.
@@ -11,6 +12,18 @@ pub(crate) enum GrantKind {
     ClientCredentials,
     RefreshToken { initial: Secret },
     AuthorizationCode { redirect_uri: String },
+    Password { user: String, password: Secret },
+    JwtBearer(Box<JwtBearer>),
+}
+
+impl GrantKind {
+    /// Whether a refresh token renews it; the others are presented anew each time.
+    pub(crate) fn refreshes(&self) -> bool {
+        matches!(
+            self,
+            Self::RefreshToken { .. } | Self::AuthorizationCode { .. }
+        )
+    }
 }
 
 impl Grant {
@@ -37,6 +50,24 @@ impl Grant {
     pub fn authorization_code(redirect_uri: impl AsRef<str>) -> Self {
         let redirect_uri = redirect_uri.as_ref().to_owned();
         Self(GrantKind::AuthorizationCode { redirect_uri })
+    }
+
+    /// A person's name and password (RFC 6749 section 4.3), for servers that offer nothing better.
+    /// They are presented anew for each token; a refresh token that comes along is not used.
+    pub fn password(user: impl Into<String>, password: impl Into<Secret>) -> Self {
+        Self(GrantKind::Password {
+            user: user.into(),
+            password: password.into(),
+        })
+    }
+
+    /// A signed assertion (RFC 7523 section 2.1), a fresh one for each token request: what service
+    /// accounts use. The account needs no `client_id` then.
+    ///
+    /// If the server refuses one and its `Date` is more than a minute off our clock, assertions
+    /// follow the server's clock from then on, and one more is sent at once.
+    pub fn jwt_bearer(assertion: JwtBearer) -> Self {
+        Self(GrantKind::JwtBearer(Box::new(assertion)))
     }
 }
 

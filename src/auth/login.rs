@@ -150,7 +150,10 @@ fn address(
 ) -> Url {
     let mut query = url.query_pairs_mut();
     query.append_pair("response_type", "code");
-    query.append_pair("client_id", &settings.client_id);
+    query.append_pair(
+        "client_id",
+        settings.client_id.as_deref().unwrap_or_default(),
+    );
     query.append_pair("redirect_uri", redirect_uri);
     if let Some(scope) = &settings.scope {
         query.append_pair("scope", scope);

@@ -3,6 +3,7 @@
 
 mod access;
 mod answer;
+mod assertion;
 mod board;
 mod bucket;
 mod cache;
@@ -17,11 +18,13 @@ pub(crate) mod grant;
 mod landing;
 mod login;
 mod middleware;
+mod own;
 mod pass;
 mod present;
 mod record;
 mod rejection;
 mod saver;
+mod signature;
 mod source;
 mod state;
 pub(crate) mod store;
@@ -46,6 +49,7 @@ use crate::passage::AccountId;
 use crate::secret::Secret;
 
 pub use access::AccessToken;
+pub use assertion::JwtBearer;
 pub use grant::{ClientAuth, Grant};
 pub use login::AuthorizationRequest;
 pub use middleware::AuthMiddleware;
@@ -70,7 +74,8 @@ pub(crate) struct AuthSettings {
 /// How tokens are got.
 pub(crate) struct OAuthSettings {
     pub(crate) token_url: Url,
-    pub(crate) client_id: String,
+    /// None: the grant alone says who asks.
+    pub(crate) client_id: Option<String>,
     pub(crate) client_secret: Option<Secret>,
     pub(crate) client_auth: ClientAuth,
     pub(crate) grant: Grant,

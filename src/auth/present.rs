@@ -53,11 +53,13 @@ impl Source {
         let start = self.clock.now();
         let precious = refresh_token.is_some() && self.vault.is_single_use();
         self.presenting.store(precious, Ordering::Relaxed);
-        let presentation = match refresh_token {
-            Some(token) => Presentation::RefreshToken(token),
-            None => Presentation::ClientCredentials,
+        let delivery = match refresh_token {
+            Some(token) => {
+                let presentation = Presentation::RefreshToken(token);
+                self.send(presentation, longest).await
+            }
+            None => self.send_own(start.wall, longest).await,
         };
-        let delivery = self.send(presentation, longest).await;
         self.presenting.store(false, Ordering::Relaxed);
         let lost = matches!(delivery, Delivery::Lost(_)) && precious;
         let delivery = self.parse(delivery, refresh_token.is_some());

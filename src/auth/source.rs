@@ -19,6 +19,7 @@ use super::answer::{Answer, Class, Issued, Refusal};
 use super::endpoint::TokenEndpoint;
 use super::grant::GrantKind;
 use super::landing::{Failure, Landing};
+use super::own::Offset;
 use super::present::{LONGEST_REQUEST, Presented};
 use super::record::{self, Tokens};
 use super::state::Plan;
@@ -41,6 +42,7 @@ pub(crate) struct Source {
     /// Learned from a refused token of unknown expiry, for the next one.
     cap: Mutex<Option<Duration>>,
     pub(super) presenting: AtomicBool,
+    pub(super) offset: Offset,
 }
 
 /// A flight under way.
@@ -72,6 +74,7 @@ impl Source {
             events,
             cap: Mutex::default(),
             presenting: AtomicBool::new(false),
+            offset: Offset::default(),
         }
     }
 
@@ -90,7 +93,7 @@ impl Source {
     }
 
     fn refreshes(&self) -> bool {
-        !matches!(self.settings.grant.0, GrantKind::ClientCredentials)
+        self.settings.grant.0.refreshes()
     }
 
     /// Runs one.
@@ -152,7 +155,10 @@ impl Source {
             Ok(refresh_token) => refresh_token,
             Err(refusal) => return failed(refusal),
         };
-        let presented = self.present_twice(flight, refresh_token.as_ref()).await;
+        let mut presented = self.present_twice(flight, refresh_token.as_ref()).await;
+        if self.clock_was_off(&presented) && (flight.launch_another)() {
+            presented = self.present(flight, None, LONGEST_REQUEST).await;
+        }
         let flown = self.receive(flight, &presented).await;
         let rejected = matches!(&flown.0, Landing::Failed(failure)
             if failure.refusal.class == Class::GrantRejected);
@@ -162,10 +168,10 @@ impl Source {
         }
     }
 
-    /// The refresh token to present; none for the client's own credentials.
+    /// The refresh token to present; none for a grant that is presented anew each time.
     fn grant(&self) -> Result<Option<Zeroizing<String>>, Refusal> {
         match (&self.settings.grant.0, self.vault.refresh_token()) {
-            (GrantKind::ClientCredentials, _) => Ok(None),
+            (grant, _) if !grant.refreshes() => Ok(None),
             (_, Some(refresh_token)) => Ok(Some(refresh_token)),
             (GrantKind::RefreshToken { initial }, None) => match initial.read() {
                 Ok(initial) => {
@@ -174,7 +180,7 @@ impl Source {
                 }
                 Err(sentence) => Err(Refusal::new(Class::Misconfigured, sentence)),
             },
-            (GrantKind::AuthorizationCode { .. }, None) => Err(Refusal::new(
+            (_, None) => Err(Refusal::new(
                 Class::GrantRejected,
                 "the token store has no refresh token",
             )),
