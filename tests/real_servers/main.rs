@@ -1,7 +1,12 @@
 //! Crawls of servers that we did not write: a certified authorization server (`oidc-provider`) and
 //! the rate limiter that most Node services use (`express-rate-limit`).
 
+#[path = "../../examples/login/listener.rs"]
+mod listener;
+mod login;
 mod node;
+#[path = "../../examples/login/page.rs"]
+mod page;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

@@ -1,6 +1,7 @@
 // A certified authorization server with short-lived tokens, and an API that asks it about them.
 //
 //   POST /token     client_credentials; clients cc-basic and cc-post, secret cc-secret
+//   GET  /auth      a login, for the public client native (http://127.0.0.1:.../cb); anybody may
 //   any  /api/...   wants a bearer token of it
 //   GET  /stats     what was asked so far
 //
@@ -23,14 +24,39 @@ function client(id, method) {
   };
 }
 
+const native = {
+  client_id: 'native',
+  token_endpoint_auth_method: 'none',
+  application_type: 'native',
+  grant_types: ['authorization_code', 'refresh_token'],
+  response_types: ['code'],
+  redirect_uris: ['http://127.0.0.1/cb'],
+};
+
 function authorizationServer(issuer) {
   const provider = new Provider(issuer, {
-    clients: [client('cc-basic', 'client_secret_basic'), client('cc-post', 'client_secret_post')],
+    clients: [
+      client('cc-basic', 'client_secret_basic'),
+      client('cc-post', 'client_secret_post'),
+      native,
+    ],
     clockTolerance: 0, // A token ends when it says.
     cookies: { keys: ['only for tests'] },
-    features: { clientCredentials: { enabled: true }, devInteractions: { enabled: false } },
-    scopes: ['api'],
-    ttl: { ClientCredentials: lifetime },
+    features: { clientCredentials: { enabled: true }, devInteractions: { enabled: true } },
+    issueRefreshToken: async (_context, client) => client.grantTypeAllowed('refresh_token'),
+    pkce: { required: () => true },
+    rotateRefreshToken: true, // The reuse of a refresh token revokes its whole family.
+    scopes: ['api', 'openid', 'offline_access'],
+    ttl: {
+      AccessToken: lifetime,
+      AuthorizationCode: 60,
+      ClientCredentials: lifetime,
+      Grant: 600,
+      IdToken: 60,
+      Interaction: 600,
+      RefreshToken: 600,
+      Session: 600,
+    },
   });
   provider.on('grant.success', () => { stats.tokens += 1; });
   provider.on('grant.error', () => { stats.token_errors += 1; });
@@ -44,7 +70,9 @@ function answer(response, status, body, headers = {}) {
 
 async function api(provider, request, response) {
   const [scheme, value] = (request.headers.authorization ?? '').split(' ');
-  const token = scheme === 'Bearer' ? await provider.ClientCredentials.find(value) : undefined;
+  const token = scheme === 'Bearer'
+    ? await provider.ClientCredentials.find(value) ?? await provider.AccessToken.find(value)
+    : undefined;
   request.resume();
   if (!token || token.isExpired) {
     stats.api_refused += 1;
