@@ -8,6 +8,8 @@ use zeroize::Zeroizing;
 
 use super::answer::{self, Answer, Class, Refusal};
 use super::endpoint::{Delivery, Presentation};
+use super::grant::GrantKind;
+use super::record;
 use super::source::{Flight, Source};
 use crate::clock::Now;
 use crate::event::Event;
@@ -25,6 +27,25 @@ pub(super) struct Presented {
 }
 
 impl Source {
+    /// The refresh token to present; none for a grant that is presented anew each time.
+    pub(super) fn grant(&self) -> Result<Option<Zeroizing<String>>, Refusal> {
+        match (&self.settings.grant.0, self.vault.refresh_token()) {
+            (grant, _) if !grant.refreshes() => Ok(None),
+            (_, Some(refresh_token)) => Ok(Some(refresh_token)),
+            (GrantKind::RefreshToken { initial }, None) => match initial.read() {
+                Ok(initial) => {
+                    self.vault.begin(record::seed(&initial));
+                    Ok(Some(initial))
+                }
+                Err(sentence) => Err(Refusal::new(Class::Misconfigured, sentence)),
+            },
+            (_, None) => Err(Refusal::new(
+                Class::GrantRejected,
+                "the token store has no refresh token",
+            )),
+        }
+    }
+
     /// Once more at once if the answer to a refresh token is lost.
     pub(super) async fn present_twice(
         &self,

@@ -168,25 +168,6 @@ impl Source {
         }
     }
 
-    /// The refresh token to present; none for a grant that is presented anew each time.
-    fn grant(&self) -> Result<Option<Zeroizing<String>>, Refusal> {
-        match (&self.settings.grant.0, self.vault.refresh_token()) {
-            (grant, _) if !grant.refreshes() => Ok(None),
-            (_, Some(refresh_token)) => Ok(Some(refresh_token)),
-            (GrantKind::RefreshToken { initial }, None) => match initial.read() {
-                Ok(initial) => {
-                    self.vault.begin(record::seed(&initial));
-                    Ok(Some(initial))
-                }
-                Err(sentence) => Err(Refusal::new(Class::Misconfigured, sentence)),
-            },
-            (_, None) => Err(Refusal::new(
-                Class::GrantRejected,
-                "the token store has no refresh token",
-            )),
-        }
-    }
-
     /// The refresh token was refused: perhaps because another process has spent it, whose successor
     /// is in the store; or somebody has logged in anew and configured the new one. Once only.
     async fn second_opinion(&self, flight: &Flight<'_>, refused: Flown) -> Flown {

@@ -1,7 +1,7 @@
 //! A person who logs in at oidc-provider, by way of the example's listener.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -10,8 +10,8 @@ use reqwest::header::{COOKIE, LOCATION, SET_COOKIE};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, Url};
 use reqwest_tollgate::{
-    Account, BoxError, Clock as _, ErrorKind, Grant, MemoryStore, Record, Recovery, Swap,
-    SystemClock, TokenStore,
+    Account, BoxError, Clock as _, ErrorKind, Grant, JwtBearer, MemoryStore, Record, Recovery,
+    Swap, SystemClock, TokenStore,
 };
 
 use crate::client;
@@ -104,7 +104,11 @@ impl Spy {
     }
 
     fn refresh_tokens(&self) -> Vec<String> {
-        self.1.lock().expect("no panic").clone()
+        self.seen().clone()
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Vec<String>> {
+        self.1.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -122,7 +126,7 @@ impl TokenStore for Spy {
     ) -> Result<Swap, BoxError> {
         let tokens: serde_json::Value = serde_json::from_slice(&new.bytes)?;
         let token = tokens["refresh_token"].as_str().unwrap_or_default();
-        self.1.lock().expect("no panic").push(token.to_owned());
+        self.seen().push(token.to_owned());
         self.0.compare_and_swap(key, expected, new).await
     }
 }
@@ -231,5 +235,32 @@ async fn a_person_who_denies_sees_so_and_the_example_ends_with_it() -> Result<()
     );
     let error = ended.expect_err("denied");
     assert!(error.to_string().contains("denied"), "{error}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_service_account_is_known_by_its_assertion() -> Result<()> {
+    let Some(server) = Server::start("oidc", &[("TOKEN_TTL", "60")])? else {
+        return Ok(());
+    };
+    let known = JwtBearer::hs256(
+        "svc@project.example",
+        "a secret of 32 bytes or more for HS256",
+    );
+    let unknown = JwtBearer::hs256("svc@project.example", "another secret of 32 bytes or more");
+    let account = |assertion| {
+        let builder = Account::builder("oidc", server.url()).token_url("token");
+        // This server wants to know the client too, which authenticates itself by nothing else.
+        let builder = builder.client_id("svc@project.example").scope("api");
+        builder.grant(Grant::jwt_bearer(assertion)).build()
+    };
+    let account_of_known = account(known.key_id("key-1"))?;
+    let url = format!("{}/api/sensors", server.url());
+    assert_eq!(
+        client(&account_of_known).get(&url).send().await?.status(),
+        200
+    );
+    let error = account(unknown)?.warm_up().await.expect_err("another key");
+    assert_eq!(error.kind(), ErrorKind::ClientRejected);
     Ok(())
 }

@@ -1,13 +1,15 @@
 // A certified authorization server with short-lived tokens, and an API that asks it about them.
 //
 //   POST /token     client_credentials; clients cc-basic and cc-post, secret cc-secret
+//                   assertions (RFC 7523) of the service svc@project.example
 //   GET  /auth      a login, for the public client native (http://127.0.0.1:.../cb); anybody may
 //   any  /api/...   wants a bearer token of it
 //   GET  /stats     what was asked so far
 //
 // TOKEN_TTL: the lifetime of a token in seconds (5).
 import { createServer } from 'node:http';
-import Provider from 'oidc-provider';
+import { jwtVerify } from 'jose';
+import Provider, { errors } from 'oidc-provider';
 
 const lifetime = Number(process.env.TOKEN_TTL ?? 5);
 const stats = { tokens: 0, token_errors: 0, api_answered: 0, api_refused: 0 };
@@ -22,6 +24,36 @@ function client(id, method) {
     response_types: [],
     scope: 'api',
   };
+}
+
+const assertion = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
+const key = new TextEncoder().encode('a secret of 32 bytes or more for HS256');
+
+const service = {
+  client_id: 'svc@project.example',
+  token_endpoint_auth_method: 'none',
+  grant_types: [assertion],
+  redirect_uris: [],
+  response_types: [],
+  scope: 'api',
+};
+
+// oidc-provider has no such grant of its own.
+async function assertionGrant(provider, context) {
+  const { client, params } = context.oidc;
+  try {
+    await jwtVerify(params.assertion, key, {
+      algorithms: ['HS256'],
+      audience: `${provider.issuer}/token`,
+      issuer: client.clientId,
+      requiredClaims: ['exp', 'iat', 'jti', 'sub'],
+    });
+  } catch (error) {
+    throw new errors.InvalidGrant('assertion refused', error.message);
+  }
+  const token = new provider.ClientCredentials({ client, scope: params.scope });
+  const value = await token.save();
+  context.body = { access_token: value, expires_in: token.expiration, token_type: 'Bearer' };
 }
 
 const native = {
@@ -39,6 +71,7 @@ function authorizationServer(issuer) {
       client('cc-basic', 'client_secret_basic'),
       client('cc-post', 'client_secret_post'),
       native,
+      service,
     ],
     clockTolerance: 0, // A token ends when it says.
     cookies: { keys: ['only for tests'] },
@@ -58,6 +91,8 @@ function authorizationServer(issuer) {
       Session: 600,
     },
   });
+  const grant = (context) => assertionGrant(provider, context);
+  provider.registerGrantType(assertion, grant, ['assertion', 'scope']);
   provider.on('grant.success', () => { stats.tokens += 1; });
   provider.on('grant.error', () => { stats.token_errors += 1; });
   return provider;
