@@ -139,6 +139,7 @@ pub(crate) struct Settings {
     pub(crate) grant: Option<Grant>,
     pub(crate) token_url: Option<String>,
     pub(crate) authorization_url: Option<String>,
+    pub(crate) revocation_url: Option<String>,
     pub(crate) issuer: Option<String>,
     pub(crate) scope: Option<String>,
     pub(crate) token_headers: Vec<(String, Secret)>,
@@ -180,6 +181,7 @@ impl Settings {
             grant: None,
             token_url: None,
             authorization_url: None,
+            revocation_url: None,
             issuer: None,
             scope: None,
             token_headers: Vec::new(),
@@ -286,6 +288,13 @@ impl AccountBuilder {
     /// ([`Account::authorization_request`]).
     pub fn authorization_url(mut self, url: impl AsRef<str>) -> Self {
         self.settings.authorization_url = Some(url.as_ref().to_owned());
+        self
+    }
+
+    /// The revocation endpoint (RFC 7009), absolute or relative to the base URL; only
+    /// [`Account::revoke`] uses it.
+    pub fn revocation_url(mut self, url: impl AsRef<str>) -> Self {
+        self.settings.revocation_url = Some(url.as_ref().to_owned());
         self
     }
 

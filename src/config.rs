@@ -62,7 +62,7 @@ use crate::event::Observer;
 /// |---|---|
 /// | `distributor` | `"digikey"`; without one `base_url` is required |
 /// | `environment` | `"production"`, `"sandbox"` |
-/// | `base_url`, `token_url`, `authorization_url` | URLs; a relative one follows `base_url` |
+/// | `base_url`, `token_url`, `authorization_url`, `revocation_url` | URLs; a relative one follows `base_url` |
 /// | `origins`, `not_the_token` | lists of strings |
 /// | `headers`, `token_headers`, `token_fields` | tables of strings |
 /// | `client_id`, `client_secret`, `scope`, `issuer`, `request_id_header` | strings |

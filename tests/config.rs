@@ -81,6 +81,7 @@ fn five_accounts_in_a_file() {
         redirect_uri = "https://localhost:8139/digikey_callback"
         authorization_url = "v1/oauth2/authorize?prompt=login"
         issuer = "https://login.digikey.example"
+        revocation_url = "v1/oauth2/revoke"
 
         [accounts.digikey-sandbox]
         distributor = "digikey"

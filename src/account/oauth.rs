@@ -34,6 +34,8 @@ pub(super) fn oauth(
     let authorization_url = settings.authorization_url.as_ref();
     let authorization_url =
         authorization_url.and_then(|text| urls::authorization(text, base_url, problems));
+    let revocation_url = settings.revocation_url.as_ref();
+    let revocation_url = revocation_url.and_then(|text| urls::revocation(text, base_url, problems));
     Some(OAuthSettings {
         token_url: token_url?,
         client_id: settings.client_id.clone(),
@@ -48,6 +50,7 @@ pub(super) fn oauth(
         refresh_lead: settings.refresh_lead,
         fallback_lifetime: settings.fallback_lifetime,
         authorization_url,
+        revocation_url,
         issuer: settings.issuer.clone(),
     })
 }
@@ -58,6 +61,7 @@ fn check_unused(settings: &Settings, problems: &mut Problems) {
         ("client_secret", settings.client_secret.is_some()),
         ("grant", settings.grant.is_some()),
         ("authorization_url", settings.authorization_url.is_some()),
+        ("revocation_url", settings.revocation_url.is_some()),
         ("issuer", settings.issuer.is_some()),
         ("scope", settings.scope.is_some()),
         ("token_headers", !settings.token_headers.is_empty()),

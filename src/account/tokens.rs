@@ -71,6 +71,24 @@ impl Account {
             cache.invalidate();
         }
     }
+
+    /// Gives the tokens back (RFC 7009) and forgets them, in the store too: the refresh token, with
+    /// which the server ends the whole login, or the access token where there is no other. After
+    /// that an account that a person logs in to waits for a login; any other gets new tokens.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config): there is no `revocation_url`. Or the
+    /// server did not revoke them, and the account keeps its tokens.
+    ///
+    /// # Cancel safety
+    /// Dropping it after its first poll does not stop the revocation; only the result is not told.
+    pub async fn revoke(&self) -> Result<(), Error> {
+        let revoked = match self.shared.authenticator.cache() {
+            Some(cache) => cache.revoke().await,
+            None => Err(no_token_url("a revocation")),
+        };
+        revoked.map_err(|error| error.with_account(&self.shared.name))
+    }
 }
 
 fn no_token_url(what: &str) -> Error {

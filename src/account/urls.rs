@@ -52,6 +52,15 @@ pub(super) fn authorization(
     endpoint("authorization_url", text, base_url, problems)
 }
 
+/// The same for the revocation endpoint.
+pub(super) fn revocation(
+    text: &str,
+    base_url: Option<&Url>,
+    problems: &mut Problems,
+) -> Option<Url> {
+    endpoint("revocation_url", text, base_url, problems)
+}
+
 fn endpoint(
     field: &str,
     text: &str,

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use super::answer::{Class, Refusal, Reply};
 use super::form::{Form, Ready};
+use super::revocation::Revoked;
 use super::{ClientAuth, OAuthSettings};
 use crate::clock::BoxFuture;
 use crate::secret::Secret;
@@ -36,6 +37,9 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
 pub(crate) trait TokenEndpoint: Send + Sync + 'static {
     /// One request.
     fn request<'a>(&'a self, presentation: Presentation<'a>) -> BoxFuture<'a, Delivery>;
+
+    /// One request to the revocation endpoint (RFC 7009 section 2.1).
+    fn revoke<'a>(&'a self, revoked: Revoked<'a>) -> BoxFuture<'a, Delivery>;
 }
 
 /// What is presented to get a token: an authorization grant (RFC 6749 section 1.3). No `Debug`: all
@@ -103,6 +107,7 @@ fn build_client() -> Result<Client, String> {
 pub(crate) struct HttpEndpoint {
     pub(crate) client: Client,
     pub(crate) url: Url,
+    pub(crate) revocation_url: Option<Url>,
     pub(crate) client_id: Option<String>,
     pub(crate) client_secret: Option<Secret>,
     pub(crate) client_auth: ClientAuth,
@@ -116,6 +121,7 @@ impl HttpEndpoint {
         Self {
             client: settings.token_client.clone(),
             url: settings.token_url.clone(),
+            revocation_url: settings.revocation_url.clone(),
             client_id: settings.client_id.clone(),
             client_secret: settings.client_secret.clone(),
             client_auth: settings.client_auth,
@@ -125,12 +131,12 @@ impl HttpEndpoint {
         }
     }
 
-    async fn deliver(&self, presentation: Presentation<'_>) -> Delivery {
-        let form = match self.form(presentation) {
+    async fn deliver(&self, url: &Url, form: Result<Ready, String>) -> Delivery {
+        let form = match form {
             Ok(form) => form,
             Err(sentence) => return Delivery::NotSent(misconfigured(sentence)),
         };
-        let mut request = reqwest::Request::new(Method::POST, self.url.clone());
+        let mut request = reqwest::Request::new(Method::POST, url.clone());
         *request.headers_mut() = form.headers;
         *request.body_mut() = Some(form.body.into());
         // A pooled connection that was dead already is no error here: hyper-util notices that
@@ -154,6 +160,15 @@ impl HttpEndpoint {
         for (name, value) in &self.fields {
             form.secret_field(name, value.read()?);
         }
+        self.authenticate(&mut form)?;
+        Ok(form.finish())
+    }
+
+    fn revocation(&self, revoked: Revoked<'_>) -> Result<Ready, String> {
+        let mut form = Form::new(&self.headers);
+        let (token, hint) = revoked.parts();
+        form.secret_field("token", Zeroizing::new(token.to_owned()));
+        form.field("token_type_hint", hint);
         self.authenticate(&mut form)?;
         Ok(form.finish())
     }
@@ -190,7 +205,14 @@ impl HttpEndpoint {
 
 impl TokenEndpoint for HttpEndpoint {
     fn request<'a>(&'a self, presentation: Presentation<'a>) -> BoxFuture<'a, Delivery> {
-        Box::pin(self.deliver(presentation))
+        Box::pin(self.deliver(&self.url, self.form(presentation)))
+    }
+
+    fn revoke<'a>(&'a self, revoked: Revoked<'a>) -> BoxFuture<'a, Delivery> {
+        let url = self.revocation_url.as_ref();
+        let form = url.map(|_| self.revocation(revoked));
+        let form = form.unwrap_or_else(|| Err("revocation_url: is missing".to_owned()));
+        Box::pin(self.deliver(url.unwrap_or(&self.url), form))
     }
 }
 

@@ -13,19 +13,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
-use tokio::sync::watch;
 use url::Url;
 use zeroize::Zeroizing;
 
 use super::OAuthSettings;
-use super::board::Announcer;
 use super::callback::Expected;
 use super::code::{Code, Redeemed};
 use super::flight::{Shared, broken_off};
 use super::grant::GrantKind;
-use super::state::{Hold, Phase, Plan};
+use super::place::Place;
 use crate::error::{Error, ErrorKind, Recovery};
-use crate::event::Event;
 
 const STATE_BYTES: usize = 16;
 /// As much as RFC 7636 section 7.1 asks for.
@@ -189,101 +186,9 @@ async fn exchange(shared: Arc<Shared>, code: Code, spent: Arc<AtomicBool>) -> Re
     place.end(redeemed)
 }
 
-/// The place of a flight. Dropped before its end, it leaves the account as it found it.
-struct Place {
-    shared: Arc<Shared>,
-    plan: Plan,
-    before: Option<Phase>,
-    announcer: Announcer,
-}
-
-impl Place {
-    /// Waits for a flight under way and for the launch bucket.
-    async fn take(shared: Arc<Shared>) -> Self {
-        loop {
-            let now = shared.clock.now().moment;
-            let (announcer, waiter) = watch::channel(None);
-            let taken = shared.board.change(|posting| {
-                let taken = posting.state.take_off_for_login(now);
-                let other = match &taken {
-                    Ok(_) => posting.waiter.replace(waiter),
-                    Err(_) => posting.waiter.clone(),
-                };
-                (taken, other)
-            });
-            match taken {
-                (Ok((plan, before)), _) => {
-                    let before = Some(before);
-                    return Self {
-                        shared,
-                        plan,
-                        before,
-                        announcer,
-                    };
-                }
-                (Err(Hold::Until(at)), _) => shared.clock.sleep(at - now).await,
-                (Err(Hold::Flight), Some(mut flight)) => {
-                    let _ = flight.wait_for(Option::is_some).await;
-                }
-                (Err(Hold::Flight), None) => tokio::task::yield_now().await,
-            }
-        }
-    }
-
-    fn end(mut self, redeemed: Redeemed) -> Result<(), Error> {
-        let (token, event, saved) = match redeemed {
-            Redeemed::Tokens {
-                token,
-                event,
-                saved,
-            } => (token, event, saved),
-            Redeemed::Unsent(error) | Redeemed::Refused(error) => return Err(self.fail(error)),
-        };
-        self.before = None;
-        self.shared.board.change(|posting| {
-            posting.state.start_over(token.clone());
-            posting.waiter = None;
-        });
-        if let Some(event) = event {
-            self.shared.events.emit(|| event);
-        }
-        if let Some(token) = token {
-            self.announcer.send_replace(Some(Ok(token)));
-        }
-        if saved { Ok(()) } else { Err(unsaved()) }
-    }
-
-    fn fail(&self, error: Error) -> Error {
-        let error = error.with_account(&self.shared.account);
-        self.shared.events.emit(|| Event::TokenFailed {
-            error: error.clone(),
-            retry_at: None,
-        });
-        error
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let Some(before) = self.before.take() else {
-            return;
-        };
-        // Who waited here goes again, and finds what there was before the login.
-        self.shared.board.change(|posting| {
-            posting.state.phase = before;
-            posting.waiter = None;
-        });
-    }
-}
-
 fn spent() -> Error {
     let text = "log in again: the code of this login was sent already, and is good for one use";
     Error::new(ErrorKind::LoginRequired, Recovery::LogIn, text)
-}
-
-fn unsaved() -> Error {
-    let text = "the login worked, but the token store has not taken its tokens yet";
-    Error::new(ErrorKind::Store, Recovery::Retry, text)
 }
 
 #[cfg(test)]

@@ -20,9 +20,11 @@ mod login;
 mod middleware;
 mod own;
 mod pass;
+mod place;
 mod present;
 mod record;
 mod rejection;
+mod revocation;
 mod saver;
 mod signature;
 mod source;
@@ -91,6 +93,8 @@ pub(crate) struct OAuthSettings {
     pub(crate) fallback_lifetime: Option<Duration>,
     /// Where a person logs in.
     pub(crate) authorization_url: Option<Url>,
+    /// Where tokens are given back.
+    pub(crate) revocation_url: Option<Url>,
     /// What the callback of a login has to name as `iss`.
     pub(crate) issuer: Option<String>,
 }

@@ -11,7 +11,7 @@ use super::endpoint::{Delivery, Presentation};
 use super::grant::GrantKind;
 use super::record;
 use super::source::{Flight, Source};
-use crate::clock::Now;
+use crate::clock::{BoxFuture, Now};
 use crate::event::Event;
 
 /// A client supplied by the user may have no timeout.
@@ -93,7 +93,15 @@ impl Source {
 
     /// One request, which is given up after so long.
     pub(super) async fn send(&self, presentation: Presentation<'_>, longest: Duration) -> Delivery {
-        let request = self.endpoint.request(presentation);
+        self.within(longest, self.endpoint.request(presentation))
+            .await
+    }
+
+    pub(super) async fn within(
+        &self,
+        longest: Duration,
+        request: BoxFuture<'_, Delivery>,
+    ) -> Delivery {
         match select(request, self.clock.sleep(longest)).await {
             Either::Left((delivery, _)) => delivery,
             Either::Right(_) => Delivery::Lost(Refusal::new(

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::answer::{Class, Refusal, Reply};
 use super::endpoint::{Delivery, Presentation, TokenEndpoint, default_client};
+use super::revocation::Revoked;
 use super::store::TokenStore;
 use super::{AuthSettings, ClientAuth, Grant, OAuthSettings, RejectionTable};
 use crate::clock::{BoxFuture, Clock, Moment, PausedClock, SystemClock};
@@ -108,17 +109,25 @@ impl TokenEndpoint for Script {
             }
             | Presentation::Assertion(secret) => Some(secret),
         });
-        Box::pin(async move {
-            clock().sleep(SECOND).await;
-            match act {
-                Act::Answer(status, body) => answered(status, body, HeaderMap::new()),
-                Act::AnswerAhead(status, body, seconds) => answered(status, body, ahead(seconds)),
-                Act::NotSent => Delivery::NotSent(Refusal::new(Class::Transient, "no route")),
-                Act::Lost => Delivery::Lost(Refusal::new(Class::Transient, "reset")),
-                Act::Panic => panic!("by script"),
-            }
-        })
+        play(act)
     }
+
+    fn revoke<'a>(&'a self, revoked: Revoked<'a>) -> BoxFuture<'a, Delivery> {
+        play(self.next(Some(revoked.parts().0)))
+    }
+}
+
+fn play(act: Act) -> BoxFuture<'static, Delivery> {
+    Box::pin(async move {
+        clock().sleep(SECOND).await;
+        match act {
+            Act::Answer(status, body) => answered(status, body, HeaderMap::new()),
+            Act::AnswerAhead(status, body, seconds) => answered(status, body, ahead(seconds)),
+            Act::NotSent => Delivery::NotSent(Refusal::new(Class::Transient, "no route")),
+            Act::Lost => Delivery::Lost(Refusal::new(Class::Transient, "reset")),
+            Act::Panic => panic!("by script"),
+        }
+    })
 }
 
 fn answered(status: u16, body: String, headers: HeaderMap) -> Delivery {
@@ -191,6 +200,7 @@ pub(crate) fn oauth(grant: Grant) -> OAuthSettings {
         fallback_lifetime: None,
         authorization_url: None,
         issuer: None,
+        revocation_url: Url::parse("https://login.example/revoke").ok(),
     }
 }
 

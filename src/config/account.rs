@@ -105,6 +105,8 @@ fn token_request(fields: &mut Fields, builder: AccountBuilder) -> AccountBuilder
     let builder = set(builder, fields.text("token_url"), AccountBuilder::token_url);
     let url = fields.text("authorization_url");
     let builder = set(builder, url, AccountBuilder::authorization_url);
+    let url = fields.text("revocation_url");
+    let builder = set(builder, url, AccountBuilder::revocation_url);
     let builder = set(builder, fields.text("issuer"), AccountBuilder::issuer);
     let builder = set(builder, fields.text("scope"), AccountBuilder::scope);
     let headers = fields.named_secrets("token_headers").into_iter();

@@ -140,6 +140,7 @@ fn account(server: &Server, store: Spy) -> Result<Account> {
     let builder = Account::builder("oidc", server.url())
         .authorization_url("auth?prompt=consent")
         .token_url("token")
+        .revocation_url("token/revocation")
         .issuer(server.url())
         .client_id("native")
         .scope("openid offline_access")
@@ -219,6 +220,35 @@ async fn a_person_logs_in_the_tokens_rotate_and_reuse_of_one_asks_for_a_login() 
     let (_, again) = log_in(&server, &account, Wish::Agree).await?;
     again?;
     assert_eq!(client(&account).get(&url).send().await?.status(), 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_revoked_login_is_over_for_the_server_too() -> Result<()> {
+    let Some(server) = Server::start("oidc", &[("TOKEN_TTL", "60")])? else {
+        return Ok(());
+    };
+    let store = Spy::new();
+    let account = account(&server, store.clone())?;
+    log_in(&server, &account, Wish::Agree).await?.1?;
+    account.revoke().await?;
+    let error = account.warm_up().await.expect_err("revoked");
+    assert_eq!(error.recovery(), Recovery::LogIn);
+    let tokens = store.refresh_tokens();
+    assert_eq!(
+        tokens.last().map(String::as_str),
+        Some(""),
+        "forgotten in the store"
+    );
+
+    let kept = [
+        ("grant_type", "refresh_token"),
+        ("refresh_token", &tokens[0]),
+        ("client_id", "native"),
+    ];
+    let token_url = format!("{}/token", server.url());
+    let answer = Client::new().post(token_url).form(&kept).send().await?;
+    assert_eq!(answer.status(), 400);
     Ok(())
 }
 

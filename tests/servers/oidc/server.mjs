@@ -75,7 +75,11 @@ function authorizationServer(issuer) {
     ],
     clockTolerance: 0, // A token ends when it says.
     cookies: { keys: ['only for tests'] },
-    features: { clientCredentials: { enabled: true }, devInteractions: { enabled: true } },
+    features: {
+      clientCredentials: { enabled: true },
+      devInteractions: { enabled: true },
+      revocation: { enabled: true },
+    },
     issueRefreshToken: async (_context, client) => client.grantTypeAllowed('refresh_token'),
     pkce: { required: () => true },
     rotateRefreshToken: true, // The reuse of a refresh token revokes its whole family.
