@@ -13,7 +13,6 @@ use reqwest::{Request, Response};
 use reqwest_middleware::{Middleware, Next};
 
 use super::AuthSettings;
-use super::access::AccessToken;
 use super::cache::Cache;
 use super::cure::Refused;
 use super::endpoint::HttpEndpoint;
@@ -45,25 +44,6 @@ impl Authenticator {
             Cache::new(&settings, oauth, endpoint)
         });
         Self { settings, cache }
-    }
-
-    /// A token, for use beside the layers; none if the account has no token endpoint.
-    ///
-    /// # Errors
-    /// As of [`Cache::token`].
-    pub(crate) async fn token(
-        &self,
-        options: &RequestOptions,
-    ) -> Result<Option<AccessToken>, Error> {
-        let Some(cache) = &self.cache else {
-            return Ok(None);
-        };
-        let now = self.settings.clock.now();
-        let token = match cache.ready(now) {
-            Some(token) => token,
-            None => cache.token(Need::Usable, options.patience(now)).await?,
-        };
-        Ok(Some(AccessToken(token)))
     }
 
     /// None if the account has no token endpoint.
