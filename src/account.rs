@@ -7,6 +7,7 @@ mod living;
 mod oauth;
 pub(crate) mod problems;
 pub(crate) mod quotas;
+mod tokens;
 pub(crate) mod urls;
 
 use std::fmt;
@@ -139,6 +140,9 @@ pub(crate) struct Settings {
     pub(crate) client_auth: ClientAuth,
     pub(crate) grant: Option<Grant>,
     pub(crate) token_url: Option<String>,
+    pub(crate) authorization_url: Option<String>,
+    pub(crate) revocation_url: Option<String>,
+    pub(crate) issuer: Option<String>,
     pub(crate) scope: Option<String>,
     pub(crate) token_headers: Vec<(String, Secret)>,
     pub(crate) token_fields: Vec<(String, Secret)>,
@@ -178,6 +182,9 @@ impl Settings {
             client_auth: ClientAuth::default(),
             grant: None,
             token_url: None,
+            authorization_url: None,
+            revocation_url: None,
+            issuer: None,
             scope: None,
             token_headers: Vec::new(),
             token_fields: Vec::new(),
@@ -275,6 +282,28 @@ impl AccountBuilder {
     /// The token endpoint (RFC 6749 section 3.2), absolute or relative to the base URL.
     pub fn token_url(mut self, url: impl AsRef<str>) -> Self {
         self.settings.token_url = Some(url.as_ref().to_owned());
+        self
+    }
+
+    /// The authorization endpoint (RFC 6749 section 3.1), where a person logs in; absolute or
+    /// relative to the base URL. Only a login uses it
+    /// ([`Account::authorization_request`]).
+    pub fn authorization_url(mut self, url: impl AsRef<str>) -> Self {
+        self.settings.authorization_url = Some(url.as_ref().to_owned());
+        self
+    }
+
+    /// The revocation endpoint (RFC 7009), absolute or relative to the base URL; only
+    /// [`Account::revoke`] uses it.
+    pub fn revocation_url(mut self, url: impl AsRef<str>) -> Self {
+        self.settings.revocation_url = Some(url.as_ref().to_owned());
+        self
+    }
+
+    /// Who the authorization server says it is when it sends a person back (`iss`, RFC 9207). A
+    /// callback that names another one, or none, is then refused; default: not checked.
+    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.settings.issuer = Some(issuer.into());
         self
     }
 

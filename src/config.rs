@@ -12,6 +12,7 @@
 mod account;
 mod deserialize;
 mod fields;
+mod grants;
 mod limits;
 mod nearest;
 mod stores;
@@ -61,12 +62,13 @@ use crate::event::Observer;
 /// |---|---|
 /// | `distributor` | `"digikey"`; without one `base_url` is required |
 /// | `environment` | `"production"`, `"sandbox"` |
-/// | `base_url`, `token_url` | URLs; a relative `token_url` follows `base_url` |
+/// | `base_url`, `token_url`, `authorization_url`, `revocation_url` | URLs; a relative one follows `base_url` |
 /// | `origins`, `not_the_token` | lists of strings |
 /// | `headers`, `token_headers`, `token_fields` | tables of strings |
-/// | `client_id`, `client_secret`, `scope`, `request_id_header` | strings |
+/// | `client_id`, `client_secret`, `scope`, `issuer`, `request_id_header` | strings |
 /// | `client_auth` | `"basic"`, `"basic-raw"`, `"body"` |
-/// | `grant` | `"client_credentials"`; `"refresh_token"` with a `refresh_token` to begin with; `"authorization_code"` with a `redirect_uri` |
+/// | `grant` | `"client_credentials"`; `"refresh_token"` with a `refresh_token` to begin with; `"authorization_code"` with a `redirect_uri`; `"password"` with `user` and `password`; `"jwt_bearer"` with an `assertion` |
+/// | `assertion` | a table: `algorithm` (`"HS256"`; with the feature `jwt` also `"RS256"`, `"ES256"`), `issuer`, `key`; `key_id`, `subject`, `audience`, `lifetime` |
 /// | `refresh_lead`, `fallback_lifetime`, `max_wait`, `timeout`, `unanswered_after` | spans: `"500ms"`, `"30s"`, `"15min"`, `"12h"` |
 /// | `windows` | a list of `"120/min"` or `{ rate = "5000/day", limit_header, remaining_header, reset_header, reset_time_header, reset_unit }` |
 /// | `quotas` | a list of `{ name, paths, windows }` |

@@ -136,6 +136,8 @@ pub enum RenewalReason {
     Expired,
     /// The API refused it.
     Rejected,
+    /// A person logged in.
+    LoggedIn,
 }
 
 /// What a refused token led to.

@@ -46,7 +46,9 @@ pub use account::{Account, AccountBuilder, Environment};
 pub use config::Config;
 
 pub use auth::store::{Record, Swap, TokenStore};
-pub use auth::{AuthMiddleware, ClientAuth, Grant, Health};
+pub use auth::{
+    AccessToken, AuthMiddleware, AuthorizationRequest, ClientAuth, Grant, Health, JwtBearer,
+};
 pub use rate_limit::{
     Quota, QuotaSnapshot, RateLimitMiddleware, ResetUnit, Window, WindowSnapshot,
 };

@@ -79,6 +79,9 @@ fn five_accounts_in_a_file() {
         client_secret = {{ file = '{secret}' }}
         grant = "authorization_code"
         redirect_uri = "https://localhost:8139/digikey_callback"
+        authorization_url = "v1/oauth2/authorize?prompt=login"
+        issuer = "https://login.digikey.example"
+        revocation_url = "v1/oauth2/revoke"
 
         [accounts.digikey-sandbox]
         distributor = "digikey"
@@ -261,6 +264,44 @@ fn what_a_distributor_or_a_grant_needs_is_told() {
     assert_eq!(
         unused,
         "accounts.a.refresh_token: is set, but only grant = \"refresh_token\" uses it"
+    );
+}
+
+#[test]
+fn a_service_account_and_a_password_are_read_and_what_they_lack_is_told() {
+    let acme = "base_url = \"https://a.example\"\ntoken_url = \"t\"\n";
+    let assertion = "grant = \"jwt_bearer\"\nassertion = { algorithm = \"HS256\", key = \"k\", \
+                     issuer = \"me\", key_id = \"1\", subject = \"you\", audience = \"them\", \
+                     lifetime = \"30min\" }";
+    built(&format!("[accounts.a]\n{acme}{assertion}"));
+    let password = "client_id = \"id\"\ngrant = \"password\"\nuser = \"anne\"\n";
+    built(&format!("[accounts.a]\n{acme}{password}password = \"p\""));
+    assert_eq!(
+        only_problem(&format!("{acme}{password}")),
+        "accounts.a.password: is missing; grant = \"password\" needs it"
+    );
+    let lines = refused(&format!(
+        "[accounts.a]\n{acme}grant = \"jwt_bearer\"\n\
+         assertion = {{ algorithm = \"none\", key = \"{CANARY}\", kid = \"1\" }}"
+    ));
+    let expected = [
+        "accounts.a.assertion.issuer: is missing",
+        "accounts.a.assertion.algorithm: found \"none\"; expected \"HS256\" or",
+        "accounts.a.assertion.kid: unknown key, ",
+    ];
+    for expected in expected {
+        assert!(
+            lines.iter().any(|line| line.starts_with(expected)),
+            "{lines:?}"
+        );
+    }
+    let weak = format!(
+        "{acme}grant = \"jwt_bearer\"\nassertion = {{ algorithm = \"RS256\", \
+                        key = \"{CANARY}\", issuer = \"me\" }}"
+    );
+    assert_eq!(
+        only_problem(&weak),
+        "accounts.a.assertion.key: is no RSA private key in PEM (PKCS #8 or PKCS #1)"
     );
 }
 

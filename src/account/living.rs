@@ -15,7 +15,7 @@ pub(super) struct Identity {
     pub(super) name: Arc<str>,
     pub(super) base_url: Url,
     /// Where it has them: token URL and client id.
-    pub(super) client: Option<(Url, String)>,
+    pub(super) client: Option<(Url, Option<String>)>,
 }
 
 static LIVING: Mutex<Vec<(Identity, Weak<Shared>)>> = Mutex::new(Vec::new());

@@ -19,7 +19,6 @@ pub(super) fn oauth(
         return None;
     };
     let token_url = urls::token(token_url, base_url, problems);
-    let client_id = client_id(settings, problems);
     if let Some(secret) = &settings.client_secret {
         check_secret("client_secret", secret, problems);
     }
@@ -27,13 +26,19 @@ pub(super) fn oauth(
         .grant
         .clone()
         .unwrap_or_else(Grant::client_credentials);
+    check_client(settings, &grant, problems);
     check_grant(settings, &grant, problems);
     headers::check_token_fields(settings, problems);
     let token_headers = headers::of_token_requests(settings, problems);
     let token_client = token_client(settings, problems);
+    let authorization_url = settings.authorization_url.as_ref();
+    let authorization_url =
+        authorization_url.and_then(|text| urls::authorization(text, base_url, problems));
+    let revocation_url = settings.revocation_url.as_ref();
+    let revocation_url = revocation_url.and_then(|text| urls::revocation(text, base_url, problems));
     Some(OAuthSettings {
         token_url: token_url?,
-        client_id: client_id?,
+        client_id: settings.client_id.clone(),
         client_secret: settings.client_secret.clone(),
         client_auth: settings.client_auth,
         grant,
@@ -44,6 +49,9 @@ pub(super) fn oauth(
         store: settings.token_store.clone(),
         refresh_lead: settings.refresh_lead,
         fallback_lifetime: settings.fallback_lifetime,
+        authorization_url,
+        revocation_url,
+        issuer: settings.issuer.clone(),
     })
 }
 
@@ -52,6 +60,9 @@ fn check_unused(settings: &Settings, problems: &mut Problems) {
     let told = [
         ("client_secret", settings.client_secret.is_some()),
         ("grant", settings.grant.is_some()),
+        ("authorization_url", settings.authorization_url.is_some()),
+        ("revocation_url", settings.revocation_url.is_some()),
+        ("issuer", settings.issuer.is_some()),
         ("scope", settings.scope.is_some()),
         ("token_headers", !settings.token_headers.is_empty()),
         ("token_fields", !settings.token_fields.is_empty()),
@@ -61,24 +72,38 @@ fn check_unused(settings: &Settings, problems: &mut Problems) {
     }
 }
 
-fn client_id(settings: &Settings, problems: &mut Problems) -> Option<String> {
-    let id = settings.client_id.clone().filter(|id| !id.is_empty());
-    if id.is_none() {
-        problems.add("client_id", "is missing; token_url needs one");
+/// An assertion says who asks; every other grant is a client's.
+fn check_client(settings: &Settings, grant: &Grant, problems: &mut Problems) {
+    let is_needed = match grant.0 {
+        GrantKind::JwtBearer(_) => settings.client_secret.is_some(),
+        _ => true,
+    };
+    match settings.client_id.as_deref() {
+        None if is_needed => problems.add("client_id", "is missing; token_url needs one"),
+        Some("") => problems.add("client_id", "is missing; token_url needs one"),
+        _ => {}
     }
-    id
 }
 
 fn check_grant(settings: &Settings, grant: &Grant, problems: &mut Problems) {
     match &grant.0 {
         GrantKind::ClientCredentials => return,
+        GrantKind::Password { password, .. } => {
+            return check_secret("password", password, problems);
+        }
+        GrantKind::JwtBearer(assertion) => {
+            for (field, text) in assertion.check() {
+                problems.add(field, text);
+            }
+            return;
+        }
         GrantKind::RefreshToken { initial } => {
             check_secret("refresh_token", initial, problems);
         }
         GrantKind::AuthorizationCode { redirect_uri } => {
             let expected = "expected the absolute URL that is registered with the distributor";
-            let uri = redirect_uri.as_ref();
-            let uri = uri.map_err(|text| format!("found {}; {expected}", urls::shown(text)));
+            let uri = Url::parse(redirect_uri);
+            let uri = uri.map_err(|_| format!("found {}; {expected}", urls::shown(redirect_uri)));
             problems.keep("redirect_uri", uri);
         }
     }

@@ -40,13 +40,40 @@ pub(super) fn origins(
 /// An absolute token URL as it is; a relative one below the base URL's path, or, if it begins with
 /// a slash, below its host.
 pub(crate) fn token(text: &str, base_url: Option<&Url>, problems: &mut Problems) -> Option<Url> {
+    endpoint("token_url", text, base_url, problems)
+}
+
+/// The same for the authorization endpoint.
+pub(super) fn authorization(
+    text: &str,
+    base_url: Option<&Url>,
+    problems: &mut Problems,
+) -> Option<Url> {
+    endpoint("authorization_url", text, base_url, problems)
+}
+
+/// The same for the revocation endpoint.
+pub(super) fn revocation(
+    text: &str,
+    base_url: Option<&Url>,
+    problems: &mut Problems,
+) -> Option<Url> {
+    endpoint("revocation_url", text, base_url, problems)
+}
+
+fn endpoint(
+    field: &str,
+    text: &str,
+    base_url: Option<&Url>,
+    problems: &mut Problems,
+) -> Option<Url> {
     let url = match Url::parse(text) {
         Err(ParseError::RelativeUrlWithoutBase) => below(base_url?, text),
         parsed => parsed,
     };
     let expected = "expected an absolute URL, or one relative to base_url";
     let url = url.map_err(|error| format!("found {}: {error}; {expected}", shown(text)));
-    problems.keep("token_url", url.and_then(|url| secure(text, url)))
+    problems.keep(field, url.and_then(|url| secure(text, url)))
 }
 
 fn below(base_url: &Url, text: &str) -> Result<Url, ParseError> {

@@ -33,6 +33,8 @@ pub(crate) struct Answer {
     /// The new refresh token; none if the old one stays.
     pub(crate) refresh_token: Option<Zeroizing<String>>,
     pub(crate) outcome: Result<Issued, Refusal>,
+    /// The server's clock.
+    pub(crate) date: Option<SystemTime>,
 }
 
 /// A token was issued.
@@ -114,6 +116,7 @@ pub(crate) fn read(reply: &Reply, presented: bool, secrets: &[&str], wall: Syste
     Answer {
         refresh_token,
         outcome,
+        date: date(&reply.headers),
     }
 }
 
@@ -190,12 +193,16 @@ fn retry_after(headers: &HeaderMap, wall: SystemTime) -> Option<Duration> {
         text.parse()
             .map_or(LONGEST_RETRY_AFTER, Duration::from_secs)
     } else {
-        let date = |text| httpdate::parse_http_date(text).ok();
-        let sent = headers.get(DATE).and_then(|value| value.to_str().ok());
-        let base = sent.and_then(date).unwrap_or(wall);
-        date(text)?.duration_since(base).ok()?
+        let base = date(headers).unwrap_or(wall);
+        let until = httpdate::parse_http_date(text).ok()?;
+        until.duration_since(base).ok()?
     };
     Some(span.min(LONGEST_RETRY_AFTER)).filter(|span| !span.is_zero())
+}
+
+fn date(headers: &HeaderMap) -> Option<SystemTime> {
+    let text = headers.get(DATE)?.to_str().ok()?;
+    httpdate::parse_http_date(text).ok()
 }
 
 fn describe(status: StatusCode, message: &str, fields: &Fields, secrets: &[&str]) -> String {
@@ -215,7 +222,7 @@ fn describe(status: StatusCode, message: &str, fields: &Fields, secrets: &[&str]
 
 /// Without secrets, control characters and excess length, in this order: a cut must not leave half
 /// a secret.
-fn presentable(text: &str, longest: usize, secrets: &[&str]) -> String {
+pub(super) fn presentable(text: &str, longest: usize, secrets: &[&str]) -> String {
     let mut text = text.to_owned();
     for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
         text = text.replace(secret, "***");

@@ -14,15 +14,16 @@ use futures_util::future::{Either, select};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use super::AuthSettings;
 use super::board::{Board, Flown, Posting, Waiter};
 use super::endpoint::TokenEndpoint;
 use super::flight::{FlightTask, Shared, broken_off};
 use super::health::Health;
+use super::login::AuthorizationRequest;
 use super::source::Source;
 use super::state::{Need, State};
 use super::table::Decision;
 use super::token::Token;
+use super::{AuthSettings, revocation};
 use crate::clock::{Moment, Now};
 use crate::error::{Error, ErrorKind, Recovery};
 use crate::event::RejectionVerdict;
@@ -226,6 +227,23 @@ impl Cache {
             let error = refusal.error(Recovery::Retry);
             error.with_account(&self.shared.account)
         })
+    }
+
+    /// The present token is taken for refused.
+    pub(crate) fn invalidate(&self) {
+        self.condemn(self.shared.board.read().state.generation());
+    }
+
+    /// Gives the tokens back, as a task of its own.
+    pub(crate) async fn revoke(&self) -> Result<(), Error> {
+        let runtime = Handle::try_current().map_err(|_| broken_off())?;
+        let task = runtime.spawn(revocation::revoke(self.shared.clone()));
+        task.await.unwrap_or_else(|_| Err(broken_off()))
+    }
+
+    /// Begins a login.
+    pub(crate) fn authorization_request(&self) -> Result<AuthorizationRequest, Error> {
+        AuthorizationRequest::new(self.shared.clone(), &self.shared.source.settings)
     }
 
     fn condemn(&self, generation: u64) {

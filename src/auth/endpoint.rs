@@ -6,17 +6,15 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, Method};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Client;
 use url::Url;
-use url::form_urlencoded::{Serializer, byte_serialize};
 use zeroize::Zeroizing;
 
 use super::answer::{Class, Refusal, Reply};
+use super::form::{Form, Ready};
+use super::revocation::Revoked;
 use super::{ClientAuth, OAuthSettings};
 use crate::clock::BoxFuture;
 use crate::secret::Secret;
@@ -37,8 +35,39 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
 /// What must never happen: a request that is sent more than once, or [`Delivery::NotSent`] although
 /// the server may have seen it. What is always fine: failing.
 pub(crate) trait TokenEndpoint: Send + Sync + 'static {
-    /// One request; `refresh_token` makes it a refresh, none asks by the client's own credentials.
-    fn request<'a>(&'a self, refresh_token: Option<&'a str>) -> BoxFuture<'a, Delivery>;
+    /// One request.
+    fn request<'a>(&'a self, presentation: Presentation<'a>) -> BoxFuture<'a, Delivery>;
+
+    /// One request to the revocation endpoint (RFC 7009 section 2.1).
+    fn revoke<'a>(&'a self, revoked: Revoked<'a>) -> BoxFuture<'a, Delivery>;
+}
+
+/// What is presented to get a token: an authorization grant (RFC 6749 section 1.3). No `Debug`: all
+/// of it is secret.
+#[derive(Clone, Copy)]
+pub(crate) enum Presentation<'a> {
+    /// The client's own credentials, which authenticate it anyway (section 4.4).
+    ClientCredentials,
+    /// Section 6.
+    RefreshToken(&'a str),
+    /// Section 4.1.3, with the verifier of RFC 7636 section 4.5.
+    AuthorizationCode {
+        code: &'a str,
+        redirect_uri: &'a str,
+        verifier: &'a str,
+    },
+    /// Section 4.3.
+    Password { user: &'a str, password: &'a str },
+    /// RFC 7523 section 2.1.
+    Assertion(&'a str),
+}
+
+impl Presentation<'_> {
+    /// Whether the token request names the scope. On a refresh, none means that of the original
+    /// grant (RFC 6749 section 6), and that of a code was asked for at the authorization endpoint.
+    fn takes_scope(self) -> bool {
+        !matches!(self, Self::RefreshToken(_) | Self::AuthorizationCode { .. })
+    }
 }
 
 /// How a token request ended.
@@ -78,7 +107,8 @@ fn build_client() -> Result<Client, String> {
 pub(crate) struct HttpEndpoint {
     pub(crate) client: Client,
     pub(crate) url: Url,
-    pub(crate) client_id: String,
+    pub(crate) revocation_url: Option<Url>,
+    pub(crate) client_id: Option<String>,
     pub(crate) client_secret: Option<Secret>,
     pub(crate) client_auth: ClientAuth,
     pub(crate) scope: Option<String>,
@@ -91,6 +121,7 @@ impl HttpEndpoint {
         Self {
             client: settings.token_client.clone(),
             url: settings.token_url.clone(),
+            revocation_url: settings.revocation_url.clone(),
             client_id: settings.client_id.clone(),
             client_secret: settings.client_secret.clone(),
             client_auth: settings.client_auth,
@@ -100,12 +131,12 @@ impl HttpEndpoint {
         }
     }
 
-    async fn deliver(&self, refresh_token: Option<&str>) -> Delivery {
-        let form = match self.form(refresh_token) {
+    async fn deliver(&self, url: &Url, form: Result<Ready, String>) -> Delivery {
+        let form = match form {
             Ok(form) => form,
             Err(sentence) => return Delivery::NotSent(misconfigured(sentence)),
         };
-        let mut request = reqwest::Request::new(Method::POST, self.url.clone());
+        let mut request = reqwest::Request::new(Method::POST, url.clone());
         *request.headers_mut() = form.headers;
         *request.body_mut() = Some(form.body.into());
         // A pooled connection that was dead already is no error here: hyper-util notices that
@@ -120,20 +151,11 @@ impl HttpEndpoint {
     }
 
     /// Secrets given by reference are read anew for each request, so a rotated one is found.
-    fn form(&self, refresh_token: Option<&str>) -> Result<Ready, String> {
+    fn form(&self, presentation: Presentation<'_>) -> Result<Ready, String> {
         let mut form = Form::new(&self.headers);
-        match refresh_token {
-            Some(token) => {
-                form.field("grant_type", "refresh_token");
-                form.secret_field("refresh_token", Zeroizing::new(token.to_owned()));
-            }
-            None => {
-                form.field("grant_type", "client_credentials");
-                // On a refresh, none means the scope of the original grant (RFC 6749 section 6).
-                if let Some(scope) = &self.scope {
-                    form.field("scope", scope);
-                }
-            }
+        form.present(presentation);
+        if let Some(scope) = self.scope.as_ref().filter(|_| presentation.takes_scope()) {
+            form.field("scope", scope);
         }
         for (name, value) in &self.fields {
             form.secret_field(name, value.read()?);
@@ -142,25 +164,37 @@ impl HttpEndpoint {
         Ok(form.finish())
     }
 
+    fn revocation(&self, revoked: Revoked<'_>) -> Result<Ready, String> {
+        let mut form = Form::new(&self.headers);
+        let (token, hint) = revoked.parts();
+        form.secret_field("token", Zeroizing::new(token.to_owned()));
+        form.field("token_type_hint", hint);
+        self.authenticate(&mut form)?;
+        Ok(form.finish())
+    }
+
     fn authenticate(&self, form: &mut Form) -> Result<(), String> {
+        let Some(client_id) = &self.client_id else {
+            return Ok(());
+        };
         let secret = match &self.client_secret {
             Some(secret) => secret.read()?,
             // A public client has nothing to prove; it only says who it is.
             None => {
-                form.field("client_id", &self.client_id);
+                form.field("client_id", client_id);
                 return Ok(());
             }
         };
         match self.client_auth {
             ClientAuth::Basic => {
-                let id = utf8_percent_encode(&self.client_id, RESERVED).to_string();
+                let id = utf8_percent_encode(client_id, RESERVED).to_string();
                 let encoded = Zeroizing::new(utf8_percent_encode(&secret, RESERVED).to_string());
                 form.basic(&id, &encoded)?;
                 form.secrets.push(encoded);
             }
-            ClientAuth::BasicRaw => form.basic(&self.client_id, &secret)?,
+            ClientAuth::BasicRaw => form.basic(client_id, &secret)?,
             ClientAuth::Body => {
-                form.field("client_id", &self.client_id);
+                form.field("client_id", client_id);
                 form.secret_field("client_secret", secret.clone());
             }
         }
@@ -170,69 +204,15 @@ impl HttpEndpoint {
 }
 
 impl TokenEndpoint for HttpEndpoint {
-    fn request<'a>(&'a self, refresh_token: Option<&'a str>) -> BoxFuture<'a, Delivery> {
-        Box::pin(self.deliver(refresh_token))
-    }
-}
-
-/// A token request in the making.
-struct Form {
-    headers: HeaderMap,
-    fields: Serializer<'static, String>,
-    secrets: Vec<Zeroizing<String>>,
-}
-
-/// One that is ready to be sent.
-struct Ready {
-    headers: HeaderMap,
-    body: String,
-    secrets: Vec<Zeroizing<String>>,
-}
-
-impl Form {
-    fn new(extra: &HeaderMap) -> Self {
-        let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-        headers.insert(CONTENT_TYPE, form);
-        headers.extend(extra.clone());
-        Self {
-            headers,
-            fields: Serializer::new(String::new()),
-            secrets: Vec::new(),
-        }
+    fn request<'a>(&'a self, presentation: Presentation<'a>) -> BoxFuture<'a, Delivery> {
+        Box::pin(self.deliver(&self.url, self.form(presentation)))
     }
 
-    fn field(&mut self, name: &str, value: &str) {
-        self.fields.append_pair(name, value);
-    }
-
-    fn secret_field(&mut self, name: &str, value: Zeroizing<String>) {
-        self.field(name, &value);
-        // A server may quote the form as it came.
-        let encoded: String = byte_serialize(value.as_bytes()).collect();
-        self.secrets.push(Zeroizing::new(encoded));
-        self.secrets.push(value);
-    }
-
-    fn basic(&mut self, id: &str, secret: &str) -> Result<(), String> {
-        let pair = Zeroizing::new(format!("{id}:{secret}"));
-        let encoded = Zeroizing::new(STANDARD.encode(pair.as_bytes()));
-        let text = Zeroizing::new(format!("Basic {}", encoded.as_str()));
-        let mut value = HeaderValue::from_str(&text)
-            .map_err(|_| "the client secret cannot stand in a header".to_owned())?;
-        value.set_sensitive(true);
-        self.headers.insert(AUTHORIZATION, value);
-        self.secrets.push(encoded);
-        Ok(())
-    }
-
-    fn finish(mut self) -> Ready {
-        Ready {
-            headers: self.headers,
-            body: self.fields.finish(),
-            secrets: self.secrets,
-        }
+    fn revoke<'a>(&'a self, revoked: Revoked<'a>) -> BoxFuture<'a, Delivery> {
+        let url = self.revocation_url.as_ref();
+        let form = url.map(|_| self.revocation(revoked));
+        let form = form.unwrap_or_else(|| Err("revocation_url: is missing".to_owned()));
+        Box::pin(self.deliver(url.unwrap_or(&self.url), form))
     }
 }
 

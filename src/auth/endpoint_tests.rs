@@ -1,6 +1,10 @@
 use super::*;
 use crate::auth::Grant;
 use crate::auth::testing::oauth;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderValue;
+use http::header::ACCEPT;
 use httpmock::prelude::*;
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -8,13 +12,16 @@ const FORM: &str = "application/x-www-form-urlencoded";
 fn endpoint(server: &MockServer) -> HttpEndpoint {
     let mut settings = oauth(Grant::client_credentials());
     settings.token_url = Url::parse(&server.url("/token")).expect("a URL");
-    settings.client_id = "my id".into();
+    settings.client_id = Some("my id".into());
     settings.client_secret = Some(Secret::from("p:w +ü"));
     HttpEndpoint::new(&settings)
 }
 
 async fn status(endpoint: &HttpEndpoint, refresh_token: Option<&str>) -> u16 {
-    match endpoint.request(refresh_token).await {
+    match endpoint
+        .request(refresh_token.map_or(Presentation::ClientCredentials, Presentation::RefreshToken))
+        .await
+    {
         Delivery::Answered { reply, .. } => reply.status.as_u16(),
         Delivery::NotSent(refusal) | Delivery::Lost(refusal) => panic!("{}", refusal.message),
     }
@@ -116,7 +123,7 @@ async fn a_server_that_is_not_there_has_not_seen_the_request() {
     let server = MockServer::start();
     let mut endpoint = endpoint(&server);
     endpoint.url = Url::parse(&format!("http://{address}/t?key=abc")).expect("a URL");
-    match endpoint.request(None).await {
+    match endpoint.request(Presentation::ClientCredentials).await {
         Delivery::NotSent(refusal) => assert!(!refusal.message.contains("abc")),
         _ => panic!("it cannot have been sent"),
     }
@@ -146,11 +153,17 @@ async fn an_answer_that_breaks_off_is_lost_and_one_that_is_refused_is_not() {
     settings.token_url = Url::parse(&format!("http://{address}/token")).expect("a URL");
     let endpoint = HttpEndpoint::new(&settings);
     assert!(
-        matches!(endpoint.request(None).await, Delivery::Lost(_)),
+        matches!(
+            endpoint.request(Presentation::ClientCredentials).await,
+            Delivery::Lost(_)
+        ),
         "torn"
     );
     assert!(
-        matches!(endpoint.request(None).await, Delivery::Lost(_)),
+        matches!(
+            endpoint.request(Presentation::ClientCredentials).await,
+            Delivery::Lost(_)
+        ),
         "closed"
     );
     assert_eq!(status(&endpoint, None).await, 400);
@@ -163,7 +176,9 @@ async fn a_body_without_end_is_cut_off() {
         when.path("/token");
         then.status(200).body("x".repeat(LONGEST_BODY + 1));
     });
-    let delivery = endpoint(&server).request(None).await;
+    let delivery = endpoint(&server)
+        .request(Presentation::ClientCredentials)
+        .await;
     assert!(matches!(delivery, Delivery::Lost(_)));
 }
 
@@ -172,11 +187,38 @@ async fn a_missing_secret_is_a_sentence_that_names_its_place() {
     let server = MockServer::start();
     let mut endpoint = endpoint(&server);
     endpoint.client_secret = Some(Secret::env("TOLLGATE_NO_SUCH_SECRET"));
-    match endpoint.request(None).await {
+    match endpoint.request(Presentation::ClientCredentials).await {
         Delivery::NotSent(refusal) => {
             assert_eq!(refusal.class, Class::Misconfigured);
             assert!(refusal.message.contains("TOLLGATE_NO_SUCH_SECRET"));
         }
         _ => panic!("there was nothing to send"),
     }
+}
+
+#[tokio::test]
+async fn a_code_is_presented_with_its_redirect_uri_and_verifier() {
+    let server = MockServer::start();
+    let mock = server.mock(|when, then| {
+        when.header_exists("authorization")
+            .form_urlencoded_tuple("grant_type", "authorization_code")
+            .form_urlencoded_tuple("code", "c 1")
+            .form_urlencoded_tuple("redirect_uri", "https://localhost/cb")
+            .form_urlencoded_tuple("code_verifier", "v-1");
+        then.status(400).body("c+1");
+    });
+    let code = Presentation::AuthorizationCode {
+        code: "c 1",
+        redirect_uri: "https://localhost/cb",
+        verifier: "v-1",
+    };
+    match endpoint(&server).request(code).await {
+        Delivery::Answered { secrets, .. } => {
+            for secret in ["c 1", "c+1", "v-1"] {
+                assert!(secrets.iter().any(|known| **known == secret), "{secret}");
+            }
+        }
+        _ => panic!("it was answered"),
+    }
+    mock.assert_calls(1);
 }

@@ -1,7 +1,6 @@
 //! Grants (RFC 6749 section 1.3) and how the client authenticates itself (section 2.3).
 
-use url::Url;
-
+use super::assertion::JwtBearer;
 use crate::secret::Secret;
 
 /// How a token is got.
@@ -12,7 +11,19 @@ pub struct Grant(pub(crate) GrantKind);
 pub(crate) enum GrantKind {
     ClientCredentials,
     RefreshToken { initial: Secret },
-    AuthorizationCode { redirect_uri: Result<Url, String> },
+    AuthorizationCode { redirect_uri: String },
+    Password { user: String, password: Secret },
+    JwtBearer(Box<JwtBearer>),
+}
+
+impl GrantKind {
+    /// Whether a refresh token renews it; the others are presented anew each time.
+    pub(crate) fn refreshes(&self) -> bool {
+        matches!(
+            self,
+            Self::RefreshToken { .. } | Self::AuthorizationCode { .. }
+        )
+    }
 }
 
 impl Grant {
@@ -29,15 +40,34 @@ impl Grant {
         })
     }
 
-    /// A person logged in (RFC 6749 section 4.1): DigiKey calls it three-legged. The account renews
+    /// A person logs in (RFC 6749 section 4.1): DigiKey calls it three-legged. The account renews
     /// what the token store holds; while it holds nothing, requests fail with
     /// [`Recovery::LogIn`](crate::Recovery::LogIn).
     ///
-    /// The login itself is not part of the crate yet.
+    /// `redirect_uri` is where the server sends the person's browser after the login, letter by
+    /// letter as it is registered there. The login begins with
+    /// [`Account::authorization_request`](crate::Account::authorization_request).
     pub fn authorization_code(redirect_uri: impl AsRef<str>) -> Self {
-        let text = redirect_uri.as_ref();
-        let redirect_uri = Url::parse(text).map_err(|_| text.to_owned());
+        let redirect_uri = redirect_uri.as_ref().to_owned();
         Self(GrantKind::AuthorizationCode { redirect_uri })
+    }
+
+    /// A person's name and password (RFC 6749 section 4.3), for servers that offer nothing better.
+    /// They are presented anew for each token; a refresh token that comes along is not used.
+    pub fn password(user: impl Into<String>, password: impl Into<Secret>) -> Self {
+        Self(GrantKind::Password {
+            user: user.into(),
+            password: password.into(),
+        })
+    }
+
+    /// A signed assertion (RFC 7523 section 2.1), a fresh one for each token request: what service
+    /// accounts use. The account needs no `client_id` then.
+    ///
+    /// If the server refuses one and its `Date` is more than a minute off our clock, assertions
+    /// follow the server's clock from then on, and one more is sent at once.
+    pub fn jwt_bearer(assertion: JwtBearer) -> Self {
+        Self(GrantKind::JwtBearer(Box::new(assertion)))
     }
 }
 

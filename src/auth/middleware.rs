@@ -47,17 +47,9 @@ impl Authenticator {
         Self { settings, cache }
     }
 
-    /// A token, for use beside the layers.
-    ///
-    /// # Errors
-    /// As of [`Cache::token`]; `None` if the account has no token endpoint.
-    #[allow(dead_code)] // `Account::token` and `warm_up` will be made of it.
-    pub(crate) async fn token(&self, patience: Patience) -> Option<Result<Arc<Token>, Error>> {
-        let cache = self.cache.as_ref()?;
-        Some(match cache.ready(self.settings.clock.now()) {
-            Some(token) => Ok(token),
-            None => cache.token(Need::Usable, patience).await,
-        })
+    /// None if the account has no token endpoint.
+    pub(crate) fn cache(&self) -> Option<&Cache> {
+        self.cache.as_ref()
     }
 
     pub(crate) fn health(&self) -> Health {

@@ -1,23 +1,33 @@
 //! Valid credentials on every request: tokens got, renewed before they expire, replaced when
 //! refused.
 
+mod access;
 mod answer;
+mod assertion;
 mod board;
 mod bucket;
 mod cache;
+mod callback;
+mod code;
 mod cure;
 pub(crate) mod endpoint;
 mod fields;
 mod flight;
+mod form;
 pub(crate) mod grant;
 mod health;
 mod landing;
+mod login;
 mod middleware;
+mod own;
 mod pass;
+mod place;
 mod present;
 mod record;
 mod rejection;
+mod revocation;
 mod saver;
+mod signature;
 mod source;
 mod state;
 pub(crate) mod store;
@@ -41,8 +51,11 @@ use crate::origin::Origins;
 use crate::passage::AccountId;
 use crate::secret::Secret;
 
+pub use access::AccessToken;
+pub use assertion::JwtBearer;
 pub use grant::{ClientAuth, Grant};
 pub use health::Health;
+pub use login::AuthorizationRequest;
 pub use middleware::AuthMiddleware;
 pub(crate) use middleware::Authenticator;
 
@@ -65,7 +78,8 @@ pub(crate) struct AuthSettings {
 /// How tokens are got.
 pub(crate) struct OAuthSettings {
     pub(crate) token_url: Url,
-    pub(crate) client_id: String,
+    /// None: the grant alone says who asks.
+    pub(crate) client_id: Option<String>,
     pub(crate) client_secret: Option<Secret>,
     pub(crate) client_auth: ClientAuth,
     pub(crate) grant: Grant,
@@ -79,6 +93,12 @@ pub(crate) struct OAuthSettings {
     pub(crate) refresh_lead: Duration,
     /// The lifetime of a token whose answer does not say it; none: 300 s, with unknown expiry.
     pub(crate) fallback_lifetime: Option<Duration>,
+    /// Where a person logs in.
+    pub(crate) authorization_url: Option<Url>,
+    /// Where tokens are given back.
+    pub(crate) revocation_url: Option<Url>,
+    /// What the callback of a login has to name as `iss`.
+    pub(crate) issuer: Option<String>,
 }
 
 /// A distributor's table of what a refused request means.

@@ -7,9 +7,11 @@ use futures_util::future::{Either, select};
 use zeroize::Zeroizing;
 
 use super::answer::{self, Answer, Class, Refusal};
-use super::endpoint::Delivery;
+use super::endpoint::{Delivery, Presentation};
+use super::grant::GrantKind;
+use super::record;
 use super::source::{Flight, Source};
-use crate::clock::Now;
+use crate::clock::{BoxFuture, Now};
 use crate::event::Event;
 
 /// A client supplied by the user may have no timeout.
@@ -25,6 +27,25 @@ pub(super) struct Presented {
 }
 
 impl Source {
+    /// The refresh token to present; none for a grant that is presented anew each time.
+    pub(super) fn grant(&self) -> Result<Option<Zeroizing<String>>, Refusal> {
+        match (&self.settings.grant.0, self.vault.refresh_token()) {
+            (grant, _) if !grant.refreshes() => Ok(None),
+            (_, Some(refresh_token)) => Ok(Some(refresh_token)),
+            (GrantKind::RefreshToken { initial }, None) => match initial.read() {
+                Ok(initial) => {
+                    self.vault.begin(record::seed(&initial));
+                    Ok(Some(initial))
+                }
+                Err(sentence) => Err(Refusal::new(Class::Misconfigured, sentence)),
+            },
+            (_, None) => Err(Refusal::new(
+                Class::GrantRejected,
+                "the token store has no refresh token",
+            )),
+        }
+    }
+
     /// Once more at once if the answer to a refresh token is lost.
     pub(super) async fn present_twice(
         &self,
@@ -53,15 +74,12 @@ impl Source {
         let start = self.clock.now();
         let precious = refresh_token.is_some() && self.vault.is_single_use();
         self.presenting.store(precious, Ordering::Relaxed);
-        let request = self
-            .endpoint
-            .request(refresh_token.map(|token| token.as_str()));
-        let delivery = match select(request, self.clock.sleep(longest)).await {
-            Either::Left((delivery, _)) => delivery,
-            Either::Right(_) => Delivery::Lost(Refusal::new(
-                Class::Transient,
-                "the token endpoint did not answer: timed out",
-            )),
+        let delivery = match refresh_token {
+            Some(token) => {
+                let presentation = Presentation::RefreshToken(token);
+                self.send(presentation, longest).await
+            }
+            None => self.send_own(start.wall, longest).await,
         };
         self.presenting.store(false, Ordering::Relaxed);
         let lost = matches!(delivery, Delivery::Lost(_)) && precious;
@@ -73,7 +91,27 @@ impl Source {
         }
     }
 
-    fn parse(&self, delivery: Delivery, presented: bool) -> Result<Answer, Refusal> {
+    /// One request, which is given up after so long.
+    pub(super) async fn send(&self, presentation: Presentation<'_>, longest: Duration) -> Delivery {
+        self.within(longest, self.endpoint.request(presentation))
+            .await
+    }
+
+    pub(super) async fn within(
+        &self,
+        longest: Duration,
+        request: BoxFuture<'_, Delivery>,
+    ) -> Delivery {
+        match select(request, self.clock.sleep(longest)).await {
+            Either::Left((delivery, _)) => delivery,
+            Either::Right(_) => Delivery::Lost(Refusal::new(
+                Class::Transient,
+                "the token endpoint did not answer: timed out",
+            )),
+        }
+    }
+
+    pub(super) fn parse(&self, delivery: Delivery, presented: bool) -> Result<Answer, Refusal> {
         match delivery {
             Delivery::Answered { reply, secrets } => {
                 let secrets: Vec<&str> = secrets.iter().map(|secret| secret.as_str()).collect();

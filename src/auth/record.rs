@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::OAuthSettings;
+use super::grant::GrantKind;
 use super::token::{Lifetime, Times, Token, fingerprint};
 use crate::clock::Now;
 
@@ -101,11 +102,22 @@ pub(crate) fn seed(initial: &str) -> String {
 pub(crate) fn key(account: &str, settings: &OAuthSettings) -> String {
     let mut digest = Sha256::new();
     let scope = settings.scope.as_deref().unwrap_or_default();
-    for part in [settings.token_url.as_str(), &settings.client_id, scope] {
+    let client_id = settings.client_id.as_deref().unwrap_or_default();
+    let client = [settings.token_url.as_str(), client_id, scope];
+    for part in client.into_iter().chain(identity(&settings.grant.0)) {
         digest.update((part.len() as u64).to_be_bytes());
         digest.update(part.as_bytes());
     }
     format!("{account}-{}", hex(&digest.finalize()))
+}
+
+/// Who asks, where the grant says it.
+fn identity(grant: &GrantKind) -> Vec<&str> {
+    match grant {
+        GrantKind::Password { user, .. } => vec![user],
+        GrantKind::JwtBearer(assertion) => assertion.identity().to_vec(),
+        _ => Vec::new(),
+    }
 }
 
 /// The first half of a digest: more than enough to tell accounts apart.

@@ -19,6 +19,7 @@ use super::answer::{Answer, Class, Issued, Refusal};
 use super::endpoint::TokenEndpoint;
 use super::grant::GrantKind;
 use super::landing::{Failure, Landing};
+use super::own::Offset;
 use super::present::{LONGEST_REQUEST, Presented};
 use super::record::{self, Tokens};
 use super::state::Plan;
@@ -28,12 +29,12 @@ use super::{AuthSettings, OAuthSettings};
 use crate::clock::{Clock, Now};
 use crate::event::{Event, Events};
 
-const LEASE_POLL: Duration = Duration::from_millis(250);
-const LEASE_POLLS: u32 = 60;
+pub(super) const LEASE_POLL: Duration = Duration::from_millis(250);
+pub(super) const LEASE_POLLS: u32 = 60;
 
 /// Where an account's tokens come from.
 pub(crate) struct Source {
-    settings: Arc<OAuthSettings>,
+    pub(super) settings: Arc<OAuthSettings>,
     pub(super) endpoint: Box<dyn TokenEndpoint>,
     pub(super) vault: Arc<Vault>,
     pub(super) clock: Arc<dyn Clock>,
@@ -41,6 +42,7 @@ pub(crate) struct Source {
     /// Learned from a refused token of unknown expiry, for the next one.
     cap: Mutex<Option<Duration>>,
     pub(super) presenting: AtomicBool,
+    pub(super) offset: Offset,
 }
 
 /// A flight under way.
@@ -72,6 +74,7 @@ impl Source {
             events,
             cap: Mutex::default(),
             presenting: AtomicBool::new(false),
+            offset: Offset::default(),
         }
     }
 
@@ -90,7 +93,7 @@ impl Source {
     }
 
     fn refreshes(&self) -> bool {
-        !matches!(self.settings.grant.0, GrantKind::ClientCredentials)
+        self.settings.grant.0.refreshes()
     }
 
     /// Runs one.
@@ -152,32 +155,16 @@ impl Source {
             Ok(refresh_token) => refresh_token,
             Err(refusal) => return failed(refusal),
         };
-        let presented = self.present_twice(flight, refresh_token.as_ref()).await;
+        let mut presented = self.present_twice(flight, refresh_token.as_ref()).await;
+        if self.clock_was_off(&presented) && (flight.launch_another)() {
+            presented = self.present(flight, None, LONGEST_REQUEST).await;
+        }
         let flown = self.receive(flight, &presented).await;
         let rejected = matches!(&flown.0, Landing::Failed(failure)
             if failure.refusal.class == Class::GrantRejected);
         match rejected {
             true => self.second_opinion(flight, flown).await,
             false => flown,
-        }
-    }
-
-    /// The refresh token to present; none for the client's own credentials.
-    fn grant(&self) -> Result<Option<Zeroizing<String>>, Refusal> {
-        match (&self.settings.grant.0, self.vault.refresh_token()) {
-            (GrantKind::ClientCredentials, _) => Ok(None),
-            (_, Some(refresh_token)) => Ok(Some(refresh_token)),
-            (GrantKind::RefreshToken { initial }, None) => match initial.read() {
-                Ok(initial) => {
-                    self.vault.begin(record::seed(&initial));
-                    Ok(Some(initial))
-                }
-                Err(sentence) => Err(Refusal::new(Class::Misconfigured, sentence)),
-            },
-            (GrantKind::AuthorizationCode { .. }, None) => Err(Refusal::new(
-                Class::GrantRejected,
-                "the token store has no refresh token",
-            )),
         }
     }
 
@@ -223,11 +210,14 @@ impl Source {
             Ok(answer) => answer,
             Err(refusal) => return fail(refusal),
         };
+        let generation = flight.plan.generation;
         let token = match &answer.outcome {
-            Ok(issued) => self.token(flight, issued, presented.start).ok_or_else(|| {
-                let message = "the token endpoint gave an access token that no header can hold";
-                Refusal::new(Class::Transient, message)
-            }),
+            Ok(issued) => self
+                .token(generation, issued, presented.start)
+                .ok_or_else(|| {
+                    let message = "the token endpoint gave an access token that no header can hold";
+                    Refusal::new(Class::Transient, message)
+                }),
             Err(refusal) => Err(refusal.clone()),
         };
         let rotated = self.keep(answer, token.as_ref().ok()).await;
@@ -237,7 +227,7 @@ impl Source {
         }
     }
 
-    fn token(&self, flight: &Flight<'_>, issued: &Issued, start: Now) -> Option<Token> {
+    pub(super) fn token(&self, generation: u64, issued: &Issued, start: Now) -> Option<Token> {
         let usual = self.settings.fallback_lifetime;
         // The cap is for the next token of unknown expiry, and for that one only: a token that was
         // revoked in its first second must not make all later ones short.
@@ -247,7 +237,7 @@ impl Source {
             *self.cap() = None;
         }
         let times = Times::new(start, lifetime, self.settings.refresh_lead, fastrand::f64());
-        Token::new(flight.plan.generation, &issued.access_token, times)
+        Token::new(generation, &issued.access_token, times)
     }
 
     /// Keeps what has to be kept of an answer; tells whether the refresh token is a new one.
@@ -273,13 +263,17 @@ impl Source {
     }
 
     fn renewed(&self, token: Token, start: Now, rotated: bool) -> Flown {
-        let event = Event::TokenRenewed {
+        let event = self.renewal(&token, start, rotated);
+        (Landing::Renewed(Arc::new(token)), Some(event))
+    }
+
+    pub(super) fn renewal(&self, token: &Token, start: Now, rotated: bool) -> Event {
+        Event::TokenRenewed {
             generation: token.generation(),
             expires_at: token.times().expires_at(),
             elapsed: self.clock.now().moment - start.moment,
             rotated,
-        };
-        (Landing::Renewed(Arc::new(token)), Some(event))
+        }
     }
 }
 

@@ -87,6 +87,15 @@ pub(crate) struct Plan {
     pub(crate) last_resort: bool,
 }
 
+/// Why a login cannot exchange its code right now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// A flight is under way.
+    Flight,
+    /// The launch bucket is empty until then.
+    Until(Moment),
+}
+
 impl State {
     pub(crate) fn new(has_store: bool) -> Self {
         Self {
@@ -210,6 +219,39 @@ impl State {
             Row::Spent => RenewalReason::Expired,
             Row::Fresh | Row::Stale => RenewalReason::Stale,
         }
+    }
+
+    /// The exchange of a code takes the place of a flight, whatever a failed renewal says: a login
+    /// is what it waits for. Gives the phase to return to if the login brings nothing.
+    pub(super) fn take_off_for_login(&mut self, now: Moment) -> Result<(Plan, Phase), Hold> {
+        if let Phase::Refreshing { .. } = self.phase {
+            return Err(Hold::Flight);
+        }
+        if !self.launches.take(now) {
+            return Err(Hold::Until(self.launches.next()));
+        }
+        let under_way = Phase::Refreshing {
+            forced: false,
+            latch: None,
+        };
+        let before = std::mem::replace(&mut self.phase, under_way);
+        self.issued += 1;
+        let plan = Plan {
+            generation: self.issued,
+            reason: RenewalReason::LoggedIn,
+            reread_only: false,
+            last_resort: false,
+        };
+        Ok((plan, before))
+    }
+
+    /// A login ended well, if only with a refresh token: a new chain begins. The former token may
+    /// be another person's.
+    pub(super) fn start_over(&mut self, token: Option<Arc<Token>>) {
+        self.token = token;
+        self.phase = Phase::Idle;
+        self.failures = 0;
+        self.lost = false;
     }
 
     /// Another token request within the same flight; false if the launch bucket is empty.

@@ -9,7 +9,8 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::answer::{Class, Refusal, Reply};
-use super::endpoint::{Delivery, TokenEndpoint, default_client};
+use super::endpoint::{Delivery, Presentation, TokenEndpoint, default_client};
+use super::revocation::Revoked;
 use super::store::TokenStore;
 use super::{AuthSettings, ClientAuth, Grant, OAuthSettings, RejectionTable};
 use crate::clock::{BoxFuture, Clock, Moment, PausedClock, SystemClock};
@@ -35,6 +36,8 @@ pub(crate) const IMPATIENT: Patience = Patience {
 /// What the endpoint does with a request.
 pub(crate) enum Act {
     Answer(u16, String),
+    /// With a `Date` so many seconds ahead.
+    AnswerAhead(u16, String, i64),
     NotSent,
     Lost,
     Panic,
@@ -77,7 +80,7 @@ impl Script {
         self.0.lock().expect("no panic").presented.len()
     }
 
-    /// The refresh tokens presented.
+    /// The refresh tokens and codes presented.
     pub(crate) fn presented(&self) -> Vec<String> {
         let scripted = self.0.lock().expect("no panic");
         let tokens = scripted.presented.iter();
@@ -96,25 +99,58 @@ impl Script {
 }
 
 impl TokenEndpoint for Script {
-    fn request<'a>(&'a self, refresh_token: Option<&'a str>) -> BoxFuture<'a, Delivery> {
-        let act = self.next(refresh_token);
-        Box::pin(async move {
-            clock().sleep(SECOND).await;
-            match act {
-                Act::Answer(status, body) => Delivery::Answered {
-                    reply: Reply {
-                        status: StatusCode::from_u16(status).expect("a status"),
-                        headers: HeaderMap::new(),
-                        body: Zeroizing::new(body.into_bytes()),
-                    },
-                    secrets: vec![Zeroizing::new("s3cr3t".to_owned())],
-                },
-                Act::NotSent => Delivery::NotSent(Refusal::new(Class::Transient, "no route")),
-                Act::Lost => Delivery::Lost(Refusal::new(Class::Transient, "reset")),
-                Act::Panic => panic!("by script"),
+    fn request<'a>(&'a self, presentation: Presentation<'a>) -> BoxFuture<'a, Delivery> {
+        let act = self.next(match presentation {
+            Presentation::ClientCredentials => None,
+            Presentation::RefreshToken(secret)
+            | Presentation::AuthorizationCode { code: secret, .. }
+            | Presentation::Password {
+                password: secret, ..
             }
-        })
+            | Presentation::Assertion(secret) => Some(secret),
+        });
+        play(act)
     }
+
+    fn revoke<'a>(&'a self, revoked: Revoked<'a>) -> BoxFuture<'a, Delivery> {
+        play(self.next(Some(revoked.parts().0)))
+    }
+}
+
+fn play(act: Act) -> BoxFuture<'static, Delivery> {
+    Box::pin(async move {
+        clock().sleep(SECOND).await;
+        match act {
+            Act::Answer(status, body) => answered(status, body, HeaderMap::new()),
+            Act::AnswerAhead(status, body, seconds) => answered(status, body, ahead(seconds)),
+            Act::NotSent => Delivery::NotSent(Refusal::new(Class::Transient, "no route")),
+            Act::Lost => Delivery::Lost(Refusal::new(Class::Transient, "reset")),
+            Act::Panic => panic!("by script"),
+        }
+    })
+}
+
+fn answered(status: u16, body: String, headers: HeaderMap) -> Delivery {
+    Delivery::Answered {
+        reply: Reply {
+            status: StatusCode::from_u16(status).expect("a status"),
+            headers,
+            body: Zeroizing::new(body.into_bytes()),
+        },
+        secrets: vec![Zeroizing::new("s3cr3t".to_owned())],
+    }
+}
+
+fn ahead(seconds: i64) -> HeaderMap {
+    let wall = clock().now().wall;
+    let span = Duration::from_secs(seconds.unsigned_abs());
+    let date = if seconds < 0 {
+        wall - span
+    } else {
+        wall + span
+    };
+    let date = httpdate::fmt_http_date(date).parse().expect("a value");
+    HeaderMap::from_iter([(http::header::DATE, date)])
 }
 
 /// Tokio's time; in a test with paused time, the test's. All of them show the same.
@@ -151,7 +187,7 @@ impl Observer for Log {
 pub(crate) fn oauth(grant: Grant) -> OAuthSettings {
     OAuthSettings {
         token_url: Url::parse("https://login.example/token").expect("a URL"),
-        client_id: "my id".into(),
+        client_id: Some("my id".into()),
         client_secret: Some(Secret::from("s3cr3t")),
         client_auth: ClientAuth::Basic,
         grant,
@@ -162,6 +198,9 @@ pub(crate) fn oauth(grant: Grant) -> OAuthSettings {
         store: None,
         refresh_lead: Duration::from_secs(300),
         fallback_lifetime: None,
+        authorization_url: None,
+        issuer: None,
+        revocation_url: Url::parse("https://login.example/revoke").ok(),
     }
 }
 

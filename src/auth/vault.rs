@@ -136,7 +136,7 @@ impl Vault {
         Ok(self.take_over(loaded))
     }
 
-    fn has_unsaved(&self) -> bool {
+    pub(super) fn has_unsaved(&self) -> bool {
         self.memory().unsaved.is_some()
     }
 
@@ -155,6 +155,16 @@ impl Vault {
             memory.seed.clone_from(&tokens.seed);
         }
         Some(tokens)
+    }
+
+    /// A person logged in: whatever there was before ends, also if this login brought no refresh
+    /// token. The former one may be another person's.
+    pub(crate) fn log_in(&self, refresh_token: Option<Zeroizing<String>>) {
+        let mut memory = self.memory();
+        memory.refresh_token = refresh_token;
+        memory.seed = None;
+        memory.reusable = false;
+        memory.read = true;
     }
 
     /// The configured refresh token with this fingerprint begins a chain.

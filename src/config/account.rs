@@ -4,12 +4,13 @@ use http::StatusCode;
 
 use super::Shared;
 use super::fields::Fields;
+use super::grants::grant;
 use super::limits::{quota, span, window};
 use super::stores;
 use super::value::{Table, Value};
 use crate::account::problems::Problems;
 use crate::account::{Account, AccountBuilder, Environment, build};
-use crate::auth::{ClientAuth, Grant};
+use crate::auth::ClientAuth;
 use crate::distributors::{PRESETS, Preset};
 use crate::options::RequestOptions;
 use crate::rate_limit::Quota;
@@ -100,40 +101,13 @@ fn credentials(fields: &mut Fields, builder: AccountBuilder) -> AccountBuilder {
     set(builder, grant(fields), AccountBuilder::grant)
 }
 
-/// The name of a grant, and what it needs beside.
-fn grant(fields: &mut Fields) -> Option<Grant> {
-    let names = ["client_credentials", "refresh_token", "authorization_code"];
-    let is_told = fields.has("grant");
-    let name = fields.choice("grant", &names.map(|name| (name, name)));
-    if name.is_some() || !is_told {
-        check_grant_keys(fields, name);
-    }
-    let initial = fields.secret("refresh_token");
-    let redirect_uri = fields.text("redirect_uri");
-    match name? {
-        "refresh_token" => initial.map(Grant::refresh_token),
-        "authorization_code" => redirect_uri.map(Grant::authorization_code),
-        _ => Some(Grant::client_credentials()),
-    }
-}
-
-fn check_grant_keys(fields: &mut Fields, name: Option<&str>) {
-    let needs = [
-        ("refresh_token", "refresh_token"),
-        ("authorization_code", "redirect_uri"),
-    ];
-    for (grant, key) in needs {
-        let text = match (name == Some(grant), fields.has(key)) {
-            (true, false) => format!("is missing; grant = {grant:?} needs it"),
-            (false, true) => format!("is set, but only grant = {grant:?} uses it"),
-            _ => continue,
-        };
-        fields.problems.add(key, text);
-    }
-}
-
 fn token_request(fields: &mut Fields, builder: AccountBuilder) -> AccountBuilder {
     let builder = set(builder, fields.text("token_url"), AccountBuilder::token_url);
+    let url = fields.text("authorization_url");
+    let builder = set(builder, url, AccountBuilder::authorization_url);
+    let url = fields.text("revocation_url");
+    let builder = set(builder, url, AccountBuilder::revocation_url);
+    let builder = set(builder, fields.text("issuer"), AccountBuilder::issuer);
     let builder = set(builder, fields.text("scope"), AccountBuilder::scope);
     let headers = fields.named_secrets("token_headers").into_iter();
     let builder = headers.fold(builder, |builder, (name, value)| {

@@ -39,6 +39,10 @@ pub const SANDBOX_URL: &str = "https://sandbox-api.digikey.com";
 /// flow".
 pub const TOKEN_URL: &str = "v1/oauth2/token";
 
+/// Where a person logs in, relative to either. Source: developer.digikey.com, "OAuth 2.0 3-legged
+/// flow".
+pub const AUTHORIZATION_URL: &str = "v1/oauth2/authorize";
+
 /// The lifetime of a token whose answer does not say it. Observed: `expires_in` 599 on two-legged
 /// tokens; the vendor's pages contradict each other (1 min, 10 min, 30 min).
 pub const FALLBACK_LIFETIME: Duration = Duration::from_secs(600);
@@ -150,6 +154,7 @@ fn environment(sandbox: Option<String>) -> Result<Environment, String> {
 fn builder() -> AccountBuilder {
     let mut builder = Account::builder(PRESET.name, PRODUCTION_URL)
         .token_url(TOKEN_URL)
+        .authorization_url(AUTHORIZATION_URL)
         .client_auth(ClientAuth::Body)
         .fallback_lifetime(FALLBACK_LIFETIME)
         .request_id_header(REQUEST_ID_HEADER)

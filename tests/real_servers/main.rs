@@ -5,8 +5,13 @@
 
 mod crawl;
 mod express;
+#[path = "../../examples/login/listener.rs"]
+mod listener;
+mod login;
 mod nginx;
 mod node;
+#[path = "../../examples/login/page.rs"]
+mod page;
 
 use std::collections::BTreeMap;
 

@@ -1,12 +1,15 @@
 // A certified authorization server with short-lived tokens, and an API that asks it about them.
 //
 //   POST /token     client_credentials; clients cc-basic and cc-post, secret cc-secret
+//                   assertions (RFC 7523) of the service svc@project.example
+//   GET  /auth      a login, for the public client native (http://127.0.0.1:.../cb); anybody may
 //   any  /api/...   wants a bearer token of it
 //   GET  /stats     what was asked so far
 //
 // TOKEN_TTL: the lifetime of a token in seconds (5).
 import { createServer } from 'node:http';
-import Provider from 'oidc-provider';
+import { jwtVerify } from 'jose';
+import Provider, { errors } from 'oidc-provider';
 
 const lifetime = Number(process.env.TOKEN_TTL ?? 5);
 const stats = { tokens: 0, token_errors: 0, api_answered: 0, api_refused: 0 };
@@ -23,15 +26,77 @@ function client(id, method) {
   };
 }
 
+const assertion = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
+const key = new TextEncoder().encode('a secret of 32 bytes or more for HS256');
+
+const service = {
+  client_id: 'svc@project.example',
+  token_endpoint_auth_method: 'none',
+  grant_types: [assertion],
+  redirect_uris: [],
+  response_types: [],
+  scope: 'api',
+};
+
+// oidc-provider has no such grant of its own.
+async function assertionGrant(provider, context) {
+  const { client, params } = context.oidc;
+  try {
+    await jwtVerify(params.assertion, key, {
+      algorithms: ['HS256'],
+      audience: `${provider.issuer}/token`,
+      issuer: client.clientId,
+      requiredClaims: ['exp', 'iat', 'jti', 'sub'],
+    });
+  } catch (error) {
+    throw new errors.InvalidGrant('assertion refused', error.message);
+  }
+  const token = new provider.ClientCredentials({ client, scope: params.scope });
+  const value = await token.save();
+  context.body = { access_token: value, expires_in: token.expiration, token_type: 'Bearer' };
+}
+
+const native = {
+  client_id: 'native',
+  token_endpoint_auth_method: 'none',
+  application_type: 'native',
+  grant_types: ['authorization_code', 'refresh_token'],
+  response_types: ['code'],
+  redirect_uris: ['http://127.0.0.1/cb'],
+};
+
 function authorizationServer(issuer) {
   const provider = new Provider(issuer, {
-    clients: [client('cc-basic', 'client_secret_basic'), client('cc-post', 'client_secret_post')],
+    clients: [
+      client('cc-basic', 'client_secret_basic'),
+      client('cc-post', 'client_secret_post'),
+      native,
+      service,
+    ],
     clockTolerance: 0, // A token ends when it says.
     cookies: { keys: ['only for tests'] },
-    features: { clientCredentials: { enabled: true }, devInteractions: { enabled: false } },
-    scopes: ['api'],
-    ttl: { ClientCredentials: lifetime },
+    features: {
+      clientCredentials: { enabled: true },
+      devInteractions: { enabled: true },
+      revocation: { enabled: true },
+    },
+    issueRefreshToken: async (_context, client) => client.grantTypeAllowed('refresh_token'),
+    pkce: { required: () => true },
+    rotateRefreshToken: true, // The reuse of a refresh token revokes its whole family.
+    scopes: ['api', 'openid', 'offline_access'],
+    ttl: {
+      AccessToken: lifetime,
+      AuthorizationCode: 60,
+      ClientCredentials: lifetime,
+      Grant: 600,
+      IdToken: 60,
+      Interaction: 600,
+      RefreshToken: 600,
+      Session: 600,
+    },
   });
+  const grant = (context) => assertionGrant(provider, context);
+  provider.registerGrantType(assertion, grant, ['assertion', 'scope']);
   provider.on('grant.success', () => { stats.tokens += 1; });
   provider.on('grant.error', () => { stats.token_errors += 1; });
   return provider;
@@ -44,7 +109,9 @@ function answer(response, status, body, headers = {}) {
 
 async function api(provider, request, response) {
   const [scheme, value] = (request.headers.authorization ?? '').split(' ');
-  const token = scheme === 'Bearer' ? await provider.ClientCredentials.find(value) : undefined;
+  const token = scheme === 'Bearer'
+    ? await provider.ClientCredentials.find(value) ?? await provider.AccessToken.find(value)
+    : undefined;
   request.resume();
   if (!token || token.isExpired) {
     stats.api_refused += 1;

@@ -1,0 +1,96 @@
+//! What an account tells of its token, and how a person logs in.
+
+use super::Account;
+use crate::auth::{AccessToken, AuthorizationRequest};
+use crate::error::Error;
+
+impl Account {
+    /// Begins a login (RFC 6749 section 4.1 with PKCE, RFC 7636): send a person to its
+    /// [`url`](AuthorizationRequest::url), and give it the address that they come back with. It
+    /// sends nothing itself, and changes nothing until the login ends.
+    ///
+    /// ```
+    /// use reqwest_tollgate::{Account, Grant, MemoryStore};
+    ///
+    /// let account = Account::builder("acme", "https://api.acme.example")
+    ///     .authorization_url("oauth/authorize")
+    ///     .token_url("oauth/token")
+    ///     .client_id("my-client-id")
+    ///     .grant(Grant::authorization_code("http://127.0.0.1:8139/callback"))
+    ///     .token_store(MemoryStore::new())
+    ///     .build()?;
+    /// let request = account.authorization_request()?;
+    /// let url = request.url().as_str();
+    /// assert!(url.starts_with("https://api.acme.example/oauth/authorize?response_type=code&"));
+    /// # Ok::<(), reqwest_tollgate::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config): the account has another grant, or no
+    /// `authorization_url`.
+    pub fn authorization_request(&self) -> Result<AuthorizationRequest, Error> {
+        let request = match self.shared.authenticator.cache() {
+            Some(cache) => cache.authorization_request(),
+            None => Err(no_token_url("a login")),
+        };
+        request.map_err(|error| error.with_account(&self.shared.name))
+    }
+
+    /// Gets a token now unless there is one, so that a wrong secret or a missing login shows before
+    /// the first request. An account without a token endpoint is always warm.
+    ///
+    /// # Errors
+    /// Those of a request that needs a token.
+    ///
+    /// # Cancel safety
+    /// Dropping it ends the wait; a renewal that it began goes on.
+    pub async fn warm_up(&self) -> Result<(), Error> {
+        let token = self.shared.authenticator.token(&self.defaults).await;
+        token.map(drop)
+    }
+
+    /// An access token for use where the layers cannot be. It is renewed like that of a request, so
+    /// ask anew each time, which costs next to nothing.
+    ///
+    /// # Errors
+    /// Those of a request that needs a token; [`ErrorKind::Config`](crate::ErrorKind::Config) for
+    /// an account without a token endpoint.
+    ///
+    /// # Cancel safety
+    /// Dropping it ends the wait; a renewal that it began goes on.
+    pub async fn token(&self) -> Result<AccessToken, Error> {
+        let token = self.shared.authenticator.token(&self.defaults).await?;
+        token.ok_or_else(|| no_token_url("a token").with_account(&self.shared.name))
+    }
+
+    /// Takes the present token for refused: the next request waits for a new one. As with tokens
+    /// that the API refuses, that happens twice at once and then once a minute at most; beyond that
+    /// the present one stays in use.
+    pub fn invalidate(&self) {
+        if let Some(cache) = self.shared.authenticator.cache() {
+            cache.invalidate();
+        }
+    }
+
+    /// Gives the tokens back (RFC 7009) and forgets them, in the store too: the refresh token, with
+    /// which the server ends the whole login, or the access token where there is no other. After
+    /// that an account that a person logs in to waits for a login; any other gets new tokens.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config): there is no `revocation_url`. Or the
+    /// server did not revoke them, and the account keeps its tokens.
+    ///
+    /// # Cancel safety
+    /// Dropping it after its first poll does not stop the revocation; only the result is not told.
+    pub async fn revoke(&self) -> Result<(), Error> {
+        let revoked = match self.shared.authenticator.cache() {
+            Some(cache) => cache.revoke().await,
+            None => Err(no_token_url("a revocation")),
+        };
+        revoked.map_err(|error| error.with_account(&self.shared.name))
+    }
+}
+
+fn no_token_url(what: &str) -> Error {
+    Error::config(format!("token_url: is missing; {what} needs one"))
+}

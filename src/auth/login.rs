@@ -1,0 +1,196 @@
+//! A login (RFC 6749 section 4.1 with PKCE, RFC 7636): the address where a person begins it, and
+//! the exchange of the code that it ends with.
+//!
+//! The exchange takes the place of a flight, so there is still one token request at a time. It is a
+//! task of its own, since a code is good for one use: a caller who goes away must not lose what it
+//! brings. If it brings nothing, the account is as it was before.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+use tokio::runtime::Handle;
+use url::Url;
+use zeroize::Zeroizing;
+
+use super::OAuthSettings;
+use super::callback::Expected;
+use super::code::{Code, Redeemed};
+use super::flight::{Shared, broken_off};
+use super::grant::GrantKind;
+use super::place::Place;
+use crate::error::{Error, ErrorKind, Recovery};
+
+const STATE_BYTES: usize = 16;
+/// As much as RFC 7636 section 7.1 asks for.
+const VERIFIER_BYTES: usize = 32;
+
+/// A login that somebody has begun: where to send the person, and what to do with the address they
+/// come back with (RFC 6749 section 4.1).
+///
+/// It holds the login's secrets (`state`; the code verifier of RFC 7636), so it has to live from
+/// the first step to the last. A web server keeps it by its [`state`](Self::state). It may be
+/// dropped at any time: that only ends this attempt to log in.
+pub struct AuthorizationRequest {
+    shared: Arc<Shared>,
+    url: Url,
+    state: String,
+    verifier: Zeroizing<String>,
+    redirect_uri: (String, Url),
+    issuer: Option<String>,
+    /// The code has left.
+    spent: Arc<AtomicBool>,
+}
+
+impl AuthorizationRequest {
+    pub(super) fn new(shared: Arc<Shared>, settings: &OAuthSettings) -> Result<Self, Error> {
+        let GrantKind::AuthorizationCode { redirect_uri } = &settings.grant.0 else {
+            let text = "grant: a login needs Grant::authorization_code";
+            return Err(Error::config(text));
+        };
+        let parsed = Url::parse(redirect_uri);
+        let parsed = parsed.map_err(|_| Error::config("redirect_uri: is no URL"))?;
+        let url = settings.authorization_url.clone();
+        let url = url
+            .ok_or_else(|| Error::config("authorization_url: is missing; a login begins there"))?;
+        let state = random::<STATE_BYTES>()?.to_string();
+        let verifier = random::<VERIFIER_BYTES>()?;
+        Ok(Self {
+            url: address(url, settings, redirect_uri, &state, &challenge(&verifier)),
+            shared,
+            state,
+            verifier,
+            redirect_uri: (redirect_uri.clone(), parsed),
+            issuer: settings.issuer.clone(),
+            spent: Arc::default(),
+        })
+    }
+
+    /// Where the person logs in: to be opened in a browser. It holds no secret that lasts longer
+    /// than this login.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The random word that the server sends back with the person (RFC 6749 section 10.12), by
+    /// which a web server finds this request again.
+    pub fn state(&self) -> &str {
+        &self.state
+    }
+
+    /// Ends the login with the address at which the person arrived: the whole one, as a browser
+    /// shows it, or its path and query, as a web server sees it. When this returns `Ok`, the tokens
+    /// are stored and all requests of the account use them.
+    ///
+    /// The code in the address is sent once and never again. An address that does not belong to
+    /// this login spends nothing, so that the right one may follow.
+    ///
+    /// # Errors
+    /// * [`ErrorKind::LoginRequired`]: the person or the server said no, the code came too late or
+    ///   its answer was lost: a new login has to begin. Or the address is not of this login (its
+    ///   redirect URI, `state` or issuer differ): then the right one may follow.
+    /// * [`ErrorKind::ClientRejected`]: the server does not know the client, the scope or the
+    ///   redirect URI.
+    /// * [`ErrorKind::TokenEndpoint`]: it could not be reached, and the same address may be given
+    ///   again.
+    /// * [`ErrorKind::Store`]: the login worked and requests use its tokens, but the store has not
+    ///   taken them yet. It is tried again until it does.
+    ///
+    /// Whatever fails, the tokens of an earlier login stay in use.
+    ///
+    /// # Cancel safety
+    /// Dropping it after its first poll does not stop the exchange; only the result is not told.
+    pub async fn exchange(&self, callback_url: &str) -> Result<(), Error> {
+        let exchanged = self.exchange_once(callback_url).await;
+        exchanged.map_err(|error| error.with_account(&self.shared.account))
+    }
+
+    async fn exchange_once(&self, callback_url: &str) -> Result<(), Error> {
+        let expected = Expected {
+            redirect_uri: &self.redirect_uri.1,
+            state: &self.state,
+            issuer: self.issuer.as_deref(),
+        };
+        let code = Code {
+            code: expected.code(callback_url)?,
+            redirect_uri: self.redirect_uri.0.clone(),
+            verifier: self.verifier.clone(),
+        };
+        let runtime = Handle::try_current().map_err(|_| broken_off())?;
+        if self.spent.swap(true, Ordering::Relaxed) {
+            return Err(spent());
+        }
+        let task = exchange(self.shared.clone(), code, self.spent.clone());
+        runtime.spawn(task).await.unwrap_or_else(|_| Err(spent()))
+    }
+}
+
+/// Without the verifier, and without the URL, whose query is the login's alone.
+impl fmt::Debug for AuthorizationRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthorizationRequest")
+            .field("account", &self.shared.account)
+            .finish_non_exhaustive()
+    }
+}
+
+/// RFC 6749 section 4.1.1 and RFC 7636 section 4.3; a query that the URL has already stays.
+fn address(
+    mut url: Url,
+    settings: &OAuthSettings,
+    redirect_uri: &str,
+    state: &str,
+    challenge: &str,
+) -> Url {
+    let mut query = url.query_pairs_mut();
+    query.append_pair("response_type", "code");
+    query.append_pair(
+        "client_id",
+        settings.client_id.as_deref().unwrap_or_default(),
+    );
+    query.append_pair("redirect_uri", redirect_uri);
+    if let Some(scope) = &settings.scope {
+        query.append_pair("scope", scope);
+    }
+    query.append_pair("state", state);
+    query.append_pair("code_challenge", challenge);
+    query.append_pair("code_challenge_method", "S256");
+    drop(query);
+    url
+}
+
+/// RFC 7636 section 4.2.
+fn challenge(verifier: &str) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()))
+}
+
+/// So many bytes that nobody can guess, as text.
+pub(super) fn random<const BYTES: usize>() -> Result<Zeroizing<String>, Error> {
+    let mut bytes = Zeroizing::new([0; BYTES]);
+    getrandom::fill(&mut *bytes).map_err(|_| {
+        let text = "the system gives no random bytes";
+        Error::new(ErrorKind::Config, Recovery::Retry, text)
+    })?;
+    Ok(Zeroizing::new(URL_SAFE_NO_PAD.encode(*bytes)))
+}
+
+async fn exchange(shared: Arc<Shared>, code: Code, spent: Arc<AtomicBool>) -> Result<(), Error> {
+    let place = Place::take(shared).await;
+    let redeemed = place.shared.source.redeem(place.plan, &code).await;
+    if matches!(redeemed, Redeemed::Unsent(_)) {
+        spent.store(false, Ordering::Relaxed);
+    }
+    place.end(redeemed)
+}
+
+fn spent() -> Error {
+    let text = "log in again: the code of this login was sent already, and is good for one use";
+    Error::new(ErrorKind::LoginRequired, Recovery::LogIn, text)
+}
+
+#[cfg(test)]
+#[path = "login_tests.rs"]
+mod tests;

@@ -1,0 +1,107 @@
+//! Grants that are presented anew for each token: the client's own credentials, a password, an
+//! assertion.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use super::answer::{Class, Refusal};
+use super::endpoint::{Delivery, Presentation};
+use super::grant::GrantKind;
+use super::login::random;
+use super::present::Presented;
+use super::source::Source;
+
+const ID_BYTES: usize = 16;
+/// Clocks that differ by less are not why an assertion was refused: servers allow for that much.
+const TOLERATED: Duration = Duration::from_secs(60);
+
+/// How many seconds the server's clock is ahead of ours, once we had reason to ask.
+#[derive(Default)]
+pub(super) struct Offset(AtomicI64);
+
+impl Offset {
+    fn server_time(&self, wall: SystemTime) -> SystemTime {
+        let seconds = self.0.load(Ordering::Relaxed);
+        let span = Duration::from_secs(seconds.unsigned_abs());
+        let time = match seconds >= 0 {
+            true => wall.checked_add(span),
+            false => wall.checked_sub(span),
+        };
+        time.unwrap_or(wall)
+    }
+
+    /// Takes over the server's clock if it is far from what we took it for.
+    fn learn(&self, server: SystemTime, wall: SystemTime) -> bool {
+        if apart(server, self.server_time(wall)).unsigned_abs() <= TOLERATED.as_secs() {
+            return false;
+        }
+        self.0.store(apart(server, wall), Ordering::Relaxed);
+        true
+    }
+}
+
+fn apart(later: SystemTime, earlier: SystemTime) -> i64 {
+    let seconds = |span: Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
+    match later.duration_since(earlier) {
+        Ok(span) => seconds(span),
+        Err(error) => -seconds(error.duration()),
+    }
+}
+
+impl Source {
+    pub(super) async fn send_own(&self, wall: SystemTime, longest: Duration) -> Delivery {
+        match &self.settings.grant.0 {
+            GrantKind::Password { user, password } => {
+                let password = match password.read() {
+                    Ok(password) => password,
+                    Err(sentence) => return misconfigured(sentence),
+                };
+                let password = password.as_str();
+                self.send(Presentation::Password { user, password }, longest)
+                    .await
+            }
+            GrantKind::JwtBearer(bearer) => {
+                let id = match random::<ID_BYTES>() {
+                    Ok(id) => id,
+                    Err(error) => return misconfigured(error.to_string()),
+                };
+                let token_url = self.settings.token_url.as_str();
+                let time = self.offset.server_time(wall);
+                match bearer.assertion(token_url, &id, time) {
+                    Ok(assertion) => {
+                        self.send(Presentation::Assertion(&assertion), longest)
+                            .await
+                    }
+                    Err(sentence) => misconfigured(format!("assertion.key: {sentence}")),
+                }
+            }
+            _ => self.send(Presentation::ClientCredentials, longest).await,
+        }
+    }
+
+    /// Whether an assertion was refused by a server whose clock differs from ours, which is
+    /// followed from now on.
+    pub(super) fn clock_was_off(&self, presented: &Presented) -> bool {
+        let GrantKind::JwtBearer(_) = &self.settings.grant.0 else {
+            return false;
+        };
+        let refused = |refusal: &Refusal| refusal.class == Class::ClientRejected;
+        match &presented.delivery {
+            Ok(answer) if answer.outcome.as_ref().is_err_and(refused) => {
+                let wall = self.clock.now().wall;
+                answer
+                    .date
+                    .is_some_and(|server| self.offset.learn(server, wall))
+            }
+            _ => false,
+        }
+    }
+}
+
+fn misconfigured(sentence: String) -> Delivery {
+    Delivery::NotSent(Refusal::new(Class::Misconfigured, sentence))
+}
+
+#[cfg(test)]
+#[path = "own_tests.rs"]
+mod tests;

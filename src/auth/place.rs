@@ -1,0 +1,114 @@
+//! The place of a flight, taken by something else that asks the token endpoint: the exchange of a
+//! code, a revocation.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::board::Announcer;
+use super::code::Redeemed;
+use super::flight::Shared;
+use super::state::{Hold, Phase, Plan};
+use crate::error::{Error, ErrorKind, Recovery};
+use crate::event::Event;
+
+/// The place of a flight. Dropped before its end, it leaves the account as it found it.
+pub(super) struct Place {
+    pub(super) shared: Arc<Shared>,
+    pub(super) plan: Plan,
+    before: Option<Phase>,
+    announcer: Announcer,
+}
+
+impl Place {
+    /// Waits for a flight under way and for the launch bucket.
+    pub(super) async fn take(shared: Arc<Shared>) -> Self {
+        loop {
+            let now = shared.clock.now().moment;
+            let (announcer, waiter) = watch::channel(None);
+            let taken = shared.board.change(|posting| {
+                let taken = posting.state.take_off_for_login(now);
+                let other = match &taken {
+                    Ok(_) => posting.waiter.replace(waiter),
+                    Err(_) => posting.waiter.clone(),
+                };
+                (taken, other)
+            });
+            match taken {
+                (Ok((plan, before)), _) => {
+                    let before = Some(before);
+                    return Self {
+                        shared,
+                        plan,
+                        before,
+                        announcer,
+                    };
+                }
+                (Err(Hold::Until(at)), _) => shared.clock.sleep(at - now).await,
+                (Err(Hold::Flight), Some(mut flight)) => {
+                    let _ = flight.wait_for(Option::is_some).await;
+                }
+                (Err(Hold::Flight), None) => tokio::task::yield_now().await,
+            }
+        }
+    }
+
+    pub(super) fn end(mut self, redeemed: Redeemed) -> Result<(), Error> {
+        let (token, event, saved) = match redeemed {
+            Redeemed::Tokens {
+                token,
+                event,
+                saved,
+            } => (token, event, saved),
+            Redeemed::Unsent(error) | Redeemed::Refused(error) => return Err(self.fail(error)),
+        };
+        self.before = None;
+        self.shared.board.change(|posting| {
+            posting.state.start_over(token.clone());
+            posting.waiter = None;
+        });
+        if let Some(event) = event {
+            self.shared.events.emit(|| event);
+        }
+        if let Some(token) = token {
+            self.announcer.send_replace(Some(Ok(token)));
+        }
+        if saved { Ok(()) } else { Err(unsaved()) }
+    }
+
+    /// The tokens are revoked.
+    pub(super) fn clear(mut self) {
+        self.before = None;
+        self.shared.board.change(|posting| {
+            posting.state.start_over(None);
+            posting.waiter = None;
+        });
+    }
+
+    fn fail(&self, error: Error) -> Error {
+        let error = error.with_account(&self.shared.account);
+        self.shared.events.emit(|| Event::TokenFailed {
+            error: error.clone(),
+            retry_at: None,
+        });
+        error
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Some(before) = self.before.take() else {
+            return;
+        };
+        // Who waited here goes again, and finds what there was before the login.
+        self.shared.board.change(|posting| {
+            posting.state.phase = before;
+            posting.waiter = None;
+        });
+    }
+}
+
+fn unsaved() -> Error {
+    let text = "the login worked, but the token store has not taken its tokens yet";
+    Error::new(ErrorKind::Store, Recovery::Retry, text)
+}

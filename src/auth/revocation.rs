@@ -1,0 +1,90 @@
+//! Giving tokens back (RFC 7009).
+
+use std::sync::Arc;
+
+use super::answer::{self, Class, Refusal};
+use super::endpoint::Delivery;
+use super::flight::Shared;
+use super::place::Place;
+use super::present::LONGEST_REQUEST;
+use super::record::Tokens;
+use super::source::Source;
+use crate::error::{Error, Recovery};
+
+/// What is revoked. No `Debug`: it is secret.
+#[derive(Clone, Copy)]
+pub(crate) enum Revoked<'a> {
+    RefreshToken(&'a str),
+    AccessToken(&'a str),
+}
+
+impl Revoked<'_> {
+    /// The token, and its `token_type_hint`.
+    pub(super) fn parts(&self) -> (&str, &'static str) {
+        match self {
+            Self::RefreshToken(token) => (token, "refresh_token"),
+            Self::AccessToken(token) => (token, "access_token"),
+        }
+    }
+}
+
+/// Revokes what the account has, and forgets it. If that fails, nothing changes.
+pub(super) async fn revoke(shared: Arc<Shared>) -> Result<(), Error> {
+    let place = Place::take(shared).await;
+    let present = place.shared.board.read().state.token().cloned();
+    let access_token = present.as_ref().map(|token| token.secret());
+    let revoked = place.shared.source.revoke(access_token).await;
+    match revoked {
+        Ok(()) => {
+            place.clear();
+            Ok(())
+        }
+        Err(error) => Err(error.with_account(&place.shared.account)),
+    }
+}
+
+impl Source {
+    /// The refresh token, with which the server ends the whole grant (section 2.1); without one,
+    /// the access token.
+    async fn revoke(&self, access_token: Option<&str>) -> Result<(), Error> {
+        // Another process may have rotated it.
+        let _ = self.vault.look().await;
+        let refresh_token = self.vault.refresh_token();
+        let revoked = match (&refresh_token, access_token) {
+            (Some(token), _) => Revoked::RefreshToken(token),
+            (None, Some(token)) => Revoked::AccessToken(token),
+            (None, None) => return Ok(()),
+        };
+        let request = self.endpoint.revoke(revoked);
+        let delivery = self.within(LONGEST_REQUEST, request).await;
+        self.confirmed(delivery)?;
+        self.vault.log_in(None);
+        let number = self.vault.save(Tokens::new(None, None));
+        self.vault.saved(number).await;
+        Ok(())
+    }
+
+    /// Section 2.2: 200 also for a token that was no good any more.
+    fn confirmed(&self, delivery: Delivery) -> Result<(), Error> {
+        let refusal = match delivery {
+            Delivery::NotSent(refusal) | Delivery::Lost(refusal) => refusal,
+            Delivery::Answered { reply, .. } if reply.status.is_success() => return Ok(()),
+            Delivery::Answered { reply, secrets } => {
+                let secrets: Vec<&str> = secrets.iter().map(|secret| secret.as_str()).collect();
+                let wall = self.clock.now().wall;
+                let answer = answer::read(&reply, false, &secrets, wall);
+                answer.outcome.err().unwrap_or_else(|| {
+                    Refusal::new(Class::Transient, "the tokens were not revoked")
+                })
+            }
+        };
+        Err(refusal.error(match refusal.class {
+            Class::ClientRejected | Class::Misconfigured => Recovery::Reconfigure,
+            _ => Recovery::Retry,
+        }))
+    }
+}
+
+#[cfg(test)]
+#[path = "revocation_tests.rs"]
+mod tests;
