@@ -48,7 +48,7 @@ pub use config::Config;
 pub use auth::store::{Record, Swap, TokenStore};
 pub use auth::{AuthMiddleware, ClientAuth, Grant};
 pub use rate_limit::{
-    Quota, QuotaSnapshot, RateLimitMiddleware, ResetUnit, Window, WindowSnapshot,
+    Pacing, Quota, QuotaSnapshot, RateLimitMiddleware, ResetUnit, Window, WindowSnapshot,
 };
 pub use stores::MemoryStore;
 

@@ -125,7 +125,7 @@ fn five_accounts_in_a_file() {
         headers = {{ X-Acme-Client = "my-client-id" }}
         windows = [
             "10/s",
-            {{ rate = "5000/day", remaining_header = "X-Acme-Left", reset_header = "X-Acme-Day-Ends" }},
+            {{ rate = "5000/day", remaining_header = "X-Acme-Left", reset_header = "X-Acme-Day-Ends", pacing = "spread" }},
         ]
         "#,
         secret = secret.display(),

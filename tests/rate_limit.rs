@@ -14,7 +14,8 @@ use proptest::prelude::*;
 use reqwest::StatusCode;
 use reqwest_middleware::ClientBuilder;
 use reqwest_tollgate::{
-    Account, Error, ErrorKind, Event, Quota, QuotaSnapshot, Recovery, RequestOptions, Window,
+    Account, Error, ErrorKind, Event, Pacing, Quota, QuotaSnapshot, Recovery, RequestOptions,
+    Window,
 };
 use tokio::time::{Instant, sleep, timeout};
 
@@ -28,6 +29,32 @@ async fn no_more_than_the_limit_leave_in_any_window() {
     let stub = Stub::answering([]);
     send_all(&client(&account, &stub), 7).await;
     assert_eq!(stub.arrivals(), [0, 0, 0, 10, 10, 10, 20]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spread_window_lets_one_go_after_the_other() {
+    let window = Window::new(6, seconds(10)).pacing(Pacing::Spread);
+    let account = acme().window(window).build().unwrap();
+    let stub = Stub::answering([]);
+    send_all(&client(&account, &stub), 8).await;
+    // Six fill ten seconds from end to end, and the seventh is the first of the next ten.
+    assert_eq!(stub.arrivals(), [0, 2, 4, 6, 8, 10, 12, 14]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_an_unforeseen_rejection_the_line_is_released_evenly() {
+    let account = acme().window("6/10s".parse().unwrap()).build().unwrap();
+    let first = AtomicUsize::new(0);
+    let stub = Stub::new(move |_| match first.fetch_add(1, Ordering::Relaxed) {
+        0..3 => answer(429).header("retry-after", 5).after(millis(1)),
+        _ => answer(200),
+    });
+    send_all(&client(&account, &stub), 6).await;
+    // The whole limit at once; then the probe, and nobody with it.
+    let arrivals = stub.arrivals();
+    assert_eq!(arrivals[..6], [0, 0, 0, 0, 0, 0]);
+    // Those six still count, since some servers count what they reject.
+    assert_eq!(arrivals[6..], [10, 12, 14]);
 }
 
 #[tokio::test(start_paused = true)]

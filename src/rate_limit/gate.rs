@@ -135,7 +135,13 @@ impl Gate {
         }
     }
 
-    fn is_probe(&self, ticket: Ticket) -> bool {
+    /// The mean of the last ones.
+    pub(crate) fn round_trip(&self) -> Duration {
+        self.round_trip
+    }
+
+    /// Whether this request is the probe on its way.
+    pub(crate) fn is_probe(&self, ticket: Ticket) -> bool {
         matches!(self.state, State::HalfOpen { probe: Some(probe) } if probe.ticket == ticket)
     }
 }

@@ -27,6 +27,7 @@ use super::gate::{Gate, Ticket};
 use super::headers::Reading;
 use super::in_flight::{InFlight, PermitId, Slot};
 use super::live::{Live, Room};
+use super::pace::{self, Pace, Paces};
 use super::window::Window;
 use crate::clock::{Moment, Now};
 
@@ -34,6 +35,7 @@ use crate::clock::{Moment, Now};
 #[derive(Clone, Debug)]
 pub(crate) struct Ledger {
     windows: SmallVec<[Live; 2]>,
+    paces: Paces,
     in_flight: InFlight,
     gate: Gate,
     max_in_flight: Option<u64>,
@@ -88,6 +90,7 @@ impl Ledger {
                 .iter()
                 .map(|window| Live::new(window, now))
                 .collect(),
+            paces: windows.iter().map(Pace::new).collect(),
             in_flight: InFlight::default(),
             gate: Gate::default(),
             max_in_flight: max_in_flight.map(|most| most as u64),
@@ -98,12 +101,12 @@ impl Ledger {
     /// When this request may leave. It grants nothing yet.
     pub(crate) fn when(&mut self, ticket: Ticket, now: Now) -> Admission {
         self.forget(now);
-        let gate = self.gate.opens(ticket, now.moment);
-        let mut latest = gate;
+        let mut latest = self.gate.opens(ticket, now.moment);
         let mut answer_needed = self
             .max_in_flight
             .is_some_and(|most| self.in_flight.count() >= most);
-        for window in &self.windows {
+        for (window, pace) in self.windows.iter().zip(&self.paces) {
+            latest = latest.max(pace.opens(now.moment));
             match window.room(self.in_flight.count(), now) {
                 Room::Now => {}
                 Room::At(moment) => latest = latest.max(Some(moment)),
@@ -123,8 +126,9 @@ impl Ledger {
         let in_flight = self.in_flight.count() + 1;
         // `collect` into a `SmallVec` costs more than the rest of the decision.
         let mut ours = SmallVec::new();
-        for window in &self.windows {
+        for (window, pace) in self.windows.iter().zip(&mut self.paces) {
             ours.push(window.own() + in_flight);
+            pace.grant(window.limit(), self.gate.round_trip(), now.moment);
         }
         self.in_flight.add(Slot {
             granted: now.moment,
@@ -173,11 +177,17 @@ impl Ledger {
     fn pass_on(&mut self, report: &Report, slot: &Slot, ticket: Ticket, now: Now) -> Change {
         if let Some(told) = report.rejected {
             let span = told.or_else(|| wait_of_the_spent(&report.readings));
+            if !self.gate.is_probe(ticket) {
+                pace::slow_down(&mut self.paces, span, slot.granted, now.moment);
+            }
             return Change::ClosedUntil(self.gate.close(span, now.moment));
         }
         if report.status == StatusCode::UNAUTHORIZED {
             self.gate.unauthorized(ticket, now.moment);
             return Change::None;
+        }
+        for (window, pace) in self.windows.iter().zip(&mut self.paces) {
+            pace.accepted(window.limit(), slot.granted);
         }
         match self.gate.answered(ticket, now.moment - slot.granted) {
             true => Change::Reopened,
@@ -189,10 +199,13 @@ impl Ledger {
         let read = self
             .windows
             .iter_mut()
+            .zip(&self.paces)
             .zip(&report.readings)
             .zip(&slot.ours);
-        for ((window, reading), ours) in read {
-            window.learn(*reading, ours.saturating_add(since), now);
+        for (((window, pace), reading), ours) in read {
+            let slack = pace.slack(now.moment);
+            let ours = ours.saturating_add(since).saturating_add(slack);
+            window.learn(*reading, ours, now);
         }
     }
 
@@ -403,7 +416,10 @@ mod tests {
         );
         let change = ledger.settle(probe, Ticket(1), &answered(200), at(3_100));
         assert_eq!(change, Change::Reopened);
-        assert_eq!(ledger.when(Ticket(2), at(3_100)), Admission::Now);
+        // Ten in ten seconds, evenly, since the server rejected what we had allowed.
+        let slot = at(3_000).moment + WINDOW.div_f64(9.0);
+        assert_eq!(ledger.when(Ticket(2), at(3_100)), Admission::At(slot));
+        leave(&mut ledger, 2, at(4_112));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 use http::HeaderName;
 use time::{Date, Month, OffsetDateTime, Time};
 
+use super::pace::Pacing;
 use crate::error::Error;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -38,6 +39,7 @@ pub struct Window {
     pub(crate) limit: u64,
     pub(crate) span: Span,
     pub(crate) headers: WindowHeaders,
+    pub(crate) pacing: Pacing,
     // Setters never fail; `build()` reports what they could not take.
     pub(crate) problems: Vec<String>,
 }
@@ -168,6 +170,13 @@ impl Window {
         Self::with_span(limit, Span::Calendar(Period::UtcMonth))
     }
 
+    /// How the requests follow each other; default [`Pacing::Auto`].
+    #[must_use]
+    pub fn pacing(mut self, pacing: Pacing) -> Self {
+        self.pacing = pacing;
+        self
+    }
+
     /// The response header that tells the window's limit.
     #[must_use]
     pub fn limit_header(mut self, name: &str) -> Self {
@@ -228,6 +237,7 @@ impl Window {
             limit,
             span,
             headers: WindowHeaders::default(),
+            pacing: Pacing::default(),
             problems,
         }
     }
