@@ -52,7 +52,7 @@ pub use rate_limit::{
 };
 pub use stores::MemoryStore;
 
-pub use options::RequestOptions;
+pub use options::{Priority, RequestOptions};
 #[cfg(feature = "retry")]
 pub use retry::RetryStrategy;
 

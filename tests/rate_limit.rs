@@ -14,8 +14,8 @@ use proptest::prelude::*;
 use reqwest::StatusCode;
 use reqwest_middleware::ClientBuilder;
 use reqwest_tollgate::{
-    Account, Error, ErrorKind, Event, Pacing, Quota, QuotaSnapshot, Recovery, RequestOptions,
-    Window,
+    Account, Error, ErrorKind, Event, Pacing, Priority, Quota, QuotaSnapshot, Recovery,
+    RequestOptions, Window,
 };
 use tokio::time::{Instant, sleep, timeout};
 
@@ -99,6 +99,105 @@ async fn those_who_wait_leave_in_the_order_they_came() {
     let paths: Vec<_> = stub.seen().into_iter().map(|seen| seen.path).collect();
     let expected: Vec<_> = (0..50).map(|number| format!("/{number}")).collect();
     assert_eq!(paths, expected);
+}
+
+fn paths(stub: &Stub) -> Vec<String> {
+    stub.seen().into_iter().map(|seen| seen.path).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_those_who_wait_the_higher_priority_leaves_first() {
+    let account = acme().window("1/s".parse().unwrap()).build().unwrap();
+    let stub = Stub::answering([]);
+    let client = client(&account, &stub);
+    let of = |name: &'static str, priority| {
+        let options = RequestOptions::new().priority(priority);
+        let request = client.get(format!("{API}/{name}"));
+        request.with_extension(options).send()
+    };
+    let _ = tokio::join!(
+        of("first", Priority::Low),
+        of("low", Priority::Low),
+        of("normal-1", Priority::Normal),
+        client.get(format!("{API}/normal-2")).send(),
+        of("high-1", Priority::High),
+        of("high-2", Priority::High),
+    );
+    assert_eq!(
+        paths(&stub),
+        [
+            "/first",
+            "/high-1",
+            "/high-2",
+            "/normal-1",
+            "/normal-2",
+            "/low"
+        ]
+    );
+    assert_eq!(stub.arrivals(), [0, 1, 2, 3, 4, 5]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_low_priority_does_not_wait_for_ever() {
+    let account = acme()
+        .window("1/10min".parse().unwrap())
+        .options(RequestOptions::new().max_wait(seconds(24 * 60 * 60)))
+        .build()
+        .unwrap();
+    let stub = Stub::answering([]);
+    let client = client(&account, &stub);
+    client.get(API).send().await.unwrap();
+    // Two urgent ones for each permit, for five hours.
+    let urgent = (0..60).map(|number| {
+        let options = RequestOptions::new().priority(Priority::High);
+        let request = client.get(format!("{API}/high")).with_extension(options);
+        async move {
+            sleep(seconds(number * 5 * 60)).await;
+            request.send().await
+        }
+    });
+    let low = RequestOptions::new().priority(Priority::Low);
+    let low = client.get(format!("{API}/low")).with_extension(low).send();
+    let _ = tokio::join!(low, futures_util::future::join_all(urgent));
+    let place = paths(&stub).iter().position(|path| path == "/low").unwrap();
+    // Behind the very first and the twenty-four that came in the two hours after it.
+    assert_eq!(place, 25);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replay_keeps_its_priority_and_its_place() {
+    let account = acme().window("2/s".parse().unwrap()).build().unwrap();
+    let rejection = |after| {
+        let rejected = answer(429).header("retry-after", 60);
+        rejected.after(millis(after))
+    };
+    let stub = Stub::answering([rejection(1), rejection(1)]);
+    let client = client(&account, &stub);
+    let of = |name: &'static str, priority, after| {
+        let options = RequestOptions::new().priority(priority);
+        let request = client.get(format!("{API}/{name}"));
+        async move {
+            sleep(millis(after)).await;
+            request.with_extension(options).send().await
+        }
+    };
+    let _ = tokio::join!(
+        of("low", Priority::Low, 0),
+        of("high", Priority::High, 0),
+        of("later-normal", Priority::Normal, 30_000),
+        of("later-low", Priority::Low, 30_000),
+        of("later-high", Priority::High, 30_000),
+    );
+    assert_eq!(
+        paths(&stub)[2..],
+        [
+            "/high",
+            "/later-high",
+            "/later-normal",
+            "/low",
+            "/later-low"
+        ]
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -169,6 +169,11 @@ impl Ledger {
         }
     }
 
+    /// Whether everybody waits for this request's answer.
+    pub(crate) fn is_probe(&self, ticket: Ticket) -> bool {
+        self.gate.is_probe(ticket)
+    }
+
     /// The request will not come back for its replay.
     pub(crate) fn abandon(&mut self, ticket: Ticket) {
         self.gate.abandoned(ticket);
@@ -285,11 +290,11 @@ mod tests {
 
     fn leave(ledger: &mut Ledger, ticket: u64, now: Now) -> PermitId {
         assert_eq!(
-            ledger.when(Ticket(ticket), now),
+            ledger.when(Ticket::numbered(ticket), now),
             Admission::Now,
             "ticket {ticket}"
         );
-        ledger.grant(Ticket(ticket), now)
+        ledger.grant(Ticket::numbered(ticket), now)
     }
 
     fn answered(status: u16) -> Settlement {
@@ -318,32 +323,32 @@ mod tests {
         let first = leave(&mut ledger, 1, at(0));
         let _second = leave(&mut ledger, 2, at(0));
         assert!(matches!(
-            ledger.when(Ticket(3), at(0)),
+            ledger.when(Ticket::numbered(3), at(0)),
             Admission::WhenAnswered(_)
         ));
-        ledger.settle(first, Ticket(1), &answered(200), at(400));
+        ledger.settle(first, Ticket::numbered(1), &answered(200), at(400));
         assert_eq!(
-            ledger.when(Ticket(3), at(500)),
+            ledger.when(Ticket::numbered(3), at(500)),
             Admission::At(at(10_400).moment)
         );
-        assert_eq!(ledger.when(Ticket(3), at(10_400)), Admission::Now);
+        assert_eq!(ledger.when(Ticket::numbered(3), at(10_400)), Admission::Now);
     }
 
     #[test]
     fn a_permit_never_sent_is_given_back() {
         let mut ledger = ledger(1);
         let permit = leave(&mut ledger, 1, at(0));
-        ledger.settle(permit, Ticket(1), &Settlement::Unsent, at(1));
-        assert_eq!(ledger.when(Ticket(2), at(1)), Admission::Now);
+        ledger.settle(permit, Ticket::numbered(1), &Settlement::Unsent, at(1));
+        assert_eq!(ledger.when(Ticket::numbered(2), at(1)), Admission::Now);
     }
 
     #[test]
     fn a_permit_dropped_in_flight_counts_until_its_drop_and_a_window() {
         let mut ledger = ledger(1);
         let permit = leave(&mut ledger, 1, at(0));
-        ledger.settle(permit, Ticket(1), &Settlement::Lost, at(3_000));
+        ledger.settle(permit, Ticket::numbered(1), &Settlement::Lost, at(3_000));
         assert_eq!(
-            ledger.when(Ticket(2), at(3_000)),
+            ledger.when(Ticket::numbered(2), at(3_000)),
             Admission::At(at(13_000).moment)
         );
     }
@@ -353,15 +358,18 @@ mod tests {
         let mut ledger = ledger(1);
         let permit = leave(&mut ledger, 1, at(0));
         assert_eq!(
-            ledger.when(Ticket(2), at(1)),
+            ledger.when(Ticket::numbered(2), at(1)),
             Admission::WhenAnswered(at(300_000).moment)
         );
         assert_eq!(
-            ledger.when(Ticket(2), at(300_000)),
+            ledger.when(Ticket::numbered(2), at(300_000)),
             Admission::At(at(310_000).moment)
         );
-        ledger.settle(permit, Ticket(1), &answered(200), at(305_000));
-        assert_eq!(ledger.when(Ticket(2), at(310_000)), Admission::Now);
+        ledger.settle(permit, Ticket::numbered(1), &answered(200), at(305_000));
+        assert_eq!(
+            ledger.when(Ticket::numbered(2), at(310_000)),
+            Admission::Now
+        );
     }
 
     #[test]
@@ -373,16 +381,16 @@ mod tests {
         let mut ledger = Ledger::new(&windows, None, HANGING, at(0));
         for ticket in 0..5 {
             let permit = leave(&mut ledger, ticket, at(0));
-            ledger.settle(permit, Ticket(ticket), &answered(200), at(0));
+            ledger.settle(permit, Ticket::numbered(ticket), &answered(200), at(0));
         }
         assert_eq!(
-            ledger.when(Ticket(5), at(0)),
+            ledger.when(Ticket::numbered(5), at(0)),
             Admission::At(at(1_000).moment)
         );
         let permit = leave(&mut ledger, 5, at(1_000));
-        ledger.settle(permit, Ticket(5), &answered(200), at(1_000));
+        ledger.settle(permit, Ticket::numbered(5), &answered(200), at(1_000));
         assert_eq!(
-            ledger.when(Ticket(6), at(1_000)),
+            ledger.when(Ticket::numbered(6), at(1_000)),
             Admission::At(at(10_000).moment)
         );
     }
@@ -392,33 +400,36 @@ mod tests {
         let mut ledger = Ledger::new(&[], Some(1), HANGING, at(0));
         let permit = leave(&mut ledger, 1, at(0));
         assert!(matches!(
-            ledger.when(Ticket(2), at(0)),
+            ledger.when(Ticket::numbered(2), at(0)),
             Admission::WhenAnswered(_)
         ));
-        ledger.settle(permit, Ticket(1), &answered(200), at(5));
-        assert_eq!(ledger.when(Ticket(2), at(5)), Admission::Now);
+        ledger.settle(permit, Ticket::numbered(1), &answered(200), at(5));
+        assert_eq!(ledger.when(Ticket::numbered(2), at(5)), Admission::Now);
     }
 
     #[test]
     fn a_rejection_closes_the_gate_and_a_probe_opens_it() {
         let mut ledger = ledger(10);
         let permit = leave(&mut ledger, 1, at(0));
-        let change = ledger.settle(permit, Ticket(1), &rejected(3), at(0));
+        let change = ledger.settle(permit, Ticket::numbered(1), &rejected(3), at(0));
         assert_eq!(change, Change::ClosedUntil(at(3_000).moment));
         assert_eq!(
-            ledger.when(Ticket(2), at(2_999)),
+            ledger.when(Ticket::numbered(2), at(2_999)),
             Admission::At(at(3_000).moment)
         );
         let probe = leave(&mut ledger, 1, at(3_000));
         assert_eq!(
-            ledger.when(Ticket(2), at(3_000)),
+            ledger.when(Ticket::numbered(2), at(3_000)),
             Admission::At(at(8_000).moment)
         );
-        let change = ledger.settle(probe, Ticket(1), &answered(200), at(3_100));
+        let change = ledger.settle(probe, Ticket::numbered(1), &answered(200), at(3_100));
         assert_eq!(change, Change::Reopened);
         // Ten in ten seconds, evenly, since the server rejected what we had allowed.
         let slot = at(3_000).moment + WINDOW.div_f64(9.0);
-        assert_eq!(ledger.when(Ticket(2), at(3_100)), Admission::At(slot));
+        assert_eq!(
+            ledger.when(Ticket::numbered(2), at(3_100)),
+            Admission::At(slot)
+        );
         leave(&mut ledger, 2, at(4_112));
     }
 
@@ -427,8 +438,8 @@ mod tests {
         let windows = [Window::new(2, WINDOW)];
         let mut ledger = Ledger::new(&windows, Some(1), HANGING, at(0));
         let permit = leave(&mut ledger, 1, at(0));
-        ledger.settle(permit, Ticket(1), &answered(401), at(1));
-        assert_eq!(ledger.when(Ticket(1), at(1)), Admission::Now);
+        ledger.settle(permit, Ticket::numbered(1), &answered(401), at(1));
+        assert_eq!(ledger.when(Ticket::numbered(1), at(1)), Admission::Now);
     }
 
     #[test]
@@ -445,7 +456,12 @@ mod tests {
             rejected: Some(None),
             readings: [reading].into_iter().collect(),
         };
-        let change = ledger.settle(permit, Ticket(1), &Settlement::Answered(report), at(0));
+        let change = ledger.settle(
+            permit,
+            Ticket::numbered(1),
+            &Settlement::Answered(report),
+            at(0),
+        );
         assert_eq!(change, Change::ClosedUntil(at(7_000).moment));
     }
 
@@ -468,11 +484,16 @@ mod tests {
         };
         ledger.settle(
             permits[49],
-            Ticket(49),
+            Ticket::numbered(49),
             &Settlement::Answered(report.clone()),
             at(10),
         );
-        ledger.settle(permits[0], Ticket(0), &Settlement::Answered(report), at(20));
+        ledger.settle(
+            permits[0],
+            Ticket::numbered(0),
+            &Settlement::Answered(report),
+            at(20),
+        );
         let (windows, in_flight) = ledger.windows();
         assert_eq!(windows[0].left(in_flight), 50);
     }
