@@ -165,6 +165,52 @@ async fn a_low_priority_does_not_wait_for_ever() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_reserve_of_a_day_is_for_high_priority() {
+    let account = acme()
+        .window(Window::per_utc_day(5).reserve(2))
+        .build()
+        .unwrap();
+    let stub = Stub::answering([]);
+    let client = client(&account, &stub);
+    let results = send_all(&client, 4).await;
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 3);
+    let refused = our_error(&results[3]);
+    assert_eq!(refused.kind(), ErrorKind::QuotaExceeded);
+    let urgent = RequestOptions::new().priority(Priority::High);
+    for is_left in [true, true, false] {
+        let request = client.get(API).with_extension(urgent.clone());
+        assert_eq!(request.send().await.is_ok(), is_left);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_who_waits_for_tomorrow_does_not_keep_the_reserve_from_others() {
+    let account = acme()
+        .window(Window::per_utc_day(2).reserve(1))
+        .options(RequestOptions::new().max_wait(seconds(24 * 60 * 60)))
+        .build()
+        .unwrap();
+    let stub = Stub::answering([]);
+    let client = client(&account, &stub);
+    let urgent = async {
+        sleep(seconds(3 * 60 * 60)).await;
+        let options = RequestOptions::new().priority(Priority::High);
+        client.get(API).with_extension(options).send().await
+    };
+    let (normal, urgent) = tokio::join!(send_all(&client, 2), urgent);
+    assert!(urgent.is_ok() && normal.iter().all(Result::is_ok));
+    let hour = 60 * 60;
+    assert_eq!(stub.arrivals(), [0, 3 * hour, 12 * hour + 2]);
+}
+
+#[test]
+fn a_reserve_of_everything_is_refused() {
+    let built = acme().window(Window::per_minute(5).reserve(5)).build();
+    let text = built.unwrap_err().to_string();
+    assert!(text.contains("leaves nothing"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_replay_keeps_its_priority_and_its_place() {
     let account = acme().window("2/s".parse().unwrap()).build().unwrap();
     let rejection = |after| {

@@ -34,6 +34,7 @@ pub(crate) struct Ticket {
     due: Moment,
     /// The how manyth of its quota.
     number: u64,
+    is_high: bool,
 }
 
 impl Ticket {
@@ -43,14 +44,33 @@ impl Ticket {
             Priority::Normal => 1,
             Priority::Low => 2,
         };
-        let due = now + Priority::HEAD_START * levels;
-        Self { due, number }
+        Self {
+            due: now + Priority::HEAD_START * levels,
+            number,
+            is_high: priority == Priority::High,
+        }
+    }
+
+    /// Before all that are not of high priority, however long they have waited.
+    pub(crate) fn foremost(mut self) -> Self {
+        if self.is_high {
+            self.due = Moment::ZERO;
+        }
+        self
+    }
+
+    /// Whether it may use what is reserved for high priority.
+    pub(crate) fn is_high(self) -> bool {
+        self.is_high
     }
 
     #[cfg(test)]
     pub(crate) const fn numbered(number: u64) -> Self {
-        let due = Moment::ZERO;
-        Self { due, number }
+        Self {
+            due: Moment::ZERO,
+            number,
+            is_high: false,
+        }
     }
 }
 

@@ -72,7 +72,12 @@ impl Line {
     /// A place in line for a request that comes now.
     pub(crate) fn ticket(&mut self, priority: Priority, now: Now) -> Ticket {
         self.tickets += 1;
-        Ticket::new(self.tickets, priority, now.moment)
+        let ticket = Ticket::new(self.tickets, priority, now.moment);
+        // One that may use the reserve must not stand behind one that may not.
+        match self.ledger.has_reserve() {
+            true => ticket.foremost(),
+            false => ticket,
+        }
     }
 
     /// A permit at once, a refusal at once, or a place in line.

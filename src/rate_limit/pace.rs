@@ -83,6 +83,8 @@ pub(super) struct Pace {
     cut: Option<Moment>,
     /// The next slot, while spread.
     slot: Moment,
+    /// So many of the limit are for high priority alone.
+    reserve: u64,
 }
 
 /// The paces of a quota's windows, in their order.
@@ -101,6 +103,7 @@ impl Pace {
             factor: 1.0,
             cut: None,
             slot: Moment::ZERO,
+            reserve: window.reserve,
         }
     }
 
@@ -138,6 +141,16 @@ impl Pace {
         }
         self.cut = Some(now);
         self.spread_until = Some(now + SHORTEST_SPREAD * 2_u32.pow(self.relapses));
+    }
+
+    pub(super) fn has_reserve(&self) -> bool {
+        self.reserve > 0
+    }
+
+    /// What is kept from others. Should the server's limit prove lower than the configured one,
+    /// something is left for them.
+    pub(super) fn reserve(&self, limit: u64) -> u64 {
+        self.reserve.min(limit.saturating_sub(1))
     }
 
     /// By how much the server's count may exceed ours though nobody else takes part: a sliding
@@ -320,6 +333,12 @@ mod tests {
         assert_eq!(spread_after(30), [true, false]);
         assert_eq!(spread_after(110), [true, false], "a sliding counter's");
         assert_eq!(spread_after(28_416), [false, false], "the day is spent");
+    }
+
+    #[test]
+    fn a_reserve_leaves_one_for_everybody_whatever_the_limit_becomes() {
+        let pace = Pace::new(&Window::per_minute(10).reserve(4));
+        assert_eq!([10, 4, 1, 0].map(|limit| pace.reserve(limit)), [4, 3, 0, 0]);
     }
 
     #[test]

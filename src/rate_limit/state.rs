@@ -107,7 +107,11 @@ impl Ledger {
             .is_some_and(|most| self.in_flight.count() >= most);
         for (window, pace) in self.windows.iter().zip(&self.paces) {
             latest = latest.max(pace.opens(now.moment));
-            match window.room(self.in_flight.count(), now) {
+            let kept = match ticket.is_high() {
+                true => 0,
+                false => pace.reserve(window.limit()),
+            };
+            match window.room(self.in_flight.count() + kept, now) {
                 Room::Now => {}
                 Room::At(moment) => latest = latest.max(Some(moment)),
                 Room::WhenAnswered => answer_needed = true,
@@ -167,6 +171,11 @@ impl Ledger {
                 self.pass_on(report, &slot, ticket, now)
             }
         }
+    }
+
+    /// Whether a part of a window is for high priority alone.
+    pub(crate) fn has_reserve(&self) -> bool {
+        self.paces.iter().any(Pace::has_reserve)
     }
 
     /// Whether everybody waits for this request's answer.

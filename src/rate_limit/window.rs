@@ -40,6 +40,7 @@ pub struct Window {
     pub(crate) span: Span,
     pub(crate) headers: WindowHeaders,
     pub(crate) pacing: Pacing,
+    pub(crate) reserve: u64,
     // Setters never fail; `build()` reports what they could not take.
     pub(crate) problems: Vec<String>,
 }
@@ -177,6 +178,22 @@ impl Window {
         self
     }
 
+    /// Keeps the last `amount` requests of the window for
+    /// [`Priority::High`](crate::Priority::High); default 0, and less than the limit.
+    ///
+    /// In a quota with such a window a request of high priority passes all others, however long
+    /// they have waited.
+    #[must_use]
+    pub fn reserve(mut self, amount: u64) -> Self {
+        if amount >= self.limit {
+            let limit = self.limit;
+            let problem = format!("a reserve of {amount} leaves nothing of a limit of {limit}");
+            self.problems.push(problem);
+        }
+        self.reserve = amount;
+        self
+    }
+
     /// The response header that tells the window's limit.
     #[must_use]
     pub fn limit_header(mut self, name: &str) -> Self {
@@ -238,6 +255,7 @@ impl Window {
             span,
             headers: WindowHeaders::default(),
             pacing: Pacing::default(),
+            reserve: 0,
             problems,
         }
     }
