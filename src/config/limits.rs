@@ -36,7 +36,7 @@ pub(super) fn span(value: Value) -> Result<Duration, String> {
     )
 }
 
-/// `"120/min"`, or a table with that as its `rate`, its pacing and the names of response headers.
+/// `"120/min"`, or a table with that as its `rate`, and what else a window may be told.
 pub(super) fn window(value: Value) -> Result<Window, Problems> {
     match value {
         // A table with `env` or `file` is a string by reference.
@@ -80,6 +80,9 @@ fn window_table(mut fields: Fields) -> Result<Window, Problems> {
     }
     if let Some(pacing) = fields.choice("pacing", &PACINGS) {
         built = built.pacing(pacing);
+    }
+    if let Some(amount) = fields.read("reserve", Value::into_integer) {
+        built = built.reserve(amount);
     }
     fields.finish().into_result(built)
 }
