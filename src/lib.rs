@@ -50,11 +50,11 @@ pub use auth::{
     AccessToken, AuthMiddleware, AuthorizationRequest, ClientAuth, Grant, Health, JwtBearer,
 };
 pub use rate_limit::{
-    Quota, QuotaSnapshot, RateLimitMiddleware, ResetUnit, Window, WindowSnapshot,
+    Pacing, Quota, QuotaSnapshot, RateLimitMiddleware, ResetUnit, Window, WindowSnapshot,
 };
 pub use stores::{FileStore, FileStoreError, MemoryStore};
 
-pub use options::RequestOptions;
+pub use options::{Priority, RequestOptions};
 #[cfg(feature = "retry")]
 pub use retry::RetryStrategy;
 

@@ -12,7 +12,7 @@ use http::Extensions;
 
 use crate::clock::{Moment, Now};
 
-/// How long a request may wait, and which account and quota it belongs to.
+/// How long a request may wait and who goes first, and which account and quota it belongs to.
 ///
 /// ```no_run
 /// # use std::time::Duration;
@@ -34,6 +34,30 @@ pub struct RequestOptions {
     pub(crate) max_wait: Option<Duration>,
     pub(crate) quota: Option<Arc<str>>,
     pub(crate) account: Option<Arc<str>>,
+    pub(crate) priority: Option<Priority>,
+}
+
+/// Who goes first, of those who wait for the same quota.
+///
+/// The first of two of the same priority to come is the first to leave. Each level is a head start
+/// of an hour: a request passes those of the next lower level that came up to an hour before it,
+/// and those two levels lower that came up to two hours before. So a waiter gains a level for each
+/// hour of its wait, and nobody waits for ever. A replay keeps its priority and its first arrival.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Priority {
+    /// After everybody else, such as a crawl in the background.
+    Low,
+    /// What a request has that says nothing.
+    #[default]
+    Normal,
+    /// Before everybody else, such as one whose answer a person waits for.
+    High,
+}
+
+impl Priority {
+    /// What one level is worth.
+    pub(crate) const HEAD_START: Duration = Duration::from_secs(60 * 60);
 }
 
 impl RequestOptions {
@@ -89,6 +113,13 @@ impl RequestOptions {
         self
     }
 
+    /// Who goes first, of those who wait for the quota; default [`Priority::Normal`].
+    #[must_use]
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.priority = Some(priority);
+        self
+    }
+
     /// Runs `future` with these options for every request it sends, over those of an enclosing
     /// scope.
     ///
@@ -110,6 +141,7 @@ impl RequestOptions {
             max_wait: self.max_wait.or(beneath.max_wait),
             quota: self.quota.or_else(|| beneath.quota.clone()),
             account: self.account.or_else(|| beneath.account.clone()),
+            priority: self.priority.or(beneath.priority),
         }
     }
 
@@ -143,6 +175,7 @@ impl fmt::Debug for RequestOptions {
             .field("max_wait", &self.max_wait)
             .field("quota", &self.quota)
             .field("account", &self.account)
+            .field("priority", &self.priority)
             .finish()
     }
 }
@@ -173,10 +206,12 @@ mod tests {
     #[test]
     fn the_nearest_options_win_field_by_field() {
         let far = RequestOptions::new().timeout(SECOND).quota("far");
+        let far = far.priority(Priority::Low);
         let near = RequestOptions::new().quota("near");
         let merged = near.over(&far);
         assert_eq!(merged.quota.as_deref(), Some("near"));
         assert_eq!(merged.timeout, Some(SECOND));
+        assert_eq!(merged.priority, Some(Priority::Low));
     }
 
     #[test]

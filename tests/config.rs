@@ -128,7 +128,7 @@ fn five_accounts_in_a_file() {
         headers = {{ X-Acme-Client = "my-client-id" }}
         windows = [
             "10/s",
-            {{ rate = "5000/day", remaining_header = "X-Acme-Left", reset_header = "X-Acme-Day-Ends" }},
+            {{ rate = "5000/day", remaining_header = "X-Acme-Left", reset_header = "X-Acme-Day-Ends", pacing = "spread", reserve = 100 }},
         ]
         "#,
         secret = secret.display(),
@@ -492,5 +492,23 @@ fn secrets_and_windows_are_read_alone_too() {
             .to_string()
             .contains("rate: found \"x\"; expected LIMIT/LENGTH"),
         "{error}"
+    );
+}
+
+#[test]
+fn a_pacing_that_there_is_not_and_a_reserve_of_everything_are_refused() {
+    let account = |window: &str| {
+        let url = "base_url = \"https://a.example\"";
+        refused(&format!("[accounts.a]\n{url}\nwindows = [{{ {window} }}]")).join("\n")
+    };
+    let pacing = account("rate = \"5/s\", pacing = \"slow\"");
+    assert!(
+        pacing.contains("windows[0].pacing") && pacing.contains("spread"),
+        "{pacing}"
+    );
+    let reserve = account("rate = \"5/s\", reserve = 5");
+    assert!(
+        reserve.contains("leaves nothing of a limit of 5"),
+        "{reserve}"
     );
 }

@@ -14,7 +14,8 @@ use proptest::prelude::*;
 use reqwest::StatusCode;
 use reqwest_middleware::ClientBuilder;
 use reqwest_tollgate::{
-    Account, Error, ErrorKind, Event, Quota, QuotaSnapshot, Recovery, RequestOptions, Window,
+    Account, Error, ErrorKind, Event, Pacing, Priority, Quota, QuotaSnapshot, Recovery,
+    RequestOptions, Window,
 };
 use tokio::time::{Instant, sleep, timeout};
 
@@ -28,6 +29,32 @@ async fn no_more_than_the_limit_leave_in_any_window() {
     let stub = Stub::answering([]);
     send_all(&client(&account, &stub), 7).await;
     assert_eq!(stub.arrivals(), [0, 0, 0, 10, 10, 10, 20]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spread_window_lets_one_go_after_the_other() {
+    let window = Window::new(6, seconds(10)).pacing(Pacing::Spread);
+    let account = acme().window(window).build().unwrap();
+    let stub = Stub::answering([]);
+    send_all(&client(&account, &stub), 8).await;
+    // Six fill ten seconds from end to end, and the seventh is the first of the next ten.
+    assert_eq!(stub.arrivals(), [0, 2, 4, 6, 8, 10, 12, 14]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_an_unforeseen_rejection_the_line_is_released_evenly() {
+    let account = acme().window("6/10s".parse().unwrap()).build().unwrap();
+    let first = AtomicUsize::new(0);
+    let stub = Stub::new(move |_| match first.fetch_add(1, Ordering::Relaxed) {
+        0..3 => answer(429).header("retry-after", 5).after(millis(1)),
+        _ => answer(200),
+    });
+    send_all(&client(&account, &stub), 6).await;
+    // The whole limit at once; then the probe, and nobody with it.
+    let arrivals = stub.arrivals();
+    assert_eq!(arrivals[..6], [0, 0, 0, 0, 0, 0]);
+    // Those six still count, since some servers count what they reject.
+    assert_eq!(arrivals[6..], [10, 12, 14]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -72,6 +99,151 @@ async fn those_who_wait_leave_in_the_order_they_came() {
     let paths: Vec<_> = stub.seen().into_iter().map(|seen| seen.path).collect();
     let expected: Vec<_> = (0..50).map(|number| format!("/{number}")).collect();
     assert_eq!(paths, expected);
+}
+
+fn paths(stub: &Stub) -> Vec<String> {
+    stub.seen().into_iter().map(|seen| seen.path).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_those_who_wait_the_higher_priority_leaves_first() {
+    let account = acme().window("1/s".parse().unwrap()).build().unwrap();
+    let stub = Stub::answering([]);
+    let client = client(&account, &stub);
+    let of = |name: &'static str, priority| {
+        let options = RequestOptions::new().priority(priority);
+        let request = client.get(format!("{API}/{name}"));
+        request.with_extension(options).send()
+    };
+    let _ = tokio::join!(
+        of("first", Priority::Low),
+        of("low", Priority::Low),
+        of("normal-1", Priority::Normal),
+        client.get(format!("{API}/normal-2")).send(),
+        of("high-1", Priority::High),
+        of("high-2", Priority::High),
+    );
+    assert_eq!(
+        paths(&stub),
+        [
+            "/first",
+            "/high-1",
+            "/high-2",
+            "/normal-1",
+            "/normal-2",
+            "/low"
+        ]
+    );
+    assert_eq!(stub.arrivals(), [0, 1, 2, 3, 4, 5]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_low_priority_does_not_wait_for_ever() {
+    let account = acme()
+        .window("1/10min".parse().unwrap())
+        .options(RequestOptions::new().max_wait(seconds(24 * 60 * 60)))
+        .build()
+        .unwrap();
+    let stub = Stub::answering([]);
+    let client = client(&account, &stub);
+    client.get(API).send().await.unwrap();
+    // Two urgent ones for each permit, for five hours.
+    let urgent = (0..60).map(|number| {
+        let options = RequestOptions::new().priority(Priority::High);
+        let request = client.get(format!("{API}/high")).with_extension(options);
+        async move {
+            sleep(seconds(number * 5 * 60)).await;
+            request.send().await
+        }
+    });
+    let low = RequestOptions::new().priority(Priority::Low);
+    let low = client.get(format!("{API}/low")).with_extension(low).send();
+    let _ = tokio::join!(low, futures_util::future::join_all(urgent));
+    let place = paths(&stub).iter().position(|path| path == "/low").unwrap();
+    // Behind the very first and the twenty-four that came in the two hours after it.
+    assert_eq!(place, 25);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_reserve_of_a_day_is_for_high_priority() {
+    let account = acme()
+        .window(Window::per_utc_day(5).reserve(2))
+        .build()
+        .unwrap();
+    let stub = Stub::answering([]);
+    let client = client(&account, &stub);
+    let results = send_all(&client, 4).await;
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 3);
+    let refused = our_error(&results[3]);
+    assert_eq!(refused.kind(), ErrorKind::QuotaExceeded);
+    let urgent = RequestOptions::new().priority(Priority::High);
+    for is_left in [true, true, false] {
+        let request = client.get(API).with_extension(urgent.clone());
+        assert_eq!(request.send().await.is_ok(), is_left);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_who_waits_for_tomorrow_does_not_keep_the_reserve_from_others() {
+    let account = acme()
+        .window(Window::per_utc_day(2).reserve(1))
+        .options(RequestOptions::new().max_wait(seconds(24 * 60 * 60)))
+        .build()
+        .unwrap();
+    let stub = Stub::answering([]);
+    let client = client(&account, &stub);
+    let urgent = async {
+        sleep(seconds(3 * 60 * 60)).await;
+        let options = RequestOptions::new().priority(Priority::High);
+        client.get(API).with_extension(options).send().await
+    };
+    let (normal, urgent) = tokio::join!(send_all(&client, 2), urgent);
+    assert!(urgent.is_ok() && normal.iter().all(Result::is_ok));
+    let hour = 60 * 60;
+    assert_eq!(stub.arrivals(), [0, 3 * hour, 12 * hour + 2]);
+}
+
+#[test]
+fn a_reserve_of_everything_is_refused() {
+    let built = acme().window(Window::per_minute(5).reserve(5)).build();
+    let text = built.unwrap_err().to_string();
+    assert!(text.contains("leaves nothing"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replay_keeps_its_priority_and_its_place() {
+    let account = acme().window("2/s".parse().unwrap()).build().unwrap();
+    let rejection = |after| {
+        let rejected = answer(429).header("retry-after", 60);
+        rejected.after(millis(after))
+    };
+    let stub = Stub::answering([rejection(1), rejection(1)]);
+    let client = client(&account, &stub);
+    let of = |name: &'static str, priority, after| {
+        let options = RequestOptions::new().priority(priority);
+        let request = client.get(format!("{API}/{name}"));
+        async move {
+            sleep(millis(after)).await;
+            request.with_extension(options).send().await
+        }
+    };
+    let _ = tokio::join!(
+        of("low", Priority::Low, 0),
+        of("high", Priority::High, 0),
+        of("later-normal", Priority::Normal, 30_000),
+        of("later-low", Priority::Low, 30_000),
+        of("later-high", Priority::High, 30_000),
+    );
+    assert_eq!(
+        paths(&stub)[2..],
+        [
+            "/high",
+            "/later-high",
+            "/later-normal",
+            "/low",
+            "/later-low"
+        ]
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use super::fields::{Fields, parsed};
 use super::value::Value;
 use crate::account::problems::Problems;
 use crate::rate_limit::window::parse_length;
-use crate::rate_limit::{Quota, ResetUnit, Window};
+use crate::rate_limit::{Pacing, Quota, ResetUnit, Window};
 
 const RESET_UNITS: [(&str, ResetUnit); 6] = [
     ("auto", ResetUnit::Auto),
@@ -15,6 +15,12 @@ const RESET_UNITS: [(&str, ResetUnit); 6] = [
     ("unix-seconds", ResetUnit::UnixSeconds),
     ("unix-milliseconds", ResetUnit::UnixMilliseconds),
     ("date", ResetUnit::Date),
+];
+
+const PACINGS: [(&str, Pacing); 3] = [
+    ("auto", Pacing::Auto),
+    ("burst", Pacing::Burst),
+    ("spread", Pacing::Spread),
 ];
 
 /// `"30s"`, `"15min"`; `"0s"` is none.
@@ -30,7 +36,7 @@ pub(super) fn span(value: Value) -> Result<Duration, String> {
     )
 }
 
-/// `"120/min"`, or a table with that as its `rate` and the names of response headers.
+/// `"120/min"`, or a table with that as its `rate`, and what else a window may be told.
 pub(super) fn window(value: Value) -> Result<Window, Problems> {
     match value {
         // A table with `env` or `file` is a string by reference.
@@ -71,6 +77,12 @@ fn window_table(mut fields: Fields) -> Result<Window, Problems> {
     }
     if let Some(unit) = fields.choice("reset_unit", &RESET_UNITS) {
         built = built.reset_unit(unit);
+    }
+    if let Some(pacing) = fields.choice("pacing", &PACINGS) {
+        built = built.pacing(pacing);
+    }
+    if let Some(amount) = fields.read("reserve", Value::into_integer) {
+        built = built.reserve(amount);
     }
     fields.finish().into_result(built)
 }

@@ -14,6 +14,7 @@
 use std::time::Duration;
 
 use crate::clock::Moment;
+use crate::options::Priority;
 
 /// A probe is given up after this long, or four mean round trips if they take longer.
 const PROBE_PATIENCE: Duration = Duration::from_secs(5);
@@ -23,9 +24,55 @@ const PROBE_ROUND_TRIPS: u32 = 4;
 const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
 
-/// A request's place in line; the first to come has the lowest, and keeps it for its replays.
+/// A request's place in line, which it keeps for its replays; the lowest is next.
+///
+/// A lower priority is the same as a later arrival ([`Priority::HEAD_START`]), so the order of two
+/// requests never changes, and nobody waits for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Ticket(pub(crate) u64);
+pub(crate) struct Ticket {
+    /// The arrival, put off by the priority.
+    due: Moment,
+    /// The how manyth of its quota.
+    number: u64,
+    is_high: bool,
+}
+
+impl Ticket {
+    pub(crate) fn new(number: u64, priority: Priority, now: Moment) -> Self {
+        let levels = match priority {
+            Priority::High => 0,
+            Priority::Normal => 1,
+            Priority::Low => 2,
+        };
+        Self {
+            due: now + Priority::HEAD_START * levels,
+            number,
+            is_high: priority == Priority::High,
+        }
+    }
+
+    /// Before all that are not of high priority, however long they have waited.
+    pub(crate) fn foremost(mut self) -> Self {
+        if self.is_high {
+            self.due = Moment::ZERO;
+        }
+        self
+    }
+
+    /// Whether it may use what is reserved for high priority.
+    pub(crate) fn is_high(self) -> bool {
+        self.is_high
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn numbered(number: u64) -> Self {
+        Self {
+            due: Moment::ZERO,
+            number,
+            is_high: false,
+        }
+    }
+}
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Gate {
@@ -135,7 +182,13 @@ impl Gate {
         }
     }
 
-    fn is_probe(&self, ticket: Ticket) -> bool {
+    /// The mean of the last ones.
+    pub(crate) fn round_trip(&self) -> Duration {
+        self.round_trip
+    }
+
+    /// Whether this request is the probe on its way.
+    pub(crate) fn is_probe(&self, ticket: Ticket) -> bool {
         matches!(self.state, State::HalfOpen { probe: Some(probe) } if probe.ticket == ticket)
     }
 }
@@ -149,8 +202,8 @@ fn back_off(rejections: u32) -> Duration {
 mod tests {
     use super::*;
 
-    const FIRST: Ticket = Ticket(1);
-    const SECOND: Ticket = Ticket(2);
+    const FIRST: Ticket = Ticket::numbered(1);
+    const SECOND: Ticket = Ticket::numbered(2);
 
     fn at(seconds: u64) -> Moment {
         Moment::after_start(Duration::from_secs(seconds))

@@ -19,7 +19,7 @@ use super::window::{Quota, Window};
 use crate::clock::{BoxFuture, Moment, Now};
 use crate::error::{Error, ErrorKind, Recovery};
 use crate::event::Event;
-use crate::options::{Patience, RequestOptions};
+use crate::options::{Patience, Priority, RequestOptions};
 
 /// The rate-limit half of one account, shared by all layers and clients made from it.
 pub(crate) struct Limiter {
@@ -99,11 +99,11 @@ impl Limiter {
     pub(super) fn enter(
         self: &Arc<Self>,
         quota: &Arc<QuotaLine>,
-        ticket: Option<Ticket>,
+        claim: Claim,
         patience: Patience,
         now: Now,
     ) -> Result<Entry, Error> {
-        let (ticket, standing) = quota.enter(ticket, patience, now);
+        let (ticket, standing) = quota.enter(claim, patience, now);
         match standing {
             Standing::Granted(id) => Ok(Entry::Granted(
                 ticket,
@@ -209,9 +209,12 @@ impl QuotaLine {
         result
     }
 
-    fn enter(&self, ticket: Option<Ticket>, patience: Patience, now: Now) -> (Ticket, Standing) {
+    fn enter(&self, claim: Claim, patience: Patience, now: Now) -> (Ticket, Standing) {
         self.with(|line, _| {
-            let ticket = ticket.unwrap_or_else(|| line.ticket());
+            let ticket = match claim {
+                Claim::New(priority) => line.ticket(priority, now),
+                Claim::Again(ticket) => ticket,
+            };
             (ticket, line.enter(ticket, patience, now))
         })
     }
@@ -279,6 +282,15 @@ fn rejection(status: StatusCode, headers: &HeaderMap, now: Now) -> Option<Option
         StatusCode::SERVICE_UNAVAILABLE => told().map(Some),
         _ => None,
     }
+}
+
+/// With what a request comes to the line.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Claim {
+    /// For the first time.
+    New(Priority),
+    /// For a replay: its place is that of its arrival.
+    Again(Ticket),
 }
 
 /// What entering the line brings.

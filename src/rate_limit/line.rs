@@ -14,7 +14,7 @@ use super::gate::Ticket;
 use super::in_flight::PermitId;
 use super::state::{Admission, Change, Ledger, Settlement};
 use crate::clock::{Moment, Now};
-use crate::options::Patience;
+use crate::options::{Patience, Priority};
 
 /// A quota's ledger and those who wait for it.
 pub(crate) struct Line {
@@ -69,15 +69,21 @@ impl Line {
         }
     }
 
-    /// The next place in line.
-    pub(crate) fn ticket(&mut self) -> Ticket {
+    /// A place in line for a request that comes now.
+    pub(crate) fn ticket(&mut self, priority: Priority, now: Now) -> Ticket {
         self.tickets += 1;
-        Ticket(self.tickets)
+        let ticket = Ticket::new(self.tickets, priority, now.moment);
+        // One that may use the reserve must not stand behind one that may not.
+        match self.ledger.has_reserve() {
+            true => ticket.foremost(),
+            false => ticket,
+        }
     }
 
     /// A permit at once, a refusal at once, or a place in line.
     pub(crate) fn enter(&mut self, ticket: Ticket, patience: Patience, now: Now) -> Standing {
-        let is_first = self.head().is_none_or(|head| ticket < head);
+        // The replay of a probe goes before everybody, since everybody waits for its answer.
+        let is_first = self.head().is_none_or(|head| ticket < head) || self.ledger.is_probe(ticket);
         let admission = self.ledger.when(ticket, now);
         match admission {
             Admission::Now if is_first => {
@@ -263,5 +269,60 @@ fn next_look(admission: Admission, now: Now) -> Moment {
     match admission {
         Admission::Now => now.moment,
         Admission::At(moment) | Admission::WhenAnswered(moment) => moment,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rate_limit::state::Report;
+    use http::StatusCode;
+    use smallvec::SmallVec;
+    use std::time::{Duration, SystemTime};
+
+    const PATIENT: Patience = Patience {
+        deadline: None,
+        max_wait: Duration::MAX,
+    };
+
+    fn at(seconds: u64) -> Now {
+        let span = Duration::from_secs(seconds);
+        Now {
+            moment: Moment::after_start(span),
+            wall: SystemTime::UNIX_EPOCH + span,
+        }
+    }
+
+    fn answered(status: StatusCode, rejected: Option<Option<Duration>>) -> Settlement {
+        Settlement::Answered(Report {
+            status,
+            rejected,
+            readings: SmallVec::new(),
+        })
+    }
+
+    fn granted(standing: Standing) -> PermitId {
+        match standing {
+            Standing::Granted(permit) => permit,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_replay_of_a_probe_passes_those_of_a_higher_priority() {
+        let ledger = Ledger::new(&[], None, Duration::from_secs(300), at(0));
+        let mut line = Line::new(ledger, None);
+        let probe = line.ticket(Priority::Low, at(0));
+        let permit = granted(line.enter(probe, PATIENT, at(0)));
+        let pause = Some(Some(Duration::from_secs(3)));
+        let rejection = answered(StatusCode::TOO_MANY_REQUESTS, pause);
+        line.settle(permit, probe, &rejection, at(0), &mut Wakers::new());
+        let permit = granted(line.enter(probe, PATIENT, at(3)));
+        let urgent = line.ticket(Priority::High, at(3));
+        let standing = line.enter(urgent, PATIENT, at(3));
+        assert!(matches!(standing, Standing::Waiting(_)), "{standing:?}");
+        let unauthorized = answered(StatusCode::UNAUTHORIZED, None);
+        line.settle(permit, probe, &unauthorized, at(4), &mut Wakers::new());
+        granted(line.enter(probe, PATIENT, at(4)));
     }
 }

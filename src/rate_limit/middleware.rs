@@ -8,7 +8,7 @@ use reqwest_middleware::{Middleware, Next};
 
 use super::Limiter;
 use super::gate::Ticket;
-use super::limiter::{Entry, FinalRejection, Permit, QuotaLine};
+use super::limiter::{Claim, Entry, FinalRejection, Permit, QuotaLine};
 use super::turn::Turn;
 use crate::clock::BoxFuture;
 use crate::error::Error;
@@ -101,7 +101,8 @@ impl Middleware for RateLimitMiddleware {
             Ok(quota) => quota,
             Err(error) => return self.fail(error),
         };
-        match self.limiter.enter(quota, None, patience, now) {
+        let claim = Claim::New(options.priority.unwrap_or_default());
+        match self.limiter.enter(quota, claim, patience, now) {
             Ok(Entry::Granted(ticket, permit)) => {
                 let place = (quota.clone(), patience);
                 self.pass(request, chain, place, (ticket, permit), extensions, next)

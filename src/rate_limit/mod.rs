@@ -7,6 +7,7 @@ mod limiter;
 mod line;
 mod live;
 mod middleware;
+mod pace;
 mod snapshot;
 mod state;
 mod turn;
@@ -26,6 +27,7 @@ use crate::passage::AccountId;
 pub(crate) use limiter::FinalRejection;
 pub(crate) use limiter::Limiter;
 pub use middleware::RateLimitMiddleware;
+pub use pace::Pacing;
 pub use snapshot::{QuotaSnapshot, WindowSnapshot};
 pub use window::{Quota, ResetUnit, Window};
 

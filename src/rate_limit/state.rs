@@ -27,6 +27,7 @@ use super::gate::{Gate, Ticket};
 use super::headers::Reading;
 use super::in_flight::{InFlight, PermitId, Slot};
 use super::live::{Live, Room};
+use super::pace::{self, Pace, Paces};
 use super::window::Window;
 use crate::clock::{Moment, Now};
 
@@ -34,6 +35,7 @@ use crate::clock::{Moment, Now};
 #[derive(Clone, Debug)]
 pub(crate) struct Ledger {
     windows: SmallVec<[Live; 2]>,
+    paces: Paces,
     in_flight: InFlight,
     gate: Gate,
     max_in_flight: Option<u64>,
@@ -88,6 +90,7 @@ impl Ledger {
                 .iter()
                 .map(|window| Live::new(window, now))
                 .collect(),
+            paces: windows.iter().map(Pace::new).collect(),
             in_flight: InFlight::default(),
             gate: Gate::default(),
             max_in_flight: max_in_flight.map(|most| most as u64),
@@ -98,13 +101,17 @@ impl Ledger {
     /// When this request may leave. It grants nothing yet.
     pub(crate) fn when(&mut self, ticket: Ticket, now: Now) -> Admission {
         self.forget(now);
-        let gate = self.gate.opens(ticket, now.moment);
-        let mut latest = gate;
+        let mut latest = self.gate.opens(ticket, now.moment);
         let mut answer_needed = self
             .max_in_flight
             .is_some_and(|most| self.in_flight.count() >= most);
-        for window in &self.windows {
-            match window.room(self.in_flight.count(), now) {
+        for (window, pace) in self.windows.iter().zip(&self.paces) {
+            latest = latest.max(pace.opens(now.moment));
+            let kept = match ticket.is_high() {
+                true => 0,
+                false => pace.reserve(window.limit()),
+            };
+            match window.room(self.in_flight.count() + kept, now) {
                 Room::Now => {}
                 Room::At(moment) => latest = latest.max(Some(moment)),
                 Room::WhenAnswered => answer_needed = true,
@@ -123,8 +130,9 @@ impl Ledger {
         let in_flight = self.in_flight.count() + 1;
         // `collect` into a `SmallVec` costs more than the rest of the decision.
         let mut ours = SmallVec::new();
-        for window in &self.windows {
+        for (window, pace) in self.windows.iter().zip(&mut self.paces) {
             ours.push(window.own() + in_flight);
+            pace.grant(window.limit(), self.gate.round_trip(), now.moment);
         }
         self.in_flight.add(Slot {
             granted: now.moment,
@@ -165,6 +173,16 @@ impl Ledger {
         }
     }
 
+    /// Whether a part of a window is for high priority alone.
+    pub(crate) fn has_reserve(&self) -> bool {
+        self.paces.iter().any(Pace::has_reserve)
+    }
+
+    /// Whether everybody waits for this request's answer.
+    pub(crate) fn is_probe(&self, ticket: Ticket) -> bool {
+        self.gate.is_probe(ticket)
+    }
+
     /// The request will not come back for its replay.
     pub(crate) fn abandon(&mut self, ticket: Ticket) {
         self.gate.abandoned(ticket);
@@ -173,11 +191,17 @@ impl Ledger {
     fn pass_on(&mut self, report: &Report, slot: &Slot, ticket: Ticket, now: Now) -> Change {
         if let Some(told) = report.rejected {
             let span = told.or_else(|| wait_of_the_spent(&report.readings));
+            if !self.gate.is_probe(ticket) {
+                pace::slow_down(&mut self.paces, span, slot.granted, now.moment);
+            }
             return Change::ClosedUntil(self.gate.close(span, now.moment));
         }
         if report.status == StatusCode::UNAUTHORIZED {
             self.gate.unauthorized(ticket, now.moment);
             return Change::None;
+        }
+        for (window, pace) in self.windows.iter().zip(&mut self.paces) {
+            pace.accepted(window.limit(), slot.granted);
         }
         match self.gate.answered(ticket, now.moment - slot.granted) {
             true => Change::Reopened,
@@ -189,10 +213,13 @@ impl Ledger {
         let read = self
             .windows
             .iter_mut()
+            .zip(&self.paces)
             .zip(&report.readings)
             .zip(&slot.ours);
-        for ((window, reading), ours) in read {
-            window.learn(*reading, ours.saturating_add(since), slot.granted, now);
+        for (((window, pace), reading), ours) in read {
+            let slack = pace.slack(now.moment);
+            let ours = ours.saturating_add(since).saturating_add(slack);
+            window.learn(*reading, ours, slot.granted, now);
         }
     }
 
@@ -272,11 +299,11 @@ mod tests {
 
     fn leave(ledger: &mut Ledger, ticket: u64, now: Now) -> PermitId {
         assert_eq!(
-            ledger.when(Ticket(ticket), now),
+            ledger.when(Ticket::numbered(ticket), now),
             Admission::Now,
             "ticket {ticket}"
         );
-        ledger.grant(Ticket(ticket), now)
+        ledger.grant(Ticket::numbered(ticket), now)
     }
 
     fn answered(status: u16) -> Settlement {
@@ -305,32 +332,32 @@ mod tests {
         let first = leave(&mut ledger, 1, at(0));
         let _second = leave(&mut ledger, 2, at(0));
         assert!(matches!(
-            ledger.when(Ticket(3), at(0)),
+            ledger.when(Ticket::numbered(3), at(0)),
             Admission::WhenAnswered(_)
         ));
-        ledger.settle(first, Ticket(1), &answered(200), at(400));
+        ledger.settle(first, Ticket::numbered(1), &answered(200), at(400));
         assert_eq!(
-            ledger.when(Ticket(3), at(500)),
+            ledger.when(Ticket::numbered(3), at(500)),
             Admission::At(at(10_400).moment)
         );
-        assert_eq!(ledger.when(Ticket(3), at(10_400)), Admission::Now);
+        assert_eq!(ledger.when(Ticket::numbered(3), at(10_400)), Admission::Now);
     }
 
     #[test]
     fn a_permit_never_sent_is_given_back() {
         let mut ledger = ledger(1);
         let permit = leave(&mut ledger, 1, at(0));
-        ledger.settle(permit, Ticket(1), &Settlement::Unsent, at(1));
-        assert_eq!(ledger.when(Ticket(2), at(1)), Admission::Now);
+        ledger.settle(permit, Ticket::numbered(1), &Settlement::Unsent, at(1));
+        assert_eq!(ledger.when(Ticket::numbered(2), at(1)), Admission::Now);
     }
 
     #[test]
     fn a_permit_dropped_in_flight_counts_until_its_drop_and_a_window() {
         let mut ledger = ledger(1);
         let permit = leave(&mut ledger, 1, at(0));
-        ledger.settle(permit, Ticket(1), &Settlement::Lost, at(3_000));
+        ledger.settle(permit, Ticket::numbered(1), &Settlement::Lost, at(3_000));
         assert_eq!(
-            ledger.when(Ticket(2), at(3_000)),
+            ledger.when(Ticket::numbered(2), at(3_000)),
             Admission::At(at(13_000).moment)
         );
     }
@@ -340,15 +367,18 @@ mod tests {
         let mut ledger = ledger(1);
         let permit = leave(&mut ledger, 1, at(0));
         assert_eq!(
-            ledger.when(Ticket(2), at(1)),
+            ledger.when(Ticket::numbered(2), at(1)),
             Admission::WhenAnswered(at(300_000).moment)
         );
         assert_eq!(
-            ledger.when(Ticket(2), at(300_000)),
+            ledger.when(Ticket::numbered(2), at(300_000)),
             Admission::At(at(310_000).moment)
         );
-        ledger.settle(permit, Ticket(1), &answered(200), at(305_000));
-        assert_eq!(ledger.when(Ticket(2), at(310_000)), Admission::Now);
+        ledger.settle(permit, Ticket::numbered(1), &answered(200), at(305_000));
+        assert_eq!(
+            ledger.when(Ticket::numbered(2), at(310_000)),
+            Admission::Now
+        );
     }
 
     #[test]
@@ -360,16 +390,16 @@ mod tests {
         let mut ledger = Ledger::new(&windows, None, HANGING, at(0));
         for ticket in 0..5 {
             let permit = leave(&mut ledger, ticket, at(0));
-            ledger.settle(permit, Ticket(ticket), &answered(200), at(0));
+            ledger.settle(permit, Ticket::numbered(ticket), &answered(200), at(0));
         }
         assert_eq!(
-            ledger.when(Ticket(5), at(0)),
+            ledger.when(Ticket::numbered(5), at(0)),
             Admission::At(at(1_000).moment)
         );
         let permit = leave(&mut ledger, 5, at(1_000));
-        ledger.settle(permit, Ticket(5), &answered(200), at(1_000));
+        ledger.settle(permit, Ticket::numbered(5), &answered(200), at(1_000));
         assert_eq!(
-            ledger.when(Ticket(6), at(1_000)),
+            ledger.when(Ticket::numbered(6), at(1_000)),
             Admission::At(at(10_000).moment)
         );
     }
@@ -379,31 +409,37 @@ mod tests {
         let mut ledger = Ledger::new(&[], Some(1), HANGING, at(0));
         let permit = leave(&mut ledger, 1, at(0));
         assert!(matches!(
-            ledger.when(Ticket(2), at(0)),
+            ledger.when(Ticket::numbered(2), at(0)),
             Admission::WhenAnswered(_)
         ));
-        ledger.settle(permit, Ticket(1), &answered(200), at(5));
-        assert_eq!(ledger.when(Ticket(2), at(5)), Admission::Now);
+        ledger.settle(permit, Ticket::numbered(1), &answered(200), at(5));
+        assert_eq!(ledger.when(Ticket::numbered(2), at(5)), Admission::Now);
     }
 
     #[test]
     fn a_rejection_closes_the_gate_and_a_probe_opens_it() {
         let mut ledger = ledger(10);
         let permit = leave(&mut ledger, 1, at(0));
-        let change = ledger.settle(permit, Ticket(1), &rejected(3), at(0));
+        let change = ledger.settle(permit, Ticket::numbered(1), &rejected(3), at(0));
         assert_eq!(change, Change::ClosedUntil(at(3_000).moment));
         assert_eq!(
-            ledger.when(Ticket(2), at(2_999)),
+            ledger.when(Ticket::numbered(2), at(2_999)),
             Admission::At(at(3_000).moment)
         );
         let probe = leave(&mut ledger, 1, at(3_000));
         assert_eq!(
-            ledger.when(Ticket(2), at(3_000)),
+            ledger.when(Ticket::numbered(2), at(3_000)),
             Admission::At(at(8_000).moment)
         );
-        let change = ledger.settle(probe, Ticket(1), &answered(200), at(3_100));
+        let change = ledger.settle(probe, Ticket::numbered(1), &answered(200), at(3_100));
         assert_eq!(change, Change::Reopened);
-        assert_eq!(ledger.when(Ticket(2), at(3_100)), Admission::Now);
+        // Ten in ten seconds, evenly, since the server rejected what we had allowed.
+        let slot = at(3_000).moment + WINDOW.div_f64(9.0);
+        assert_eq!(
+            ledger.when(Ticket::numbered(2), at(3_100)),
+            Admission::At(slot)
+        );
+        leave(&mut ledger, 2, at(4_112));
     }
 
     #[test]
@@ -411,8 +447,8 @@ mod tests {
         let windows = [Window::new(2, WINDOW)];
         let mut ledger = Ledger::new(&windows, Some(1), HANGING, at(0));
         let permit = leave(&mut ledger, 1, at(0));
-        ledger.settle(permit, Ticket(1), &answered(401), at(1));
-        assert_eq!(ledger.when(Ticket(1), at(1)), Admission::Now);
+        ledger.settle(permit, Ticket::numbered(1), &answered(401), at(1));
+        assert_eq!(ledger.when(Ticket::numbered(1), at(1)), Admission::Now);
     }
 
     #[test]
@@ -429,7 +465,12 @@ mod tests {
             rejected: Some(None),
             readings: [reading].into_iter().collect(),
         };
-        let change = ledger.settle(permit, Ticket(1), &Settlement::Answered(report), at(0));
+        let change = ledger.settle(
+            permit,
+            Ticket::numbered(1),
+            &Settlement::Answered(report),
+            at(0),
+        );
         assert_eq!(change, Change::ClosedUntil(at(7_000).moment));
     }
 
@@ -452,11 +493,16 @@ mod tests {
         };
         ledger.settle(
             permits[49],
-            Ticket(49),
+            Ticket::numbered(49),
             &Settlement::Answered(report.clone()),
             at(10),
         );
-        ledger.settle(permits[0], Ticket(0), &Settlement::Answered(report), at(20));
+        ledger.settle(
+            permits[0],
+            Ticket::numbered(0),
+            &Settlement::Answered(report),
+            at(20),
+        );
         let (windows, in_flight) = ledger.windows();
         assert_eq!(windows[0].left(in_flight), 50);
     }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use http::{HeaderMap, StatusCode};
 
 use super::gate::Ticket;
-use super::limiter::{Entry, Limiter, Permit, QuotaLine};
+use super::limiter::{Claim, Entry, Limiter, Permit, QuotaLine};
 use super::snapshot::QuotaSnapshot;
 use super::state::{Change, Settlement};
 use crate::clock::{BoxFuture, Moment, Now};
@@ -169,10 +169,8 @@ impl Passage for Turn {
                 return Ok(());
             }
             let now = self.limiter.settings.clock.now();
-            let ticket = Some(self.ticket);
-            let entry = self
-                .limiter
-                .enter(&self.quota, ticket, self.patience, now)?;
+            let claim = Claim::Again(self.ticket);
+            let entry = self.limiter.enter(&self.quota, claim, self.patience, now)?;
             let (_, permit) = match entry {
                 Entry::Granted(ticket, permit) => (ticket, permit),
                 Entry::Waiting(place) => place.wait().await?,

@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 use http::HeaderName;
 use time::{Date, Month, OffsetDateTime, Time};
 
+use super::pace::Pacing;
 use crate::error::Error;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -50,6 +51,8 @@ pub struct Window {
     pub(crate) limit: u64,
     pub(crate) span: Span,
     pub(crate) headers: WindowHeaders,
+    pub(crate) pacing: Pacing,
+    pub(crate) reserve: u64,
     // Setters never fail; `build()` reports what they could not take.
     pub(crate) problems: Vec<String>,
 }
@@ -180,6 +183,29 @@ impl Window {
         Self::with_span(limit, Span::Calendar(Period::UtcMonth))
     }
 
+    /// How the requests follow each other; default [`Pacing::Auto`].
+    #[must_use]
+    pub fn pacing(mut self, pacing: Pacing) -> Self {
+        self.pacing = pacing;
+        self
+    }
+
+    /// Keeps the last `amount` requests of the window for
+    /// [`Priority::High`](crate::Priority::High); default 0, and less than the limit.
+    ///
+    /// In a quota with such a window a request of high priority passes all others, however long
+    /// they have waited.
+    #[must_use]
+    pub fn reserve(mut self, amount: u64) -> Self {
+        if amount >= self.limit {
+            let limit = self.limit;
+            let problem = format!("a reserve of {amount} leaves nothing of a limit of {limit}");
+            self.problems.push(problem);
+        }
+        self.reserve = amount;
+        self
+    }
+
     /// The response header that tells the window's limit.
     #[must_use]
     pub fn limit_header(mut self, name: &str) -> Self {
@@ -249,6 +275,8 @@ impl Window {
             limit,
             span,
             headers: WindowHeaders::default(),
+            pacing: Pacing::default(),
+            reserve: 0,
             problems,
         }
     }

@@ -1,0 +1,350 @@
+//! How the requests of one window follow each other.
+//!
+//! | state  | entered when                                     | who may leave              |
+//! |--------|--------------------------------------------------|----------------------------|
+//! | burst  | at first; an hour or more after a rejection      | all whom the ledger allows |
+//! | spread | the server rejected what the ledger had allowed  | one per slot               |
+//!
+//! `Burst` and `Spread` stay what they are, `Auto` goes from one to the other.
+//!
+//! *The slot.* A sliding counter takes previous · (1 − elapsed/W) + current for the count. Requests
+//! that leave every I, and are on their way for times that differ by J at most, bring that to
+//! (W + J)/I + 1 at most, wherever its boundaries lie. So there is a slot per (W + J)/(L − 1), and
+//! the mean round trip stands for J: the ledger asks for W plus a round trip anyway.
+//!
+//! *The rate factor.* A rejection while spread multiplies the rate by 0.7: somebody else takes part
+//! of the quota. Every success restores a bit, so that the full rate is back after about a window.
+//!
+//! A rejection of a request that had left before the last cut says nothing new (R5), and that of a
+//! probe says that the pause was too short, not that the rate was too high.
+//!
+//! Pure: `now` is an argument.
+
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use super::window::{Span, Window};
+use crate::clock::Moment;
+
+const CUT: f64 = 0.7;
+const LEAST_FACTOR: f64 = 0.05;
+
+/// `Auto` spreads for so long at least; doubled for each time that it was too short.
+const SHORTEST_SPREAD: Duration = Duration::from_secs(60 * 60);
+const MOST_DOUBLINGS: u32 = 5;
+
+/// A longer window is never spread by `Auto`: once a day is spent by others, one request every
+/// minute or two would not help.
+const LONGEST_AUTO: Duration = Duration::from_secs(60 * 60);
+
+/// A sliding counter takes evenly spaced requests for up to one more than there are, and what it
+/// tells is rounded.
+const SLACK: u64 = 2;
+
+/// A timer rings up to a millisecond late, a busy runtime some more. So much does not shift the
+/// slots that follow; what was missed beyond that is lost, since slots do not accumulate.
+const TIMER_GRAIN: Duration = Duration::from_millis(4);
+
+/// How the requests of a window follow each other, within what its limit allows.
+///
+/// In a configuration file: `"auto"`, `"burst"`, `"spread"`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Pacing {
+    /// As [`Burst`](Self::Burst), until the server rejects a request although our own count has
+    /// room: it counts by a sliding counter, or others use the same quota. From then on as
+    /// [`Spread`](Self::Spread), at 0.7 times the rate after each further rejection, which later
+    /// successes restore within about a window. Back to burst an hour after the last rejection, and
+    /// twice as late after each relapse. Windows longer than an hour always burst.
+    #[default]
+    Auto,
+    /// The whole limit at once, then again as the window forgets it.
+    Burst,
+    /// Evenly: one per (length + mean round trip)/(limit − 1), a limit of one as one of two. A slot
+    /// that nobody takes is lost. For servers with a sliding counter, which rejects none of them,
+    /// and for those that dislike bursts.
+    Spread,
+}
+
+/// The pace of one window.
+#[derive(Clone, Debug)]
+pub(super) struct Pace {
+    pacing: Pacing,
+    length: Duration,
+    /// `Auto` may spread it.
+    is_short: bool,
+    /// `Auto` spreads until then.
+    spread_until: Option<Moment>,
+    relapses: u32,
+    /// The share of the full rate, above 0 and up to 1.
+    factor: f64,
+    /// The last cut; requests that left before it cannot cut again.
+    cut: Option<Moment>,
+    /// The next slot, while spread.
+    slot: Moment,
+    /// So many of the limit are for high priority alone.
+    reserve: u64,
+}
+
+/// The paces of a quota's windows, in their order.
+pub(super) type Paces = SmallVec<[Pace; 2]>;
+
+impl Pace {
+    pub(super) fn new(window: &Window) -> Self {
+        let length = window.length();
+        let is_rolling = matches!(window.span, Span::Rolling(_));
+        Self {
+            pacing: window.pacing,
+            length,
+            is_short: is_rolling && length <= LONGEST_AUTO,
+            spread_until: None,
+            relapses: 0,
+            factor: 1.0,
+            cut: None,
+            slot: Moment::ZERO,
+            reserve: window.reserve,
+        }
+    }
+
+    /// The slot to wait for, if it has not come.
+    pub(super) fn opens(&self, now: Moment) -> Option<Moment> {
+        Some(self.slot).filter(|slot| *slot > now && self.is_spread(now))
+    }
+
+    /// A request leaves. `limit` is the window's limit in force, `round_trip` the mean.
+    pub(super) fn grant(&mut self, limit: u64, round_trip: Duration, now: Moment) {
+        if self.is_spread(now) {
+            let is_on_time = now - self.slot <= TIMER_GRAIN;
+            let taken = if is_on_time { self.slot } else { now };
+            self.slot = taken + self.interval(limit, round_trip);
+        }
+    }
+
+    /// A request that left at `granted` was accepted.
+    pub(super) fn accepted(&mut self, limit: u64, granted: Moment) {
+        if self.factor < 1.0 && !self.is_before_cut(granted) {
+            // At most a window's limit goes at full rate: half of it makes up for one cut.
+            self.factor = (self.factor + 0.5 / limit.max(1) as f64).min(1.0);
+        }
+    }
+
+    /// The server rejected a request that left at `granted`, though the ledger had allowed it.
+    fn rejected(&mut self, granted: Moment, now: Moment) {
+        if self.is_before_cut(granted) {
+            return;
+        }
+        if self.is_spread(now) {
+            self.factor = (self.factor * CUT).max(LEAST_FACTOR);
+        } else if self.spread_until.is_some() {
+            self.relapses = (self.relapses + 1).min(MOST_DOUBLINGS);
+        }
+        self.cut = Some(now);
+        self.spread_until = Some(now + SHORTEST_SPREAD * 2_u32.pow(self.relapses));
+    }
+
+    pub(super) fn has_reserve(&self) -> bool {
+        self.reserve > 0
+    }
+
+    /// What is kept from others. Should the server's limit prove lower than the configured one,
+    /// something is left for them.
+    pub(super) fn reserve(&self, limit: u64) -> u64 {
+        self.reserve.min(limit.saturating_sub(1))
+    }
+
+    /// By how much the server's count may exceed ours though nobody else takes part: a sliding
+    /// counter only estimates it.
+    pub(super) fn slack(&self, now: Moment) -> u64 {
+        match self.is_spread(now) {
+            true => SLACK,
+            false => 0,
+        }
+    }
+
+    fn is_before_cut(&self, granted: Moment) -> bool {
+        self.cut.is_some_and(|cut| granted <= cut)
+    }
+
+    fn is_spread(&self, now: Moment) -> bool {
+        match self.pacing {
+            Pacing::Burst => false,
+            Pacing::Spread => true,
+            Pacing::Auto => self.spread_until.is_some_and(|until| now < until),
+        }
+    }
+
+    fn interval(&self, limit: u64, round_trip: Duration) -> Duration {
+        let gaps = limit.saturating_sub(1).max(1) as f64;
+        let seconds = (self.length + round_trip).as_secs_f64() / (gaps * self.factor);
+        Duration::try_from_secs_f64(seconds).unwrap_or(self.length)
+    }
+
+    /// Whether a rejection that closes the quota for `told` can be this window's. A sliding counter
+    /// may take two windows to forget.
+    fn explains(&self, told: Option<Duration>) -> bool {
+        told.is_none_or(|told| told <= self.length.saturating_mul(2))
+    }
+}
+
+/// The server rejected what the ledger had allowed: slows the shortest window that explains how
+/// long it closed, if that one's pace may change at all.
+pub(super) fn slow_down(paces: &mut Paces, told: Option<Duration>, granted: Moment, now: Moment) {
+    let explained = paces.iter_mut().filter(|pace| pace.explains(told));
+    let shortest = explained.min_by_key(|pace| pace.length);
+    if let Some(pace) = shortest {
+        let may_change = match pace.pacing {
+            Pacing::Burst => false,
+            Pacing::Spread => true,
+            Pacing::Auto => pace.is_short,
+        };
+        if may_change {
+            pace.rejected(granted, now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: u64 = 11;
+
+    fn at(milliseconds: u64) -> Moment {
+        Moment::after_start(Duration::from_millis(milliseconds))
+    }
+
+    fn hours(hours: u64) -> Moment {
+        at(hours * 3_600_000)
+    }
+
+    /// Eleven in ten seconds: a slot each second.
+    fn pace(pacing: Pacing) -> Pace {
+        Pace::new(&Window::new(LIMIT, Duration::from_secs(10)).pacing(pacing))
+    }
+
+    #[test]
+    fn a_spread_window_has_one_slot_after_the_other() {
+        let mut pace = pace(Pacing::Spread);
+        assert_eq!(pace.opens(at(5_000)), None, "the first leaves at once");
+        pace.grant(LIMIT, Duration::ZERO, at(5_000));
+        assert_eq!(pace.opens(at(5_999)), Some(at(6_000)));
+        assert_eq!(pace.opens(at(6_000)), None);
+    }
+
+    #[test]
+    fn slots_leave_room_for_what_the_way_may_shift() {
+        let mut pace = pace(Pacing::Spread);
+        pace.grant(LIMIT, Duration::from_secs(2), at(5_000));
+        assert_eq!(pace.opens(at(5_000)), Some(at(6_200)));
+    }
+
+    #[test]
+    fn a_late_timer_does_not_shift_the_slots_and_missed_slots_are_lost() {
+        let mut pace = pace(Pacing::Spread);
+        pace.grant(LIMIT, Duration::ZERO, at(1_000));
+        pace.grant(LIMIT, Duration::ZERO, at(2_001));
+        assert_eq!(pace.opens(at(2_001)), Some(at(3_000)));
+        pace.grant(LIMIT, Duration::ZERO, at(8_000));
+        assert_eq!(pace.opens(at(8_000)), Some(at(9_000)));
+    }
+
+    #[test]
+    fn a_burst_window_has_no_slots_whatever_happens() {
+        let mut paces: Paces = [pace(Pacing::Burst)].into_iter().collect();
+        slow_down(&mut paces, None, at(0), at(1));
+        paces[0].grant(LIMIT, Duration::ZERO, at(2));
+        assert_eq!(paces[0].opens(at(2)), None);
+    }
+
+    #[test]
+    fn auto_bursts_until_a_rejection_and_again_an_hour_later() {
+        let mut pace = pace(Pacing::Auto);
+        pace.grant(LIMIT, Duration::ZERO, at(0));
+        assert_eq!(pace.opens(at(0)), None);
+        pace.rejected(at(0), at(100));
+        pace.grant(LIMIT, Duration::ZERO, at(1_100));
+        assert_eq!(pace.opens(at(1_100)), Some(at(2_100)));
+        pace.grant(LIMIT, Duration::ZERO, hours(1));
+        assert_eq!(
+            pace.opens(hours(1)),
+            Some(hours(1) + Duration::from_secs(1))
+        );
+        pace.grant(LIMIT, Duration::ZERO, hours(1) + Duration::from_secs(1));
+        assert_eq!(pace.opens(hours(1) + Duration::from_secs(1)), None);
+    }
+
+    #[test]
+    fn after_a_relapse_auto_spreads_for_twice_as_long() {
+        let mut pace = pace(Pacing::Auto);
+        pace.rejected(at(0), at(1));
+        pace.rejected(hours(5), hours(5));
+        assert!(pace.is_spread(hours(6)));
+        assert!(!pace.is_spread(hours(7)));
+        pace.rejected(hours(7), hours(7));
+        assert!(pace.is_spread(hours(10)));
+        assert!(!pace.is_spread(hours(11)));
+    }
+
+    #[test]
+    fn the_late_rejections_of_one_burst_cut_once() {
+        let mut pace = pace(Pacing::Spread);
+        for _ in 0..31 {
+            pace.rejected(at(0), at(100));
+        }
+        assert!((pace.factor - CUT).abs() < 1e-9, "{}", pace.factor);
+        pace.accepted(LIMIT, at(50));
+        assert!((pace.factor - CUT).abs() < 1e-9, "it left before the cut");
+        pace.rejected(at(101), at(200));
+        assert!((pace.factor - CUT * CUT).abs() < 1e-9, "{}", pace.factor);
+    }
+
+    #[test]
+    fn successes_restore_the_rate_within_a_window() {
+        let mut pace = pace(Pacing::Spread);
+        pace.rejected(at(0), at(0));
+        for _ in 0..7 {
+            pace.accepted(LIMIT, at(1));
+        }
+        assert!((pace.factor - 1.0).abs() < f64::EPSILON, "{}", pace.factor);
+    }
+
+    #[test]
+    fn endless_rejections_slow_down_to_a_twentieth_and_no_further() {
+        let mut pace = pace(Pacing::Spread);
+        for second in 1..100 {
+            pace.rejected(at(second * 1_000), at(second * 1_000));
+        }
+        assert_eq!(
+            pace.interval(LIMIT, Duration::ZERO),
+            Duration::from_secs(20)
+        );
+    }
+
+    #[test]
+    fn a_rejection_slows_the_window_that_explains_it() {
+        let windows = ["120/min", "1000/utc-day"].map(|text| text.parse::<Window>().expect(text));
+        let spread_after = |told| {
+            let mut paces: Paces = windows.iter().map(Pace::new).collect();
+            let told = Some(Duration::from_secs(told));
+            slow_down(&mut paces, told, at(0), at(1));
+            [paces[0].is_spread(at(2)), paces[1].is_spread(at(2))]
+        };
+        assert_eq!(spread_after(30), [true, false]);
+        assert_eq!(spread_after(110), [true, false], "a sliding counter's");
+        assert_eq!(spread_after(28_416), [false, false], "the day is spent");
+    }
+
+    #[test]
+    fn a_reserve_leaves_one_for_everybody_whatever_the_limit_becomes() {
+        let pace = Pace::new(&Window::per_minute(10).reserve(4));
+        assert_eq!([10, 4, 1, 0].map(|limit| pace.reserve(limit)), [4, 3, 0, 0]);
+    }
+
+    #[test]
+    fn a_limit_of_one_or_none_has_slots_too() {
+        let pace = pace(Pacing::Spread);
+        assert_eq!(pace.interval(1, Duration::ZERO), Duration::from_secs(10));
+        assert_eq!(pace.interval(0, Duration::ZERO), Duration::from_secs(10));
+    }
+}
