@@ -115,7 +115,8 @@ pub enum Event {
         quota: Arc<str>,
     },
     /// Another account of this name, URL and client was built before and lives. The two do not know
-    /// each other: each counts the quota for itself and renews tokens for itself. A clone was meant.
+    /// each other: each counts the quota for itself and renews tokens for itself. A clone was
+    /// meant.
     SecondLedger,
     /// A request failed without being sent, or without being sent again.
     Refused {
