@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use http::header::AUTHORIZATION;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Request, Response};
@@ -21,6 +20,7 @@ use super::pass::Pass;
 use super::rejection;
 use super::state::Need;
 use super::token::Token;
+use crate::clock::BoxFuture;
 use crate::clock::{Moment, Now};
 use crate::error::Error;
 use crate::event::Event;
@@ -167,52 +167,58 @@ impl std::fmt::Debug for AuthMiddleware {
     }
 }
 
-#[async_trait]
+/// Not an `async fn`: what needs no waiting is done before the future is made. A future holds all
+/// that its body ever held, and moving two kilobytes about costs more than the credential.
 impl Middleware for AuthMiddleware {
-    async fn handle(
-        &self,
+    fn handle<'layer, 'extensions, 'next, 'f>(
+        &'layer self,
         mut request: Request,
-        extensions: &mut Extensions,
-        next: Next<'_>,
-    ) -> reqwest_middleware::Result<Response> {
-        let Some(passing) = self.passing(&request, extensions)? else {
-            return next.run(request, extensions).await;
+        extensions: &'extensions mut Extensions,
+        next: Next<'next>,
+    ) -> BoxFuture<'f, reqwest_middleware::Result<Response>>
+    where
+        Self: 'f,
+        'layer: 'f,
+        'extensions: 'f,
+        'next: 'f,
+    {
+        let passing = match self.passing(&request, extensions) {
+            Ok(Some(passing)) => passing,
+            Ok(None) => return next.run(request, extensions),
+            Err(error) => return Box::pin(std::future::ready(Err(error))),
         };
         let Some(cache) = passing.cache_for(&request) else {
             passing.authenticator.put_headers(&mut request);
             let pass = passing.pass(None, extensions);
-            return run(pass.as_ref(), request, extensions, next).await;
+            return Box::pin(async move { run(pass.as_ref(), request, extensions, next).await });
         };
-        let (token, started) = match cache.ready(passing.now) {
-            Some(token) => (token, passing.now.moment),
-            // Boxed, as all that is rare here: a future that is small is cheap to make.
-            None => Box::pin(passing.wait_for_token(cache)).await?,
-        };
-        // The limiter above may have cloned the request already, before our headers were on it.
-        let above = passing.spare_above(&request);
-        let own = passing.equip(&mut request, &token, above.is_none());
-        let pass = passing.pass(own, extensions);
-        let response = match &pass {
-            None => next.clone().run(request, extensions).await?,
-            Some(pass) => {
-                let mut left = Handle::leave(pass, extensions);
-                next.clone().run(request, left.extensions()).await?
+        match cache.ready(passing.now) {
+            Some(token) => {
+                let carried = Carried {
+                    cache,
+                    token,
+                    since: passing.now.moment,
+                };
+                passing.send(carried, request, extensions, next)
             }
-        };
-        if !passing.is_refusal(&response) {
-            passing.note_success(&token, started, &response);
-            return Ok(response);
+            None => Box::pin(async move {
+                let (token, since) = passing.wait_for_token(cache).await?;
+                let carried = Carried {
+                    cache,
+                    token,
+                    since,
+                };
+                passing.send(carried, request, extensions, next).await
+            }),
         }
-        let at = passing.authenticator.settings.clock.now().moment;
-        let refused = Refused {
-            passing: &passing,
-            cache,
-            token: &token,
-            at,
-        };
-        let spare = above.or_else(|| pass.as_ref().and_then(|pass| pass.spare.as_ref()));
-        Box::pin(refused.cure(response, spare, pass.as_ref(), extensions, next)).await
     }
+}
+
+/// The token that a request carries.
+struct Carried<'a> {
+    cache: &'a Cache,
+    token: Arc<Token>,
+    since: Moment,
 }
 
 /// One request on its way through.
@@ -254,6 +260,49 @@ impl<'a> Passing<'a> {
         } else {
             None
         }
+    }
+
+    /// Sends a request with its token on it, and cures a refusal.
+    fn send<'f>(
+        self,
+        carried: Carried<'f>,
+        mut request: Request,
+        extensions: &'f mut Extensions,
+        next: Next<'f>,
+    ) -> BoxFuture<'f, reqwest_middleware::Result<Response>>
+    where
+        'a: 'f,
+    {
+        // The limiter above may have cloned the request already, before our headers were on it.
+        let is_above = self.spare_above(&request).is_some();
+        let own = self.equip(&mut request, &carried.token, !is_above);
+        let pass = self.pass(own, extensions);
+        Box::pin(async move {
+            let response = match &pass {
+                None => next.clone().run(request, extensions).await?,
+                Some(pass) => {
+                    let mut left = Handle::leave(pass, extensions);
+                    next.clone().run(request, left.extensions()).await?
+                }
+            };
+            if !self.is_refusal(&response) {
+                self.note_success(&carried.token, carried.since, &response);
+                return Ok(response);
+            }
+            let spare = match &pass {
+                _ if is_above => self.chain.nearest_spare(),
+                Some(pass) => pass.spare.as_ref(),
+                None => None,
+            };
+            let refused = Refused {
+                passing: &self,
+                cache: carried.cache,
+                token: &carried.token,
+                at: self.authenticator.settings.clock.now().moment,
+            };
+            // Boxed, as all that is rare here: a future that is small is cheap to make.
+            Box::pin(refused.cure(response, spare, pass.as_ref(), extensions, next)).await
+        })
     }
 
     /// Evidence for the token, where some is sought.
