@@ -2,19 +2,12 @@
 //!
 //! Pure: `now` is an argument.
 
-use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
+use super::answered::Answered;
 use super::headers::Reading;
-use super::window::{Period, Span, Window};
+use super::window::Window;
 use crate::clock::{Moment, Now};
-
-/// A day counts as over only so long after 00:00, since the server's clock may be behind ours.
-const CALENDAR_MARGIN: Duration = Duration::from_secs(2);
-
-/// Beyond so many entries, neighbours are merged: an entry costs 16 bytes, and a day's quota may
-/// be a million.
-const FINEST_ENTRIES: u64 = 4096;
 
 /// Servers round a reset to the second, and some add another half on the way.
 const RESET_GRAIN: Duration = Duration::from_millis(1_500);
@@ -40,31 +33,6 @@ pub(crate) struct Live {
     blind_until: Option<Moment>,
     reset: Option<Reset>,
     left_by_server: Option<u64>,
-}
-
-/// Our requests that were answered and still count.
-#[derive(Clone, Debug)]
-enum Answered {
-    /// Each until its response's arrival + W: the server counted it no later than that.
-    Rolling {
-        length: Duration,
-        grain: Duration,
-        entries: VecDeque<Entry>,
-        total: u64,
-    },
-    /// All since the last boundary.
-    Calendar {
-        period: Period,
-        ends: SystemTime,
-        total: u64,
-    },
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    from: Moment,
-    until: Moment,
-    count: u64,
 }
 
 /// What other users of the same quota took at least, by the server's own count.
@@ -103,24 +71,11 @@ impl Room {
 
 impl Live {
     pub(crate) fn new(window: &Window, now: Now) -> Self {
-        let answered = match window.span {
-            Span::Rolling(length) => Answered::Rolling {
-                length,
-                grain: grain(length, window.limit),
-                entries: VecDeque::new(),
-                total: 0,
-            },
-            Span::Calendar(period) => Answered::Calendar {
-                period,
-                ends: period.ends_after(now.wall),
-                total: 0,
-            },
-        };
         Self {
             configured: window.limit,
             limit: window.limit,
             total: window.limit,
-            answered,
+            answered: Answered::new(window, now),
             others: None,
             spent_until: Moment::ZERO,
             blind_until: None,
@@ -210,9 +165,7 @@ impl Live {
 
     /// Our own answered requests that count.
     pub(crate) fn own(&self) -> u64 {
-        match &self.answered {
-            Answered::Rolling { total, .. } | Answered::Calendar { total, .. } => *total,
-        }
+        self.answered.total()
     }
 
     /// Takes in what a response says to a request that left at `sent`. `ours` is the most that the
@@ -285,13 +238,13 @@ impl Live {
     /// Nothing is left, and nobody knows until when: a pause, then a probe. Not where the end is
     /// known, by the calendar or by an earlier response.
     fn pause_blindly(&mut self, now: Now) -> bool {
-        let Answered::Rolling { length, .. } = &self.answered else {
+        let Some(length) = self.answered.rolling() else {
             return false;
         };
         if self.reset.is_some() {
             return false;
         }
-        let pause = (*length / 10).clamp(SHORTEST_BLIND_PAUSE, LONGEST_BLIND_PAUSE);
+        let pause = (length / 10).clamp(SHORTEST_BLIND_PAUSE, LONGEST_BLIND_PAUSE);
         // Those in flight when the first zero came bring more of them: they do not prolong it.
         let until = *self.blind_until.get_or_insert(now.moment + pause);
         self.spent_until = self.spent_until.max(until);
@@ -313,98 +266,7 @@ impl Live {
     /// When the window resets, by the server's word or by the calendar.
     pub(crate) fn resets_at(&self, now: Now) -> Option<SystemTime> {
         let told = self.reset.map(|reset| now.wall_at(reset.at));
-        match &self.answered {
-            Answered::Calendar { ends, .. } => told.or(Some(*ends)),
-            Answered::Rolling { .. } => told,
-        }
-    }
-}
-
-impl Answered {
-    fn push(&mut self, answered: Moment) {
-        match self {
-            Self::Calendar { total, .. } => *total = total.saturating_add(1),
-            Self::Rolling {
-                length,
-                grain,
-                entries,
-                total,
-            } => {
-                *total = total.saturating_add(1);
-                let until = answered + *length;
-                match entries.back_mut() {
-                    // To its later end: an early end would let one leave too soon.
-                    Some(last) if until - last.from < *grain => {
-                        last.until = until;
-                        last.count += 1;
-                    }
-                    _ => entries.push_back(Entry {
-                        from: until,
-                        until,
-                        count: 1,
-                    }),
-                }
-            }
-        }
-    }
-
-    /// True if a calendar period has ended.
-    fn forget(&mut self, now: Now) -> bool {
-        match self {
-            Self::Rolling { entries, total, .. } => {
-                while let Some(first) = entries.front().filter(|first| first.until <= now.moment) {
-                    *total = total.saturating_sub(first.count);
-                    entries.pop_front();
-                }
-                false
-            }
-            Self::Calendar {
-                period,
-                ends,
-                total,
-            } => {
-                let over = now.wall >= *ends + CALENDAR_MARGIN;
-                if over {
-                    *total = 0;
-                    *ends = period.ends_after(now.wall);
-                }
-                over
-            }
-        }
-    }
-
-    /// When so many of the requests will no longer count.
-    fn when_freed(&self, count: u64, now: Now) -> Option<Moment> {
-        match self {
-            Self::Calendar { ends, total, .. } => {
-                let any = count > 0 && *total >= count;
-                any.then(|| now.moment_at(*ends + CALENDAR_MARGIN))
-            }
-            Self::Rolling { entries, .. } => {
-                let mut freed = 0_u64;
-                let enough = entries.iter().find(|entry| {
-                    freed = freed.saturating_add(entry.count);
-                    freed >= count
-                });
-                enough.map(|entry| entry.until)
-            }
-        }
-    }
-
-    /// When a window that begins now has ended.
-    fn longest(&self, now: Now) -> Moment {
-        match self {
-            Self::Rolling { length, .. } => now.moment + *length,
-            Self::Calendar { ends, .. } => now.moment_at(*ends + CALENDAR_MARGIN),
-        }
-    }
-}
-
-fn grain(length: Duration, limit: u64) -> Duration {
-    if limit <= FINEST_ENTRIES {
-        Duration::ZERO
-    } else {
-        length / u32::try_from(FINEST_ENTRIES).unwrap_or(u32::MAX)
+        told.or(self.answered.calendar_end())
     }
 }
 
@@ -448,20 +310,6 @@ mod tests {
     #[test]
     fn a_full_flight_waits_for_an_answer() {
         assert_eq!(live("3/10s").room(3, at(0)), Room::WhenAnswered);
-    }
-
-    #[test]
-    fn a_large_window_merges_neighbours_to_their_later_end() {
-        let mut live = live("40960/4096s");
-        for _ in 0..40_960 {
-            live.count(at(1));
-        }
-        live.forget(at(4096));
-        assert_eq!(live.room(0, at(4096)), Room::At(at(4097).moment));
-        let Answered::Rolling { entries, .. } = &live.answered else {
-            panic!("rolling")
-        };
-        assert_eq!(entries.len(), 1);
     }
 
     #[test]

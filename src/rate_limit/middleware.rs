@@ -8,7 +8,9 @@ use reqwest_middleware::{Middleware, Next};
 
 use super::Limiter;
 use super::gate::Ticket;
-use super::limiter::{Claim, Entry, FinalRejection, Permit, QuotaLine};
+use super::limiter::{FinalRejection, Permit};
+use super::place::{Claim, Entry};
+use super::quota_line::QuotaLine;
 use super::turn::Turn;
 use crate::clock::BoxFuture;
 use crate::error::Error;

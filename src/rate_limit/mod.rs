@@ -1,5 +1,6 @@
 //! When a request may leave.
 
+mod answered;
 mod gate;
 mod headers;
 mod in_flight;
@@ -8,6 +9,8 @@ mod line;
 mod live;
 mod middleware;
 mod pace;
+mod place;
+mod quota_line;
 mod snapshot;
 mod state;
 mod turn;

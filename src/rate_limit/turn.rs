@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use http::{HeaderMap, StatusCode};
 
 use super::gate::Ticket;
-use super::limiter::{Claim, Entry, Limiter, Permit, QuotaLine};
+use super::limiter::{Limiter, Permit};
+use super::place::{Claim, Entry};
+use super::quota_line::QuotaLine;
 use super::snapshot::QuotaSnapshot;
 use super::state::{Change, Settlement};
 use crate::clock::{BoxFuture, Moment, Now};

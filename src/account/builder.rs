@@ -1,0 +1,388 @@
+//! What an account is made of: the setters, and what they were told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::{Account, build};
+use crate::auth::store::TokenStore;
+use crate::auth::{ClientAuth, Grant};
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::event::Observer;
+use crate::options::RequestOptions;
+use crate::rate_limit::{Quota, Window};
+use crate::secret::Secret;
+
+/// Which of a vendor's environments; the word `sandbox` alone means this crate's own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Environment {
+    /// The real one.
+    #[default]
+    Production,
+    /// The vendor's sandbox, with its own host, token endpoint and clients.
+    Sandbox,
+}
+
+/// Makes an [`Account`]. Setters never fail; [`build`](Self::build) checks everything.
+#[must_use]
+pub struct AccountBuilder {
+    pub(crate) settings: Settings,
+}
+
+/// What a builder was told, unchecked.
+pub(crate) struct Settings {
+    pub(crate) name: String,
+    pub(crate) base_url: String,
+    /// Whether the base URL was set after the builder was made, which puts it before any
+    /// environment's.
+    pub(crate) has_own_base_url: bool,
+    /// The vendor's sandbox, where a preset knows one.
+    pub(crate) sandbox_url: Option<String>,
+    pub(crate) environment: Environment,
+    pub(crate) origins: Vec<String>,
+    pub(crate) headers: Vec<(String, Secret)>,
+    pub(crate) client_id: Option<String>,
+    /// Headers whose value is the client id, on every request (DigiKey).
+    pub(crate) client_id_headers: Vec<String>,
+    pub(crate) client_secret: Option<Secret>,
+    pub(crate) client_auth: ClientAuth,
+    pub(crate) grant: Option<Grant>,
+    pub(crate) token_url: Option<String>,
+    pub(crate) authorization_url: Option<String>,
+    pub(crate) revocation_url: Option<String>,
+    pub(crate) issuer: Option<String>,
+    pub(crate) scope: Option<String>,
+    pub(crate) token_headers: Vec<(String, Secret)>,
+    pub(crate) token_fields: Vec<(String, Secret)>,
+    pub(crate) token_client: Option<reqwest::Client>,
+    pub(crate) token_store: Option<Arc<dyn TokenStore>>,
+    pub(crate) refresh_lead: Duration,
+    pub(crate) fallback_lifetime: Option<Duration>,
+    pub(crate) rejection_statuses: Vec<StatusCode>,
+    pub(crate) not_the_token: Vec<String>,
+    pub(crate) replay_unauthorized: bool,
+    pub(crate) windows: Vec<Window>,
+    pub(crate) quotas: Vec<Quota>,
+    pub(crate) max_replays: u32,
+    pub(crate) max_in_flight: Option<usize>,
+    pub(crate) max_queue: Option<usize>,
+    pub(crate) unanswered_after: Duration,
+    pub(crate) request_id_header: Option<String>,
+    pub(crate) snapshots: bool,
+    pub(crate) options: RequestOptions,
+    pub(crate) observers: Vec<Arc<dyn Observer>>,
+    pub(crate) clock: Option<Arc<dyn Clock>>,
+}
+
+impl Settings {
+    pub(super) fn new(name: String, base_url: String) -> Self {
+        Self {
+            name,
+            base_url,
+            has_own_base_url: false,
+            sandbox_url: None,
+            environment: Environment::default(),
+            origins: Vec::new(),
+            headers: Vec::new(),
+            client_id: None,
+            client_id_headers: Vec::new(),
+            client_secret: None,
+            client_auth: ClientAuth::default(),
+            grant: None,
+            token_url: None,
+            authorization_url: None,
+            revocation_url: None,
+            issuer: None,
+            scope: None,
+            token_headers: Vec::new(),
+            token_fields: Vec::new(),
+            token_client: None,
+            token_store: None,
+            refresh_lead: AccountBuilder::DEFAULT_REFRESH_LEAD,
+            fallback_lifetime: None,
+            rejection_statuses: vec![StatusCode::UNAUTHORIZED],
+            not_the_token: Vec::new(),
+            replay_unauthorized: true,
+            windows: Vec::new(),
+            quotas: Vec::new(),
+            max_replays: AccountBuilder::DEFAULT_MAX_REPLAYS,
+            max_in_flight: None,
+            max_queue: None,
+            unanswered_after: AccountBuilder::DEFAULT_UNANSWERED_AFTER,
+            request_id_header: None,
+            snapshots: true,
+            options: RequestOptions::default(),
+            observers: Vec::new(),
+            clock: None,
+        }
+    }
+}
+
+impl AccountBuilder {
+    /// How long before its expiry a token is renewed, at most: see
+    /// [`refresh_lead`](Self::refresh_lead).
+    pub const DEFAULT_REFRESH_LEAD: Duration = Duration::from_secs(5 * 60);
+    /// See [`max_replays`](Self::max_replays).
+    pub const DEFAULT_MAX_REPLAYS: u32 = 3;
+    /// See [`unanswered_after`](Self::unanswered_after).
+    pub const DEFAULT_UNANSWERED_AFTER: Duration = Duration::from_secs(5 * 60);
+
+    /// What stores, events and errors call the account.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.settings.name = name.into();
+        self
+    }
+
+    /// The vendor's environment: every URL of a preset at once. An own [`base_url`](Self::base_url)
+    /// goes before it.
+    pub fn environment(mut self, environment: Environment) -> Self {
+        self.settings.environment = environment;
+        self
+    }
+
+    /// The URL whose origin is the account's; a relative token URL follows it. It goes before the
+    /// [`environment`](Self::environment).
+    pub fn base_url(mut self, url: impl AsRef<str>) -> Self {
+        url.as_ref().clone_into(&mut self.settings.base_url);
+        self.settings.has_own_base_url = true;
+        self.settings.sandbox_url = None;
+        self
+    }
+
+    /// One more origin (scheme, host, port) that gets the account's credentials and is metered.
+    pub fn origin(mut self, origin: impl AsRef<str>) -> Self {
+        self.settings.origins.push(origin.as_ref().to_owned());
+        self
+    }
+
+    /// A header on every request to the account's origins; it does not replace one that the
+    /// request has already.
+    pub fn header(mut self, name: &str, value: impl Into<Secret>) -> Self {
+        self.settings.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// The OAuth client's id (RFC 6749 section 2.2).
+    pub fn client_id(mut self, id: impl Into<String>) -> Self {
+        self.settings.client_id = Some(id.into());
+        self
+    }
+
+    /// The OAuth client's secret; without one it is a public client (RFC 6749 section 2.1).
+    pub fn client_secret(mut self, secret: impl Into<Secret>) -> Self {
+        self.settings.client_secret = Some(secret.into());
+        self
+    }
+
+    /// How the client authenticates itself at the token endpoint; default
+    /// [`ClientAuth::Basic`].
+    pub fn client_auth(mut self, how: ClientAuth) -> Self {
+        self.settings.client_auth = how;
+        self
+    }
+
+    /// How tokens are got; default [`Grant::client_credentials`] where there is a token URL.
+    pub fn grant(mut self, grant: Grant) -> Self {
+        self.settings.grant = Some(grant);
+        self
+    }
+
+    /// The token endpoint (RFC 6749 section 3.2), absolute or relative to the base URL.
+    pub fn token_url(mut self, url: impl AsRef<str>) -> Self {
+        self.settings.token_url = Some(url.as_ref().to_owned());
+        self
+    }
+
+    /// The authorization endpoint (RFC 6749 section 3.1), where a person logs in; absolute or
+    /// relative to the base URL. Only a login uses it
+    /// ([`Account::authorization_request`]).
+    pub fn authorization_url(mut self, url: impl AsRef<str>) -> Self {
+        self.settings.authorization_url = Some(url.as_ref().to_owned());
+        self
+    }
+
+    /// The revocation endpoint (RFC 7009), absolute or relative to the base URL; only
+    /// [`Account::revoke`] uses it.
+    pub fn revocation_url(mut self, url: impl AsRef<str>) -> Self {
+        self.settings.revocation_url = Some(url.as_ref().to_owned());
+        self
+    }
+
+    /// Who the authorization server says it is when it sends a person back (`iss`, RFC 9207). A
+    /// callback that names another one, or none, is then refused; default: not checked.
+    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.settings.issuer = Some(issuer.into());
+        self
+    }
+
+    /// The scope to ask for (RFC 6749 section 3.3); default: none.
+    pub fn scope(mut self, scope: impl Into<String>) -> Self {
+        self.settings.scope = Some(scope.into());
+        self
+    }
+
+    /// One more header on the token request.
+    pub fn token_header(mut self, name: &str, value: impl Into<Secret>) -> Self {
+        self.settings
+            .token_headers
+            .push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// One more field in the token request's form.
+    pub fn token_field(mut self, name: &str, value: impl Into<Secret>) -> Self {
+        self.settings
+            .token_fields
+            .push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// The client for token requests, for a proxy or a private CA. It should not follow redirects:
+    /// a redirected token request carries the client's secret along.
+    ///
+    /// Default: one client for all accounts of the process, redirects off, 10 s to connect, 30 s in
+    /// all.
+    pub fn token_client(mut self, client: reqwest::Client) -> Self {
+        self.settings.token_client = Some(client);
+        self
+    }
+
+    /// Where tokens survive the process. An account whose refresh token is good for one use has no
+    /// default: `build()` asks for one.
+    pub fn token_store(mut self, store: impl TokenStore) -> Self {
+        self.settings.token_store = Some(Arc::new(store));
+        self
+    }
+
+    /// How long before its expiry a token is renewed; default
+    /// [`DEFAULT_REFRESH_LEAD`](Self::DEFAULT_REFRESH_LEAD), and never more than a quarter of the
+    /// token's lifetime (TME's tokens live 300 s: a fixed lead of that much would fetch one per
+    /// request).
+    pub fn refresh_lead(mut self, lead: Duration) -> Self {
+        self.settings.refresh_lead = lead;
+        self
+    }
+
+    /// The lifetime of a token whose endpoint does not say it (`expires_in` missing or unusable).
+    ///
+    /// Default: 300 s after which it is renewed, though not taken for expired.
+    pub fn fallback_lifetime(mut self, lifetime: Duration) -> Self {
+        self.settings.fallback_lifetime = Some(lifetime);
+        self
+    }
+
+    /// One more status that can mean "token refused", beside 401; some servers say 403.
+    pub fn rejection_status(mut self, status: StatusCode) -> Self {
+        self.settings.rejection_statuses.push(status);
+        self
+    }
+
+    /// A refused request whose body contains this phrase was not refused for its token (letter case
+    /// and white space do not count): the answer is returned, and no token renewed.
+    pub fn not_the_token(mut self, phrase: impl Into<String>) -> Self {
+        self.settings.not_the_token.push(phrase.into());
+        self
+    }
+
+    /// Whether a request whose token was refused is sent again with a new one; default: yes. The
+    /// token is renewed in any case.
+    pub fn replay_unauthorized(mut self, replay: bool) -> Self {
+        self.settings.replay_unauthorized = replay;
+        self
+    }
+
+    /// Adds a window to the default quota; it replaces the one of the same length, and if it names
+    /// no response headers, those of the replaced one go on reporting on it.
+    ///
+    /// Quotas without windows of their own have these windows too, each counting for itself: with
+    /// a preset that limits each API product alike, `.window(Window::per_minute(60))` changes the
+    /// minute of all its products.
+    pub fn window(mut self, window: Window) -> Self {
+        self.settings.windows.push(window);
+        self
+    }
+
+    /// Adds a quota; it replaces the one of that name. Without windows of its own it has those of
+    /// the default quota, counted for itself.
+    ///
+    /// One named [`Quota::DEFAULT`] replaces the default quota and with it all windows so far.
+    pub fn quota(mut self, quota: Quota) -> Self {
+        if quota.name == Quota::DEFAULT {
+            self.settings.windows.clear();
+        }
+        self.settings.quotas.retain(|old| old.name != quota.name);
+        self.settings.quotas.push(quota);
+        self
+    }
+
+    /// How often a request is sent again after a 429; default
+    /// [`DEFAULT_MAX_REPLAYS`](Self::DEFAULT_MAX_REPLAYS). After the last one the caller gets the
+    /// server's answer.
+    pub fn max_replays(mut self, replays: u32) -> Self {
+        self.settings.max_replays = replays;
+        self
+    }
+
+    /// How many requests of a quota may be on the wire at once; default: any number.
+    pub fn max_in_flight(mut self, requests: usize) -> Self {
+        self.settings.max_in_flight = Some(requests);
+        self
+    }
+
+    /// How many requests of a quota may wait at once; one more fails with
+    /// [`ErrorKind::QueueFull`](crate::ErrorKind::QueueFull). Default: any number.
+    pub fn max_queue(mut self, requests: usize) -> Self {
+        self.settings.max_queue = Some(requests);
+        self
+    }
+
+    /// A request that has no answer after so long counts as answered, so that one which hangs does
+    /// not hold its place for ever; default
+    /// [`DEFAULT_UNANSWERED_AFTER`](Self::DEFAULT_UNANSWERED_AFTER).
+    pub fn unanswered_after(mut self, span: Duration) -> Self {
+        self.settings.unanswered_after = span;
+        self
+    }
+
+    /// The response header with the distributor's name for the exchange, for events and errors.
+    pub fn request_id_header(mut self, name: &str) -> Self {
+        self.settings.request_id_header = Some(name.to_owned());
+        self
+    }
+
+    /// Whether every response carries a [`QuotaSnapshot`](crate::QuotaSnapshot); default: yes.
+    pub fn snapshots(mut self, carried: bool) -> Self {
+        self.settings.snapshots = carried;
+        self
+    }
+
+    /// Defaults for all requests, beneath those of a handle, a task or a request.
+    pub fn options(mut self, defaults: RequestOptions) -> Self {
+        self.settings.options = defaults;
+        self
+    }
+
+    /// Somebody who sees the account's events; may be called several times.
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.settings.observers.push(Arc::new(observer));
+        self
+    }
+
+    /// Another clock, for tests under paused time.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.settings.clock = Some(Arc::new(clock));
+        self
+    }
+
+    /// Checks everything and makes the account. It sends nothing and needs no runtime.
+    ///
+    /// # Errors
+    /// One [`ErrorKind::Config`](crate::ErrorKind::Config) that lists every problem, each with its
+    /// field.
+    pub fn build(self) -> Result<Account, Error> {
+        build::build(self.settings)
+    }
+}

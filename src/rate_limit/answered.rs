@@ -1,0 +1,196 @@
+//! Our own requests in one window: those that were answered, and still count.
+//!
+//! Pure: `now` is an argument.
+
+use std::collections::VecDeque;
+use std::time::{Duration, SystemTime};
+
+use super::window::{Period, Span, Window};
+use crate::clock::{Moment, Now};
+
+/// A day counts as over only so long after 00:00, since the server's clock may be behind ours.
+const CALENDAR_MARGIN: Duration = Duration::from_secs(2);
+
+/// Beyond so many entries, neighbours are merged: an entry costs 16 bytes, and a day's quota may
+/// be a million.
+const FINEST_ENTRIES: u64 = 4096;
+
+/// Our requests that were answered and still count.
+#[derive(Clone, Debug)]
+pub(super) enum Answered {
+    /// Each until its response's arrival + W: the server counted it no later than that.
+    Rolling {
+        length: Duration,
+        grain: Duration,
+        entries: VecDeque<Entry>,
+        total: u64,
+    },
+    /// All since the last boundary.
+    Calendar {
+        period: Period,
+        ends: SystemTime,
+        total: u64,
+    },
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    from: Moment,
+    until: Moment,
+    count: u64,
+}
+
+impl Answered {
+    pub(super) fn new(window: &Window, now: Now) -> Self {
+        match window.span {
+            Span::Rolling(length) => Self::Rolling {
+                length,
+                grain: grain(length, window.limit),
+                entries: VecDeque::new(),
+                total: 0,
+            },
+            Span::Calendar(period) => Self::Calendar {
+                period,
+                ends: period.ends_after(now.wall),
+                total: 0,
+            },
+        }
+    }
+
+    /// How many.
+    pub(super) fn total(&self) -> u64 {
+        match self {
+            Self::Rolling { total, .. } | Self::Calendar { total, .. } => *total,
+        }
+    }
+
+    /// The length of a rolling window.
+    pub(super) fn rolling(&self) -> Option<Duration> {
+        match self {
+            Self::Rolling { length, .. } => Some(*length),
+            Self::Calendar { .. } => None,
+        }
+    }
+
+    /// The end of the calendar's period.
+    pub(super) fn calendar_end(&self) -> Option<SystemTime> {
+        match self {
+            Self::Calendar { ends, .. } => Some(*ends),
+            Self::Rolling { .. } => None,
+        }
+    }
+
+    pub(super) fn push(&mut self, answered: Moment) {
+        match self {
+            Self::Calendar { total, .. } => *total = total.saturating_add(1),
+            Self::Rolling {
+                length,
+                grain,
+                entries,
+                total,
+            } => {
+                *total = total.saturating_add(1);
+                let until = answered + *length;
+                match entries.back_mut() {
+                    // To its later end: an early end would let one leave too soon.
+                    Some(last) if until - last.from < *grain => {
+                        last.until = until;
+                        last.count += 1;
+                    }
+                    _ => entries.push_back(Entry {
+                        from: until,
+                        until,
+                        count: 1,
+                    }),
+                }
+            }
+        }
+    }
+
+    /// True if a calendar period has ended.
+    pub(super) fn forget(&mut self, now: Now) -> bool {
+        match self {
+            Self::Rolling { entries, total, .. } => {
+                while let Some(first) = entries.front().filter(|first| first.until <= now.moment) {
+                    *total = total.saturating_sub(first.count);
+                    entries.pop_front();
+                }
+                false
+            }
+            Self::Calendar {
+                period,
+                ends,
+                total,
+            } => {
+                let over = now.wall >= *ends + CALENDAR_MARGIN;
+                if over {
+                    *total = 0;
+                    *ends = period.ends_after(now.wall);
+                }
+                over
+            }
+        }
+    }
+
+    /// When so many of the requests will no longer count.
+    pub(super) fn when_freed(&self, count: u64, now: Now) -> Option<Moment> {
+        match self {
+            Self::Calendar { ends, total, .. } => {
+                let any = count > 0 && *total >= count;
+                any.then(|| now.moment_at(*ends + CALENDAR_MARGIN))
+            }
+            Self::Rolling { entries, .. } => {
+                let mut freed = 0_u64;
+                let enough = entries.iter().find(|entry| {
+                    freed = freed.saturating_add(entry.count);
+                    freed >= count
+                });
+                enough.map(|entry| entry.until)
+            }
+        }
+    }
+
+    /// When a window that begins now has ended.
+    pub(super) fn longest(&self, now: Now) -> Moment {
+        match self {
+            Self::Rolling { length, .. } => now.moment + *length,
+            Self::Calendar { ends, .. } => now.moment_at(*ends + CALENDAR_MARGIN),
+        }
+    }
+}
+
+fn grain(length: Duration, limit: u64) -> Duration {
+    if limit <= FINEST_ENTRIES {
+        Duration::ZERO
+    } else {
+        length / u32::try_from(FINEST_ENTRIES).unwrap_or(u32::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Now {
+        let span = Duration::from_secs(seconds);
+        Now {
+            moment: Moment::after_start(span),
+            wall: SystemTime::UNIX_EPOCH + span,
+        }
+    }
+
+    #[test]
+    fn a_large_window_merges_neighbours_to_their_later_end() {
+        let window = Window::new(40_960, Duration::from_secs(4096));
+        let mut answered = Answered::new(&window, at(0));
+        for _ in 0..40_960 {
+            answered.push(at(1).moment);
+        }
+        answered.forget(at(4096));
+        assert_eq!(answered.when_freed(1, at(4096)), Some(at(4097).moment));
+        let Answered::Rolling { entries, .. } = &answered else {
+            panic!("rolling")
+        };
+        assert_eq!(entries.len(), 1);
+    }
+}

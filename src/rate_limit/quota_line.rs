@@ -1,0 +1,150 @@
+//! One quota: its ledger and line behind a lock, and what its responses say.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode};
+use smallvec::SmallVec;
+
+use super::LimiterSettings;
+use super::gate::Ticket;
+use super::headers::{self, Fields};
+use super::in_flight::PermitId;
+use super::line::{Line, Standing, Wakers};
+use super::place::Claim;
+use super::snapshot::{QuotaSnapshot, WindowSnapshot};
+use super::state::{Change, Ledger, Report, Settlement};
+use super::window::{Quota, Window};
+use crate::clock::Now;
+use crate::options::Patience;
+
+/// One quota and its line.
+pub(crate) struct QuotaLine {
+    pub(super) name: Arc<str>,
+    account: Arc<str>,
+    paths: Vec<String>,
+    windows: Vec<Window>,
+    fields: Vec<Fields>,
+    line: Mutex<Line>,
+}
+
+impl QuotaLine {
+    pub(super) fn new(quota: &Quota, settings: &LimiterSettings, now: Now) -> Self {
+        let windows = &quota.windows;
+        let counted: Vec<_> = windows.iter().map(Window::by_another_clock).collect();
+        let ledger = Ledger::new(
+            &counted,
+            settings.max_in_flight,
+            settings.unanswered_after,
+            now,
+        );
+        Self {
+            name: quota.name.as_str().into(),
+            account: settings.account.clone(),
+            paths: quota.paths.clone(),
+            windows: windows.clone(),
+            fields: (0..windows.len())
+                .filter_map(|index| Fields::of(windows, index))
+                .collect(),
+            line: Mutex::new(Line::new(ledger, settings.max_queue)),
+        }
+    }
+
+    /// How much of the path its longest matching prefix takes, and one more; 1 for the default
+    /// quota, which takes any path, 0 for one that does not match.
+    pub(super) fn prefix_length(&self, path: &str) -> usize {
+        let matching = self
+            .paths
+            .iter()
+            .filter(|prefix| path.starts_with(prefix.as_str()));
+        let longest = matching.map(|prefix| prefix.len() + 2).max();
+        longest.unwrap_or(usize::from(&*self.name == Quota::DEFAULT))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Line> {
+        // The line's methods leave it whole wherever they could panic.
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something with the line, and wakes whom it says after the lock is free.
+    pub(super) fn with<T>(&self, act: impl FnOnce(&mut Line, &mut Wakers) -> T) -> T {
+        let mut wakers = Wakers::new();
+        let result = act(&mut self.lock(), &mut wakers);
+        wakers.into_iter().for_each(std::task::Waker::wake);
+        result
+    }
+
+    pub(super) fn enter(&self, claim: Claim, patience: Patience, now: Now) -> (Ticket, Standing) {
+        self.with(|line, _| {
+            let ticket = match claim {
+                Claim::New(priority) => line.ticket(priority, now),
+                Claim::Again(ticket) => ticket,
+            };
+            (ticket, line.enter(ticket, patience, now))
+        })
+    }
+
+    /// Ends a permit.
+    pub(super) fn settle(
+        &self,
+        permit: PermitId,
+        ticket: Ticket,
+        settlement: &Settlement,
+        now: Now,
+    ) -> Change {
+        self.with(|line, wakers| line.settle(permit, ticket, settlement, now, wakers))
+    }
+
+    pub(super) fn abandon(&self, ticket: Ticket, now: Now) {
+        self.with(|line, wakers| line.abandon(ticket, now, wakers));
+    }
+
+    /// What an answer says about this quota.
+    pub(super) fn report(&self, status: StatusCode, headers: &HeaderMap, now: Now) -> Report {
+        let from_cache = headers.get(http::header::AGE).is_some_and(|age| age != "0");
+        let mut readings = SmallVec::new();
+        // A cached answer tells of a moment long past.
+        if !from_cache && !headers.is_empty() {
+            readings = headers::read(&self.fields, headers, now);
+        }
+        Report {
+            status,
+            rejected: rejection(status, headers, now),
+            readings,
+        }
+    }
+
+    pub(super) fn snapshot(&self, now: Now) -> QuotaSnapshot {
+        let line = self.lock();
+        let (lives, in_flight) = line.ledger.windows();
+        let mut windows = SmallVec::new();
+        for (window, live) in self.windows.iter().zip(lives) {
+            windows.push(WindowSnapshot {
+                length: window.length(),
+                limit: live.limit(),
+                remaining: live.left(in_flight),
+                reset: live.resets_at(now),
+            });
+        }
+        QuotaSnapshot {
+            account: self.account.clone(),
+            quota: self.name.clone(),
+            windows,
+            blocked_until: line
+                .ledger
+                .closed_until(now)
+                .map(|moment| now.wall_at(moment)),
+        }
+    }
+}
+
+/// "Too many requests": 429 (RFC 6585), and 503 where it says when to come back (RFC 9110 section
+/// 15.6.4). Flask-Limiter and slowapi send `Retry-After` on every 200, where it says nothing.
+fn rejection(status: StatusCode, headers: &HeaderMap, now: Now) -> Option<Option<Duration>> {
+    let told = || headers::retry_after(headers, now);
+    match status {
+        StatusCode::TOO_MANY_REQUESTS => Some(told()),
+        StatusCode::SERVICE_UNAVAILABLE => told().map(Some),
+        _ => None,
+    }
+}
