@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::Extensions;
+use reqwest::Body;
 
 use crate::clock::{Moment, Now};
 
@@ -35,6 +36,17 @@ pub struct RequestOptions {
     pub(crate) quota: Option<Arc<str>>,
     pub(crate) account: Option<Arc<str>>,
     pub(crate) priority: Option<Priority>,
+    pub(crate) body_factory: Option<BodyFactory>,
+}
+
+/// Makes the body of a request anew.
+#[derive(Clone)]
+pub(crate) struct BodyFactory(Arc<dyn Fn() -> Body + Send + Sync>);
+
+impl BodyFactory {
+    pub(crate) fn body(&self) -> Body {
+        (self.0)()
+    }
 }
 
 /// Who goes first, of those who wait for the same quota.
@@ -120,6 +132,17 @@ impl RequestOptions {
         self
     }
 
+    /// Makes the body anew, should a request whose body is a stream have to be sent again after a
+    /// 401 or a 429. Without it a stream is sent once, and such an answer returned.
+    ///
+    /// It is not asked for the first attempt, nor for a body that is held in memory. Layers outside
+    /// (`reqwest-retry`) do not know of it: they cannot clone a stream.
+    #[must_use]
+    pub fn body_factory(mut self, body: impl Fn() -> Body + Send + Sync + 'static) -> Self {
+        self.body_factory = Some(BodyFactory(Arc::new(body)));
+        self
+    }
+
     /// Runs `future` with these options for every request it sends, over those of an enclosing
     /// scope.
     ///
@@ -142,6 +165,7 @@ impl RequestOptions {
             quota: self.quota.or_else(|| beneath.quota.clone()),
             account: self.account.or_else(|| beneath.account.clone()),
             priority: self.priority.or(beneath.priority),
+            body_factory: self.body_factory.or_else(|| beneath.body_factory.clone()),
         }
     }
 
@@ -176,6 +200,7 @@ impl fmt::Debug for RequestOptions {
             .field("quota", &self.quota)
             .field("account", &self.account)
             .field("priority", &self.priority)
+            .field("has_body_factory", &self.body_factory.is_some())
             .finish()
     }
 }

@@ -25,6 +25,7 @@ use smallvec::SmallVec;
 
 use crate::clock::{BoxFuture, Moment};
 use crate::error::Error;
+use crate::options::BodyFactory;
 
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug)]
@@ -79,34 +80,60 @@ pub(crate) trait Passage: Send + Sync {
 /// A clone of a request, kept in case it has to be sent again.
 ///
 /// Behind a lock because a body is `Send` but need not be `Sync`; nobody ever contends for it.
-pub(crate) struct Spare(Mutex<Request>);
+pub(crate) struct Spare {
+    request: Mutex<Request>,
+    /// Makes the body of each copy, where the body is a stream.
+    factory: Option<BodyFactory>,
+}
 
 impl Spare {
-    /// A clone, unless the body is a stream.
-    pub(crate) fn of(request: &Request) -> Option<Self> {
-        request.try_clone().map(|clone| Self(Mutex::new(clone)))
+    /// A clone, unless the body is a stream and nothing makes another.
+    pub(crate) fn of(request: &Request, factory: Option<&BodyFactory>) -> Option<Self> {
+        let (request, factory) = match request.try_clone() {
+            Some(clone) => (clone, None),
+            None => (without_body(request), Some(factory?.clone())),
+        };
+        Some(Self {
+            request: Mutex::new(request),
+            factory,
+        })
     }
 
     /// Another clone, to be sent.
     pub(crate) fn copy(&self) -> Option<Request> {
-        self.lock().try_clone()
+        let mut copy = self.lock().try_clone()?;
+        if let Some(factory) = &self.factory {
+            *copy.body_mut() = Some(factory.body());
+        }
+        Some(copy)
     }
 
     /// Whether `request` is still what was cloned: a middleware between the layers may have changed
     /// it, and its change must not get lost on the replay.
     pub(crate) fn matches(&self, request: &Request) -> bool {
         let spare = self.lock();
-        spare.url() == request.url()
+        let body = match self.factory {
+            Some(_) => request.body().is_some_and(|body| body.as_bytes().is_none()),
+            None => same_body(&spare, request),
+        };
+        body && spare.url() == request.url()
             && spare.method() == request.method()
-            && same_body(&spare, request)
             && spare.headers() == request.headers()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Request> {
-        self.0
+        self.request
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+fn without_body(request: &Request) -> Request {
+    let mut copy = Request::new(request.method().clone(), request.url().clone());
+    copy.headers_mut().clone_from(request.headers());
+    *copy.timeout_mut() = request.timeout().copied();
+    *copy.version_mut() = request.version();
+    copy
 }
 
 /// Clones share their bytes, so the address tells; contents need no comparison.

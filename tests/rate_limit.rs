@@ -357,6 +357,32 @@ async fn a_stream_gets_its_429_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stream_with_a_body_factory_is_sent_again_whole() {
+    let account = acme().build().unwrap();
+    let stub = Stub::answering([answer(429).header("retry-after", 1)]);
+    let made = Arc::new(AtomicUsize::new(0));
+    let stream = || {
+        let chunks = ["first ", "second"].map(Ok::<_, std::io::Error>);
+        reqwest::Body::wrap_stream(futures_util::stream::iter(chunks))
+    };
+    let counter = made.clone();
+    let options = RequestOptions::new().body_factory(move || {
+        counter.fetch_add(1, Ordering::Relaxed);
+        stream()
+    });
+    let request = client(&account, &stub)
+        .put(API)
+        .header("x-own", "kept")
+        .body(stream());
+    let response = request.with_extension(options).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(made.load(Ordering::Relaxed), 1, "not for the first attempt");
+    let seen = stub.seen();
+    assert_eq!(seen.len(), 2);
+    assert!(seen.iter().all(|seen| seen.headers["x-own"] == "kept"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_spent_day_fails_everybody_at_once_with_the_reset_time() {
     let account = acme().build().unwrap();
     let stub = Stub::answering([answer(429).header("retry-after", 28_416)]);

@@ -497,3 +497,34 @@ async fn a_revoked_token_costs_one_renewal_and_one_replay_for_each_request_that_
     assert!((1..=100).contains(&counters.rejected_401), "{counters:?}");
     assert_eq!(counters.requests, 1_001 + counters.rejected_401);
 }
+
+#[tokio::test]
+async fn a_streamed_upload_is_replayed_whole_after_a_401_and_a_429_in_both_orders() {
+    for order in BOTH {
+        let bodies = Arc::new(Mutex::new(Vec::new()));
+        let seen = bodies.clone();
+        let sandbox = Sandbox::builder().resource(move |request| {
+            seen.lock().unwrap().push(request.body().clone());
+            http::Response::new("ok")
+        });
+        let sandbox = sandbox.start().await.unwrap();
+        let account = sandbox.account().build().unwrap();
+        let stream = || {
+            let chunks = ["first ", "second"].map(Ok::<_, std::io::Error>);
+            reqwest::Body::wrap_stream(futures_util::stream::iter(chunks))
+        };
+        inject(&sandbox, "unauthorized=1");
+        inject(&sandbox, "rate-limited=1");
+        let request = client(&account, order).put(sandbox.url().join("upload").unwrap());
+        let options = RequestOptions::new().body_factory(stream);
+        let response = request
+            .body(stream())
+            .with_extension(options)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{order:?}");
+        assert_eq!(*bodies.lock().unwrap(), ["first second"], "{order:?}");
+        assert_eq!(sandbox.counters().requests, 3, "{order:?}");
+    }
+}

@@ -24,7 +24,7 @@ use crate::clock::BoxFuture;
 use crate::clock::{Moment, Now};
 use crate::error::Error;
 use crate::event::Event;
-use crate::options::{Patience, RequestOptions};
+use crate::options::{BodyFactory, Patience, RequestOptions};
 use crate::origin::{Whose, insecure};
 use crate::passage::{Chain, Handle, Layer, Outcome, Spare};
 
@@ -154,6 +154,7 @@ impl AuthMiddleware {
             authenticator,
             chain,
             patience,
+            body_factory: options.body_factory,
             now,
         }))
     }
@@ -226,6 +227,7 @@ pub(super) struct Passing<'a> {
     pub(super) authenticator: &'a Authenticator,
     pub(super) chain: Chain,
     pub(super) patience: Patience,
+    body_factory: Option<BodyFactory>,
     /// When it came. Clocks cost more than the rest of a request with a fresh token, so this
     /// reading serves as long as nothing was waited for.
     now: Now,
@@ -256,7 +258,7 @@ impl<'a> Passing<'a> {
             .insert(AUTHORIZATION, token.header().clone());
         let replays = self.authenticator.settings.replay_unauthorized;
         if clone && replays {
-            Spare::of(request)
+            Spare::of(request, self.body_factory.as_ref())
         } else {
             None
         }

@@ -470,7 +470,7 @@ impl Middleware for Permits {
     ) -> reqwest_middleware::Result<Response> {
         let permit = Arc::new(Permit {
             notes: self.clone(),
-            spare: Spare::of(&request),
+            spare: Spare::of(&request, None),
         });
         let mut left = Handle::leave(&permit, extensions);
         next.run(request, left.extensions()).await

@@ -15,7 +15,7 @@ use super::turn::Turn;
 use crate::clock::BoxFuture;
 use crate::error::Error;
 use crate::event::{Event, ReplayReason};
-use crate::options::{Patience, RequestOptions};
+use crate::options::{BodyFactory, Patience, RequestOptions};
 use crate::origin::{Whose, insecure};
 use crate::passage::{Chain, Handle, Layer, Outcome, Passage, Spare};
 use crate::response;
@@ -107,13 +107,17 @@ impl Middleware for RateLimitMiddleware {
         match self.limiter.enter(quota, claim, patience, now) {
             Ok(Entry::Granted(ticket, permit)) => {
                 let place = (quota.clone(), patience);
-                self.pass(request, chain, place, (ticket, permit), extensions, next)
+                let factory = options.body_factory.as_ref();
+                let granted = (ticket, permit);
+                let turn = self.turn(&request, &chain, place, granted, factory, extensions);
+                self.pass(request, chain, turn, extensions, next)
             }
             Ok(Entry::Waiting(line)) => Box::pin(async move {
                 let granted = line.wait().await.map_err(|error| self.refuse(error))?;
                 let place = (quota.clone(), patience);
-                self.pass(request, chain, place, granted, extensions, next)
-                    .await
+                let factory = options.body_factory.as_ref();
+                let turn = self.turn(&request, &chain, place, granted, factory, extensions);
+                self.pass(request, chain, turn, extensions, next).await
             }),
             Err(error) => self.fail(error),
         }
@@ -125,22 +129,38 @@ impl RateLimitMiddleware {
         Box::pin(std::future::ready(Err(self.refuse(error).into())))
     }
 
-    /// Sends a request that has its permit.
+    /// The turn of a request that has its permit, and whether the clone for its replays is an outer
+    /// layer's: one serves both.
+    fn turn(
+        &self,
+        request: &Request,
+        chain: &Chain,
+        place: (Arc<QuotaLine>, Patience),
+        granted: (Ticket, Permit),
+        factory: Option<&BodyFactory>,
+        extensions: &Extensions,
+    ) -> (Arc<Turn>, bool) {
+        let is_shared = chain.spare(request).is_some();
+        let clones = !is_shared && self.limiter.settings.max_replays > 0;
+        let own = if clones {
+            Spare::of(request, factory)
+        } else {
+            None
+        };
+        let outer = Handle::present(extensions);
+        let turn = Turn::new(&self.limiter, place, granted, own, outer);
+        (turn, is_shared)
+    }
+
+    /// Sends a request on its turn.
     fn pass<'f>(
         &'f self,
         request: Request,
         chain: Chain,
-        place: (Arc<QuotaLine>, Patience),
-        granted: (Ticket, Permit),
+        (turn, is_shared): (Arc<Turn>, bool),
         extensions: &'f mut Extensions,
         next: Next<'f>,
     ) -> BoxFuture<'f, reqwest_middleware::Result<Response>> {
-        // One clone for both layers: an outer auth layer may have made it already.
-        let is_shared = chain.spare(&request).is_some();
-        let clones = !is_shared && self.limiter.settings.max_replays > 0;
-        let own = if clones { Spare::of(&request) } else { None };
-        let outer = Handle::present(extensions);
-        let turn = Turn::new(&self.limiter, place, granted, own, outer);
         Box::pin(async move {
             let result = {
                 let mut left = Handle::leave(&turn, extensions);
