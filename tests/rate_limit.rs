@@ -277,6 +277,27 @@ async fn a_429_stops_everybody_then_one_probe_goes_first() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_in_a_hurry_waits_for_the_probes_answer_and_is_not_refused_for_its_patience() {
+    let account = acme().build().unwrap();
+    let stub = Stub::answering([
+        answer(429).header("retry-after", 7),
+        answer(200).after(millis(500)),
+    ]);
+    let client = client(&account, &stub);
+    let hurried = async {
+        sleep(millis(7_100)).await;
+        let options = RequestOptions::new()
+            .timeout(seconds(2))
+            .max_wait(seconds(1));
+        client.get(API).with_extension(options).send().await
+    };
+    let (probe, hurried) = tokio::join!(client.get(API).send(), hurried);
+    assert_eq!(probe.unwrap().status(), StatusCode::OK);
+    assert_eq!(hurried.unwrap().status(), StatusCode::OK);
+    assert_eq!(stub.arrivals(), [0, 7, 7]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn retry_after_may_be_a_date() {
     let date = httpdate::fmt_http_date(noon() + seconds(30));
     let account = acme().build().unwrap();

@@ -100,20 +100,32 @@ struct Probe {
     given_up: Moment,
 }
 
+/// When the gate lets a request pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Opening {
+    Now,
+    /// Not before this moment.
+    At(Moment),
+    /// With the answer to the probe, which is given up at this moment.
+    WithProbe(Moment),
+}
+
 impl Gate {
-    /// When this request may pass: now, unless told otherwise.
-    pub(crate) fn opens(&mut self, ticket: Ticket, now: Moment) -> Option<Moment> {
+    /// When this request may pass.
+    pub(crate) fn opens(&mut self, ticket: Ticket, now: Moment) -> Opening {
         if let State::Closed { until } = self.state {
             if until > now {
-                return Some(until);
+                return Opening::At(until);
             }
             self.probe_first();
         }
         match self.state {
-            State::HalfOpen { probe: Some(probe) } if probe.ticket != ticket => {
-                Some(probe.given_up).filter(|given_up| *given_up > now)
+            State::HalfOpen { probe: Some(probe) }
+                if probe.ticket != ticket && probe.given_up > now =>
+            {
+                Opening::WithProbe(probe.given_up)
             }
-            _ => None,
+            _ => Opening::Now,
         }
     }
 
@@ -222,8 +234,8 @@ mod tests {
     #[test]
     fn a_rejection_stops_everybody() {
         let mut gate = closed_until(10);
-        assert_eq!(gate.opens(FIRST, at(9)), Some(at(10)));
-        assert_eq!(gate.opens(SECOND, at(9)), Some(at(10)));
+        assert_eq!(gate.opens(FIRST, at(9)), Opening::At(at(10)));
+        assert_eq!(gate.opens(SECOND, at(9)), Opening::At(at(10)));
     }
 
     #[test]
@@ -236,18 +248,18 @@ mod tests {
     #[test]
     fn after_the_pause_one_probe_goes_first() {
         let mut gate = closed_until(10);
-        assert_eq!(gate.opens(FIRST, at(10)), None);
+        assert_eq!(gate.opens(FIRST, at(10)), Opening::Now);
         gate.pass(FIRST, at(10));
-        assert_eq!(gate.opens(SECOND, at(11)), Some(at(15)));
+        assert_eq!(gate.opens(SECOND, at(11)), Opening::WithProbe(at(15)));
         assert!(gate.answered(FIRST, seconds(1)));
-        assert_eq!(gate.opens(SECOND, at(11)), None);
+        assert_eq!(gate.opens(SECOND, at(11)), Opening::Now);
     }
 
     #[test]
     fn the_answer_to_a_request_that_left_before_does_not_open_the_gate() {
         let mut gate = closed_until(10);
         assert!(!gate.answered(SECOND, seconds(1)));
-        assert_eq!(gate.opens(SECOND, at(9)), Some(at(10)));
+        assert_eq!(gate.opens(SECOND, at(9)), Opening::At(at(10)));
     }
 
     #[test]
@@ -255,7 +267,7 @@ mod tests {
         let mut gate = closed_until(10);
         gate.opens(FIRST, at(10));
         gate.pass(FIRST, at(10));
-        assert_eq!(gate.opens(SECOND, at(15)), None);
+        assert_eq!(gate.opens(SECOND, at(15)), Opening::Now);
         gate.pass(SECOND, at(15));
         assert!(
             !gate.answered(FIRST, seconds(6)),
@@ -269,7 +281,7 @@ mod tests {
         gate.opens(FIRST, at(10));
         gate.pass(FIRST, at(10));
         gate.abandoned(FIRST);
-        assert_eq!(gate.opens(SECOND, at(10)), None);
+        assert_eq!(gate.opens(SECOND, at(10)), Opening::Now);
     }
 
     #[test]
@@ -278,8 +290,8 @@ mod tests {
         gate.opens(FIRST, at(10));
         gate.pass(FIRST, at(10));
         gate.unauthorized(FIRST, at(12));
-        assert_eq!(gate.opens(SECOND, at(13)), Some(at(17)));
-        assert_eq!(gate.opens(FIRST, at(13)), None);
+        assert_eq!(gate.opens(SECOND, at(13)), Opening::WithProbe(at(17)));
+        assert_eq!(gate.opens(FIRST, at(13)), Opening::Now);
     }
 
     #[test]

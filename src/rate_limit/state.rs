@@ -23,7 +23,7 @@ use std::time::Duration;
 use http::StatusCode;
 use smallvec::SmallVec;
 
-use super::gate::{Gate, Ticket};
+use super::gate::{Gate, Opening, Ticket};
 use super::headers::Reading;
 use super::in_flight::{InFlight, PermitId, Slot};
 use super::live::{Live, Room};
@@ -101,10 +101,13 @@ impl Ledger {
     /// When this request may leave. It grants nothing yet.
     pub(crate) fn when(&mut self, ticket: Ticket, now: Now) -> Admission {
         self.forget(now);
-        let mut latest = self.gate.opens(ticket, now.moment);
-        let mut answer_needed = self
-            .max_in_flight
-            .is_some_and(|most| self.in_flight.count() >= most);
+        let (mut latest, probe) = match self.gate.opens(ticket, now.moment) {
+            Opening::Now => (None, None),
+            Opening::At(moment) => (Some(moment), None),
+            Opening::WithProbe(given_up) => (None, Some(given_up)),
+        };
+        let is_full = |most| self.in_flight.count() >= most;
+        let mut answer_needed = probe.is_some() || self.max_in_flight.is_some_and(is_full);
         for (window, pace) in self.windows.iter().zip(&self.paces) {
             latest = latest.max(pace.opens(now.moment));
             let kept = match ticket.is_high() {
@@ -119,7 +122,10 @@ impl Ledger {
         }
         match latest {
             Some(moment) => Admission::At(moment),
-            None if answer_needed => Admission::WhenAnswered(self.next_overdue(now)),
+            None if answer_needed => {
+                let overdue = self.next_overdue(now);
+                Admission::WhenAnswered(probe.map_or(overdue, |probe| probe.min(overdue)))
+            }
             None => Admission::Now,
         }
     }
@@ -427,14 +433,20 @@ mod tests {
             Admission::At(at(3_000).moment)
         );
         let probe = leave(&mut ledger, 1, at(3_000));
+        // The next slot of its pace is known; the probe's answer may come at any time.
+        let mut later = ledger.clone();
+        assert_eq!(
+            later.when(Ticket::numbered(2), at(5_000)),
+            Admission::WhenAnswered(at(8_000).moment)
+        );
+        let slot = at(3_000).moment + WINDOW.div_f64(9.0);
         assert_eq!(
             ledger.when(Ticket::numbered(2), at(3_000)),
-            Admission::At(at(8_000).moment)
+            Admission::At(slot)
         );
         let change = ledger.settle(probe, Ticket::numbered(1), &answered(200), at(3_100));
         assert_eq!(change, Change::Reopened);
         // Ten in ten seconds, evenly, since the server rejected what we had allowed.
-        let slot = at(3_000).moment + WINDOW.div_f64(9.0);
         assert_eq!(
             ledger.when(Ticket::numbered(2), at(3_100)),
             Admission::At(slot)
