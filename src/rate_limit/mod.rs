@@ -10,6 +10,7 @@ mod live;
 mod middleware;
 mod pace;
 mod place;
+mod quota;
 mod quota_line;
 mod snapshot;
 mod state;
@@ -31,8 +32,9 @@ pub(crate) use limiter::FinalRejection;
 pub(crate) use limiter::Limiter;
 pub use middleware::RateLimitMiddleware;
 pub use pace::Pacing;
+pub use quota::Quota;
 pub use snapshot::{QuotaSnapshot, WindowSnapshot};
-pub use window::{Quota, ResetUnit, Window};
+pub use window::{ResetUnit, Window};
 
 /// What the rate-limit half of an account is made of, checked by `AccountBuilder::build`.
 pub(crate) struct LimiterSettings {

@@ -12,9 +12,10 @@ use super::headers::{self, Fields};
 use super::in_flight::PermitId;
 use super::line::{Line, Standing, Wakers};
 use super::place::Claim;
+use super::quota::Quota;
 use super::snapshot::{QuotaSnapshot, WindowSnapshot};
 use super::state::{Change, Ledger, Report, Settlement};
-use super::window::{Quota, Window};
+use super::window::Window;
 use crate::clock::Now;
 use crate::options::Patience;
 
