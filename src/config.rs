@@ -64,7 +64,9 @@ use crate::event::Observer;
 /// | `environment` | `"production"`, `"sandbox"` |
 /// | `base_url`, `token_url`, `authorization_url`, `revocation_url` | URLs; a relative one follows `base_url` |
 /// | `origins`, `not_the_token` | lists of strings |
-/// | `headers`, `token_headers`, `token_fields` | tables of strings |
+/// | `headers`, `query`, `token_headers`, `token_fields` | tables of strings |
+/// | `bearer` | a string |
+/// | `basic` | a table of `user` and `password` |
 /// | `client_id`, `client_secret`, `scope`, `issuer`, `request_id_header` | strings |
 /// | `client_auth` | `"basic"`, `"basic-raw"`, `"body"` |
 /// | `grant` | `"client_credentials"`; `"refresh_token"` with a `refresh_token` to begin with; `"authorization_code"` with a `redirect_uri`; `"password"` with `user` and `password`; `"jwt_bearer"` with an `assertion` |
@@ -74,6 +76,7 @@ use crate::event::Observer;
 /// | `quotas` | a list of `{ name, paths, windows }` |
 /// | `max_replays`, `max_in_flight`, `max_queue` | integers |
 /// | `rejection_statuses` | a list of integers |
+/// | `rules` | a list of `{ status = 403, body = ["phrase"], headers = { Name = "phrase" }, verdict }`, with a verdict of `"fine"`, `"token-rejected"`, `"not-the-token"`, `"rate-exceeded"` or `"quota-spent"`: see [`Rule`](crate::Rule); the first that matches decides |
 /// | `replay_unauthorized` | true or false |
 /// | `token_store` | `"memory"`, or `{ directory = "/path" }` for a [`FileStore`](crate::FileStore), with the feature `encryption` also `{ directory, key }`; at the top of the file it is that of all accounts that name none |
 pub struct Config {

@@ -69,6 +69,8 @@ pub enum ErrorKind {
     Store,
     /// A credential would have left over plain http.
     Insecure,
+    /// The account's [`Signer`](crate::Signer) failed.
+    Signature,
     /// The configuration is wrong.
     Config,
 }
@@ -84,6 +86,7 @@ impl fmt::Display for ErrorKind {
             Self::TokenEndpoint => "token_endpoint",
             Self::Store => "store",
             Self::Insecure => "insecure",
+            Self::Signature => "signature",
             Self::Config => "config",
         })
     }

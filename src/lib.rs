@@ -34,20 +34,25 @@ mod event;
 mod clock;
 mod origin;
 mod passage;
+mod redirects;
 mod response;
 mod secret;
 #[cfg(feature = "task-local")]
 mod task_scope;
+mod verdict;
 
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+#[cfg(feature = "signing")]
+pub mod signing;
 
 pub use account::{Account, AccountBuilder, Environment};
 pub use config::Config;
 
 pub use auth::store::{Record, Swap, TokenStore};
 pub use auth::{
-    AccessToken, AuthMiddleware, AuthorizationRequest, ClientAuth, Grant, Health, JwtBearer,
+    AccessToken, Attempt, AuthMiddleware, AuthorizationRequest, ClientAuth, Grant, Health,
+    JwtBearer, Signer,
 };
 pub use rate_limit::{
     Pacing, Quota, QuotaSnapshot, RateLimitMiddleware, ResetUnit, Window, WindowSnapshot,
@@ -62,4 +67,6 @@ pub use error::{BoxError, Cause, Error, ErrorKind, Recovery};
 pub use event::{Event, Observer, RejectionVerdict, RenewalReason, ReplayReason};
 
 pub use clock::{BoxFuture, Clock, Moment, Now, PausedClock, SystemClock};
+pub use redirects::same_origin_redirects;
 pub use secret::Secret;
+pub use verdict::{Rule, Verdict};

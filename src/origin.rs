@@ -60,7 +60,7 @@ fn is_loopback(url: &Url) -> bool {
 }
 
 /// Without `Url::origin()`, which allocates.
-fn same_origin(one: &Url, other: &Url) -> bool {
+pub(crate) fn same_origin(one: &Url, other: &Url) -> bool {
     one.scheme() == other.scheme()
         && one.host() == other.host()
         && one.port_or_known_default() == other.port_or_known_default()

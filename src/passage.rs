@@ -26,6 +26,7 @@ use smallvec::SmallVec;
 use crate::clock::{BoxFuture, Moment};
 use crate::error::Error;
 use crate::options::BodyFactory;
+use crate::verdict::Verdict;
 
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +37,8 @@ pub(crate) enum Outcome<'a> {
     Answered {
         status: StatusCode,
         headers: &'a HeaderMap,
+        /// What the distributor's rules say, where one matches.
+        verdict: Option<Verdict>,
     },
     /// It left, and no answer came back.
     Lost,
@@ -69,6 +72,12 @@ pub(crate) trait Passage: Send + Sync {
 
     /// The clone kept for a replay, if there is one.
     fn spare(&self) -> Option<&Spare>;
+
+    /// A copy of the request with credentials for another attempt, where those of one attempt are
+    /// good for that one alone; none where the spare does.
+    fn signed_anew(&self) -> Option<Result<Request, Error>> {
+        None
+    }
 
     /// When permit and token must be there.
     fn deadline(&self) -> Option<Moment>;
@@ -254,6 +263,11 @@ impl Chain {
     /// The nearest clone, for whoever compared it while the request was there.
     pub(crate) fn nearest_spare(&self) -> Option<&Spare> {
         self.0.iter().find_map(|passage| passage.spare())
+    }
+
+    /// The request for another attempt, where a layer above signs each of them.
+    pub(crate) fn signed_anew(&self) -> Option<Result<Request, Error>> {
+        self.0.iter().find_map(|passage| passage.signed_anew())
     }
 
     /// The earliest deadline above.

@@ -47,7 +47,6 @@ impl Secret {
     }
 
     /// Whether reading it again could give another value.
-    #[cfg(test)]
     pub(crate) fn is_reference(&self) -> bool {
         !matches!(self.0, Place::Literal(_))
     }

@@ -512,3 +512,62 @@ fn a_pacing_that_there_is_not_and_a_reserve_of_everything_are_refused() {
         "{reserve}"
     );
 }
+
+#[test]
+fn keys_and_rules_are_read_from_a_file() {
+    let accounts = built(&format!(
+        r#"
+        [accounts.a]
+        base_url = "https://a.example"
+        query = {{ apiKey = {{ env = "{VARIABLE}" }} }}
+        basic = {{ user = "me", password = "{CANARY}" }}
+        rules = [
+            {{ status = 403, body = ["too many", "per day"], verdict = "quota-spent" }},
+            {{ status = 403, headers = {{ X-Code = "over_qps" }}, verdict = "rate-exceeded" }},
+        ]
+
+        [accounts.b]
+        base_url = "https://b.example"
+        bearer = {{ env = "{VARIABLE}" }}
+        "#
+    ));
+    assert!(!format!("{accounts:?}").contains(CANARY));
+}
+
+#[test]
+fn a_wrong_key_or_rule_is_told_with_its_place() {
+    let lines = refused(
+        r#"
+        [accounts.a]
+        base_url = "https://a.example"
+        query = { apiKey = { env = "TOLLGATE_NO_SUCH_VARIABLE" } }
+        basic = { user = "a:b" }
+        rules = [
+            { status = 403, verdict = "whatever" },
+            { verdict = "fine" },
+            { status = 200, verdict = "quota-spent" },
+            { status = 403, bodi = [], verdict = "fine" },
+        ]
+
+        [accounts.b]
+        base_url = "https://b.example"
+        basic = { user = "a:b", password = "p" }
+        rules = [{ status = 200, verdict = "quota-spent" }]
+        "#,
+    );
+    let expected = [
+        "accounts.a.basic.password: is missing",
+        "accounts.a.query.apiKey: environment variable TOLLGATE_NO_SUCH_VARIABLE is not set",
+        "accounts.a.rules[0].verdict: found \"whatever\"; expected \"fine\" or",
+        "accounts.a.rules[1].status: is missing",
+        "accounts.a.rules[3].bodi: unknown key, did you mean body?",
+        "accounts.b.basic: found a colon in the user's name, which ends it (RFC 7617)",
+        "accounts.b.rules[0]: found status 200 alone; a rule for a success needs a header or a",
+    ];
+    for expected in expected {
+        assert!(
+            lines.iter().any(|line| line.starts_with(expected)),
+            "{expected}\n{lines:#?}"
+        );
+    }
+}

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, StatusCode};
 use url::Url;
 
 use super::living::{self, Identity};
 use super::problems::Problems;
 use super::{Account, Settings, Shared, headers, oauth, quotas, urls};
+use crate::auth::credentials::Credentials;
+use crate::auth::keys::{KeyPlaces, Keys};
 use crate::auth::{AuthSettings, Authenticator, OAuthSettings, RejectionTable};
 use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
@@ -17,6 +19,7 @@ use crate::event::{Event, Events};
 use crate::origin::Origins;
 use crate::passage::AccountId;
 use crate::rate_limit::{Limiter, LimiterSettings, Quota};
+use crate::verdict::{Rules, folded};
 
 pub(super) fn build(settings: Settings) -> Result<Account, Error> {
     let name: Arc<str> = settings.name.as_str().into();
@@ -34,7 +37,8 @@ pub(crate) fn check(settings: Settings) -> Result<Account, Problems> {
             base_url.as_ref(),
             &mut problems,
         ))),
-        headers: headers::of_requests(&settings, &mut problems),
+        keys: headers::of_requests(&settings, &mut problems),
+        rules: rules(&settings, &mut problems),
         oauth: oauth::oauth(&settings, base_url.as_ref(), &mut problems),
         quotas: quotas::quotas(&settings, &mut problems),
         request_id_header: headers::request_id(&settings, &mut problems),
@@ -48,7 +52,8 @@ pub(crate) fn check(settings: Settings) -> Result<Account, Problems> {
 /// What was checked and turned into the types that the layers work with.
 struct Parts {
     origins: Arc<Origins>,
-    headers: Vec<(HeaderName, HeaderValue)>,
+    keys: (Keys, KeyPlaces),
+    rules: Arc<Rules>,
     oauth: Option<OAuthSettings>,
     quotas: Vec<Quota>,
     request_id_header: Option<HeaderName>,
@@ -122,7 +127,10 @@ fn assemble(settings: Settings, base_url: Url, parts: Parts) -> Account {
         max_in_flight: settings.max_in_flight,
         max_queue: settings.max_queue,
         unanswered_after: settings.unanswered_after,
-        has_credentials: parts.oauth.is_some() || !parts.headers.is_empty(),
+        has_credentials: parts.oauth.is_some()
+            || settings.signer.is_some()
+            || !parts.keys.0.are_none(),
+        rules: parts.rules.clone(),
         request_id_header: parts.request_id_header.clone(),
         snapshots: settings.snapshots,
     };
@@ -132,7 +140,7 @@ fn assemble(settings: Settings, base_url: Url, parts: Parts) -> Account {
         origins: parts.origins,
         events,
         clock,
-        headers: parts.headers,
+        credentials: Credentials::new(parts.keys.0, parts.keys.1, settings.signer),
         oauth: parts.oauth,
         rejection: RejectionTable {
             statuses: settings.rejection_statuses,
@@ -141,6 +149,7 @@ fn assemble(settings: Settings, base_url: Url, parts: Parts) -> Account {
                 .iter()
                 .map(|phrase| folded(phrase))
                 .collect(),
+            rules: parts.rules,
         },
         replay_unauthorized: settings.replay_unauthorized,
         request_id_header: parts.request_id_header,
@@ -165,7 +174,12 @@ fn next_id() -> AccountId {
     AccountId(NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// In lower case and without white space, as bodies are compared.
-pub(crate) fn folded(phrase: &str) -> String {
-    phrase.split_whitespace().collect::<String>().to_lowercase()
+fn rules(settings: &Settings, problems: &mut Problems) -> Arc<Rules> {
+    let rules = Rules::new(&settings.rules).unwrap_or_else(|wrong| {
+        for (index, text) in wrong {
+            problems.add(format!("rules[{index}]"), text);
+        }
+        Rules::default()
+    });
+    Arc::new(rules)
 }

@@ -6,14 +6,16 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::{Account, build};
+use crate::auth::keys::HeaderPlace;
 use crate::auth::store::TokenStore;
-use crate::auth::{ClientAuth, Grant};
+use crate::auth::{ClientAuth, Grant, Signer};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::event::Observer;
 use crate::options::RequestOptions;
 use crate::rate_limit::{Quota, Window};
 use crate::secret::Secret;
+use crate::verdict::Rule;
 
 /// Which of a vendor's environments; the word `sandbox` alone means this crate's own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,6 +46,10 @@ pub(crate) struct Settings {
     pub(crate) environment: Environment,
     pub(crate) origins: Vec<String>,
     pub(crate) headers: Vec<(String, Secret)>,
+    pub(crate) query: Vec<(String, Secret)>,
+    pub(crate) authorization: Option<HeaderPlace>,
+    pub(crate) signer: Option<Arc<dyn Signer>>,
+    pub(crate) rules: Vec<Rule>,
     pub(crate) client_id: Option<String>,
     /// Headers whose value is the client id, on every request (DigiKey).
     pub(crate) client_id_headers: Vec<String>,
@@ -87,6 +93,10 @@ impl Settings {
             environment: Environment::default(),
             origins: Vec::new(),
             headers: Vec::new(),
+            query: Vec::new(),
+            authorization: None,
+            signer: None,
+            rules: Vec::new(),
             client_id: None,
             client_id_headers: Vec::new(),
             client_secret: None,
@@ -162,6 +172,46 @@ impl AccountBuilder {
     /// request has already.
     pub fn header(mut self, name: &str, value: impl Into<Secret>) -> Self {
         self.settings.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// A key in the query of every request to the account's origins; one that the request has
+    /// already stays. It does not show: the URL of the response, and that of an error, is the one
+    /// that the caller gave.
+    ///
+    /// Give your client [`same_origin_redirects`](crate::same_origin_redirects), or reqwest sends
+    /// the key along as `Referer` when it follows a redirect to somebody else.
+    pub fn query(mut self, name: &str, value: impl Into<Secret>) -> Self {
+        self.settings.query.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// A token that does not come from a token endpoint, as `Authorization: Bearer` (RFC 6750).
+    pub fn bearer(mut self, token: impl Into<Secret>) -> Self {
+        self.settings.authorization = Some(HeaderPlace::Bearer(token.into()));
+        self
+    }
+
+    /// A user and a password, as `Authorization: Basic` (RFC 7617).
+    pub fn basic(mut self, user: impl Into<String>, password: impl Into<Secret>) -> Self {
+        self.settings.authorization = Some(HeaderPlace::Basic {
+            user: user.into(),
+            password: password.into(),
+        });
+        self
+    }
+
+    /// Who signs each attempt of a request to the account's origins, after everything else is on
+    /// it.
+    pub fn signer(mut self, signer: impl Signer) -> Self {
+        self.settings.signer = Some(Arc::new(signer));
+        self
+    }
+
+    /// What some answer means; the first rule that matches decides. Rules given later come before
+    /// those given earlier, so that a preset's can be overruled.
+    pub fn rule(mut self, rule: Rule) -> Self {
+        self.settings.rules.insert(0, rule);
         self
     }
 

@@ -7,26 +7,58 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Settings;
 use super::problems::Problems;
+use crate::auth::keys::{HeaderPlace, KeyPlaces, Keys};
 use crate::secret::Secret;
 
-const NOT_A_VALUE: &str = "found a character that cannot stand in a header; expected visible ASCII";
+/// The keys of every request. The last one of a name wins, so that a preset's can be replaced.
+pub(super) fn of_requests(settings: &Settings, problems: &mut Problems) -> (Keys, KeyPlaces) {
+    let mut places = KeyPlaces::default();
+    let mut put = |field: &str, name: Result<HeaderName, String>, place: HeaderPlace| {
+        let name = problems.keep(field, name);
+        let value = problems.keep(field, place.read());
+        if let Some((name, _)) = name.zip(value) {
+            set(&mut places.headers, name, place);
+        }
+    };
+    let id = settings.client_id.as_deref().unwrap_or_default();
+    for text in &settings.client_id_headers {
+        put("client_id", name(text), HeaderPlace::Plain(id.to_owned()));
+    }
+    for (text, secret) in &settings.headers {
+        let place = HeaderPlace::Secret(secret.clone());
+        put(&format!("headers.{text}"), name(text), place);
+    }
+    if let Some(place) = &settings.authorization {
+        let field = match place {
+            HeaderPlace::Basic { .. } => "basic",
+            _ => "bearer",
+        };
+        put(field, Ok(AUTHORIZATION), place.clone());
+    }
+    for (name, secret) in &settings.query {
+        if name.is_empty() {
+            problems.add("query", "found a key without a name");
+        }
+        problems.keep(&format!("query.{name}"), secret.read());
+        set(&mut places.query, name.clone(), secret.clone());
+    }
+    check_authorization(settings, &places, problems);
+    // What cannot be read was told above, and no account is made then.
+    (places.read().unwrap_or_default(), places)
+}
 
-/// The headers of every request. The last one of a name wins, so that a preset's can be replaced.
-pub(super) fn of_requests(
-    settings: &Settings,
-    problems: &mut Problems,
-) -> Vec<(HeaderName, HeaderValue)> {
-    let mut headers = with_client_id(settings, problems);
-    headers.extend(sensitive("headers", &settings.headers, problems));
-    if settings.token_url.is_some() && headers.contains_key(AUTHORIZATION) {
+fn set<N: PartialEq, P>(list: &mut Vec<(N, P)>, name: N, place: P) {
+    list.retain(|(other, _)| *other != name);
+    list.push((name, place));
+}
+
+/// A request has one `Authorization`.
+fn check_authorization(settings: &Settings, places: &KeyPlaces, problems: &mut Problems) {
+    let is_set = places.headers.iter().any(|(name, _)| name == AUTHORIZATION);
+    if settings.token_url.is_some() && is_set {
         let text = "is set, but the token of token_url goes there too: give one of both";
         problems.add("headers.authorization", text);
     }
-    // The map gives no name for a second value; there is none.
-    headers
-        .into_iter()
-        .filter_map(|(name, value)| Some((name?, value)))
-        .collect()
 }
 
 /// The headers of the token request.
@@ -56,19 +88,6 @@ pub(super) fn check_token_fields(settings: &Settings, problems: &mut Problems) {
     }
 }
 
-/// A client id is no secret.
-fn with_client_id(settings: &Settings, problems: &mut Problems) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    let id = settings.client_id.as_deref().unwrap_or_default();
-    for text in &settings.client_id_headers {
-        let value = HeaderValue::from_str(id).map_err(|_| NOT_A_VALUE.to_owned());
-        let name = problems.keep(text, name(text));
-        let value = problems.keep("client_id", value);
-        headers.extend(name.zip(value));
-    }
-    headers
-}
-
 fn sensitive(field: &str, given: &[(String, Secret)], problems: &mut Problems) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (text, secret) in given {
@@ -87,10 +106,7 @@ fn name(text: &str) -> Result<HeaderName, String> {
 }
 
 fn value(secret: &Secret) -> Result<HeaderValue, String> {
-    let text = secret.read()?;
-    let mut value = HeaderValue::from_str(&text).map_err(|_| NOT_A_VALUE.to_owned())?;
-    value.set_sensitive(true);
-    Ok(value)
+    HeaderPlace::Secret(secret.clone()).read()
 }
 
 #[cfg(test)]
@@ -100,7 +116,7 @@ mod tests {
 
     fn headers(builder: &AccountBuilder) -> Vec<(String, String, bool)> {
         let mut problems = Problems::default();
-        let headers = of_requests(&builder.settings, &mut problems);
+        let headers = of_requests(&builder.settings, &mut problems).0.headers;
         assert!(problems.is_empty(), "{problems}");
         let text = |value: &HeaderValue| value.to_str().expect("ASCII").to_owned();
         let row = |(name, value): &(HeaderName, HeaderValue)| {

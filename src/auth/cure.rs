@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use http::header::AUTHORIZATION;
 use http::{Extensions, StatusCode};
 use reqwest::{Request, Response};
 use reqwest_middleware::Next;
 
 use super::cache::Cache;
+use super::credentials::Worn;
 use super::middleware::{Passing, run};
 use super::pass::Pass;
 use super::rejection::{self, Suspicion};
@@ -23,6 +23,7 @@ use crate::response::buffer;
 struct Replay {
     request: Request,
     token: Arc<Token>,
+    worn: Worn,
 }
 
 /// A request whose token was refused.
@@ -34,13 +35,13 @@ pub(super) struct Refused<'a> {
 }
 
 /// What the refusal looked like, for errors on the way to its cure.
-struct Answer {
-    status: StatusCode,
-    request_id: Option<String>,
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) request_id: Option<String>,
 }
 
 impl Answer {
-    fn annotate(&self, error: Error) -> Error {
+    pub(super) fn annotate(&self, error: Error) -> Error {
         error
             .with_status(self.status)
             .with_request_id(self.request_id.clone())
@@ -76,10 +77,11 @@ impl Refused<'_> {
         let Some(request) = spare.filter(|_| cured).and_then(Spare::copy) else {
             return Ok(response);
         };
-        let (status, headers) = (answer.status, response.headers());
-        self.passing
-            .chain
-            .settle(Outcome::Answered { status, headers });
+        self.passing.chain.settle(Outcome::Answered {
+            status: answer.status,
+            headers: response.headers(),
+            verdict: None,
+        });
         drop(response);
         let replay = self.prepare(request).await;
         let replay = replay.map_err(|error| authenticator.refuse(answer.annotate(error)))?;
@@ -90,7 +92,12 @@ impl Refused<'_> {
     /// Whether a newer token may cure it.
     fn judge(&self, response: &Response, body: Option<&[u8]>, answer: &Answer) -> RejectionVerdict {
         let settings = &self.passing.authenticator.settings;
-        let suspicion = rejection::classify(&settings.rejection, response.headers(), body);
+        let suspicion = rejection::classify(
+            &settings.rejection,
+            response.status(),
+            response.headers(),
+            body,
+        );
         let verdict = match suspicion {
             Suspicion::None => RejectionVerdict::NotTheToken,
             _ => self
@@ -116,11 +123,12 @@ impl Refused<'_> {
         passing.chain.acquire().await?;
         let now = authenticator.settings.clock.now();
         let token = self.cache.ready(now).unwrap_or(token);
-        authenticator.put_headers(&mut request);
-        request
-            .headers_mut()
-            .insert(AUTHORIZATION, token.header().clone());
-        Ok(Replay { request, token })
+        let worn = authenticator.put(&mut request, Some(&token))?;
+        Ok(Replay {
+            request,
+            token,
+            worn,
+        })
     }
 
     async fn send(
@@ -136,8 +144,12 @@ impl Refused<'_> {
             reason: ReplayReason::Unauthorized,
             attempt: 1,
         });
-        let Replay { request, token } = replay;
-        let response = run(pass, request, extensions, next).await?;
+        let Replay {
+            request,
+            token,
+            worn,
+        } = replay;
+        let response = worn.hide(run(pass, request, extensions, next).await)?;
         let now = settings.clock.now().moment;
         if !self.passing.is_refusal(&response) {
             self.cache.cured(self.token, self.at);
@@ -155,7 +167,10 @@ impl Refused<'_> {
 }
 
 /// An inner limiter that has no permit for the replay does not know of the refusal.
-fn with_refusal(error: reqwest_middleware::Error, answer: &Answer) -> reqwest_middleware::Error {
+pub(super) fn with_refusal(
+    error: reqwest_middleware::Error,
+    answer: &Answer,
+) -> reqwest_middleware::Error {
     match Error::find(&error) {
         Some(ours) if ours.status().is_none() => answer.annotate(ours.clone()).into(),
         _ => error,

@@ -7,17 +7,19 @@
 use std::sync::Arc;
 
 use http::header::AUTHORIZATION;
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
+use http::{Extensions, HeaderMap};
 use reqwest::{Request, Response};
 use reqwest_middleware::{Middleware, Next};
 
 use super::AuthSettings;
 use super::cache::Cache;
+use super::credentials::Worn;
 use super::cure::Refused;
 use super::endpoint::HttpEndpoint;
 use super::health::Health;
 use super::pass::Pass;
 use super::rejection;
+use super::reread;
 use super::state::Need;
 use super::token::Token;
 use crate::clock::BoxFuture;
@@ -82,9 +84,14 @@ impl Authenticator {
         headers.get(name)?.to_str().ok().map(str::to_owned)
     }
 
-    /// What this account puts on every request, where the caller did not.
-    pub(super) fn put_headers(&self, request: &mut Request) {
-        put_absent(&self.settings.headers, request.headers_mut());
+    /// Puts on a request what this account's requests carry, where the caller did not.
+    ///
+    /// # Errors
+    /// It could not be signed.
+    pub(super) fn put(&self, request: &mut Request, token: Option<&Token>) -> Result<Worn, Error> {
+        let settings = &self.settings;
+        let put = settings.credentials.put(request, token, &*settings.clock);
+        put.map_err(|error| error.with_account(&settings.account))
     }
 
     /// An error on its way to the caller.
@@ -93,14 +100,6 @@ impl Authenticator {
             error: error.clone(),
         });
         error.into()
-    }
-}
-
-fn put_absent(from: &[(HeaderName, HeaderValue)], to: &mut HeaderMap) {
-    for (name, value) in from {
-        if !to.contains_key(name) {
-            to.insert(name.clone(), value.clone());
-        }
     }
 }
 
@@ -128,7 +127,7 @@ impl AuthMiddleware {
         request: &Request,
         extensions: &Extensions,
     ) -> reqwest_middleware::Result<Option<Passing<'_>>> {
-        let authenticator = &*self.authenticator;
+        let authenticator = &self.authenticator;
         let settings = &authenticator.settings;
         let whose = settings.origins.whose(request.url());
         if whose == Whose::Foreign {
@@ -173,7 +172,7 @@ impl std::fmt::Debug for AuthMiddleware {
 impl Middleware for AuthMiddleware {
     fn handle<'layer, 'extensions, 'next, 'f>(
         &'layer self,
-        mut request: Request,
+        request: Request,
         extensions: &'extensions mut Extensions,
         next: Next<'next>,
     ) -> BoxFuture<'f, reqwest_middleware::Result<Response>>
@@ -189,9 +188,7 @@ impl Middleware for AuthMiddleware {
             Err(error) => return Box::pin(std::future::ready(Err(error))),
         };
         let Some(cache) = passing.cache_for(&request) else {
-            passing.authenticator.put_headers(&mut request);
-            let pass = passing.pass(None, extensions);
-            return Box::pin(async move { run(pass.as_ref(), request, extensions, next).await });
+            return passing.send_without_token(request, extensions, next);
         };
         match cache.ready(passing.now) {
             Some(token) => {
@@ -224,7 +221,7 @@ struct Carried<'a> {
 
 /// One request on its way through.
 pub(super) struct Passing<'a> {
-    pub(super) authenticator: &'a Authenticator,
+    pub(super) authenticator: &'a Arc<Authenticator>,
     pub(super) chain: Chain,
     pub(super) patience: Patience,
     body_factory: Option<BodyFactory>,
@@ -250,18 +247,79 @@ impl<'a> Passing<'a> {
         }
     }
 
-    /// Puts the credential on, and gives a clone of the request if one is needed here.
-    fn equip(&self, request: &mut Request, token: &Token, clone: bool) -> Option<Spare> {
-        self.authenticator.put_headers(request);
-        request
-            .headers_mut()
-            .insert(AUTHORIZATION, token.header().clone());
-        let replays = self.authenticator.settings.replay_unauthorized;
-        if clone && replays {
-            Spare::of(request, self.body_factory.as_ref())
-        } else {
-            None
+    /// Puts the credentials on, and gives a clone of the request if one is needed here.
+    ///
+    /// # Errors
+    /// It could not be signed.
+    fn equip(
+        &self,
+        request: &mut Request,
+        token: Option<&Token>,
+        clone: bool,
+    ) -> Result<(Worn, Option<Spare>), Error> {
+        let settings = &self.authenticator.settings;
+        let clone = |request: &Request| {
+            let wanted = clone && settings.replay_unauthorized;
+            let factory = self.body_factory.as_ref();
+            wanted.then(|| Spare::of(request, factory)).flatten()
+        };
+        // The clone has the credentials on, so that a limiter beneath finds it to be what it gets;
+        // but not where the next attempt needs others.
+        if settings.credentials.differ_by_attempt() {
+            let spare = clone(request);
+            return Ok((self.authenticator.put(request, token)?, spare));
         }
+        let worn = self.authenticator.put(request, token)?;
+        Ok((worn, clone(request)))
+    }
+
+    /// Sends a request of an account without tokens, or one that brings its own credential.
+    fn send_without_token<'f>(
+        self,
+        mut request: Request,
+        extensions: &'f mut Extensions,
+        next: Next<'f>,
+    ) -> BoxFuture<'f, reqwest_middleware::Result<Response>>
+    where
+        'a: 'f,
+    {
+        let is_renewable = self.authenticator.settings.credentials.can_change();
+        let is_above = self.spare_above(&request).is_some();
+        let unsigned = self.unsigned(&request);
+        let equipped = self.equip(&mut request, None, is_renewable && !is_above);
+        let (worn, own) = match equipped {
+            Ok(equipped) => equipped,
+            Err(error) => {
+                let error = self.authenticator.refuse(error);
+                return Box::pin(std::future::ready(Err(error)));
+            }
+        };
+        let pass = self.pass(own, unsigned, extensions);
+        Box::pin(async move {
+            let result = run(pass.as_ref(), request, extensions, next.clone()).await;
+            let response = worn.hide(result)?;
+            let worn = worn.keys.filter(|_| self.is_refusal(&response));
+            let Some(worn) = worn else {
+                return Ok(response);
+            };
+            let spare = match &pass {
+                _ if is_above => self.chain.nearest_spare(),
+                Some(pass) => pass.spare.as_ref(),
+                None => None,
+            };
+            let refused = reread::Refused {
+                passing: &self,
+                worn: &worn,
+            };
+            Box::pin(refused.cure(response, spare, pass.as_ref(), extensions, next)).await
+        })
+    }
+
+    /// For a limiter beneath, where each attempt is signed by itself.
+    fn unsigned(&self, request: &Request) -> Option<Spare> {
+        let is_signed = self.authenticator.settings.credentials.is_signed();
+        let factory = self.body_factory.as_ref();
+        is_signed.then(|| Spare::of(request, factory)).flatten()
     }
 
     /// Sends a request with its token on it, and cures a refusal.
@@ -277,16 +335,25 @@ impl<'a> Passing<'a> {
     {
         // The limiter above may have cloned the request already, before our headers were on it.
         let is_above = self.spare_above(&request).is_some();
-        let own = self.equip(&mut request, &carried.token, !is_above);
-        let pass = self.pass(own, extensions);
+        let unsigned = self.unsigned(&request);
+        let equipped = self.equip(&mut request, Some(&carried.token), !is_above);
+        let (worn, own) = match equipped {
+            Ok(equipped) => equipped,
+            Err(error) => {
+                let error = self.authenticator.refuse(error);
+                return Box::pin(std::future::ready(Err(error)));
+            }
+        };
+        let pass = self.pass(own, unsigned, extensions);
         Box::pin(async move {
-            let response = match &pass {
-                None => next.clone().run(request, extensions).await?,
+            let result = match &pass {
+                None => next.clone().run(request, extensions).await,
                 Some(pass) => {
                     let mut left = Handle::leave(pass, extensions);
-                    next.clone().run(request, left.extensions()).await?
+                    next.clone().run(request, left.extensions()).await
                 }
             };
+            let response = worn.hide(result)?;
             if !self.is_refusal(&response) {
                 self.note_success(&carried.token, carried.since, &response);
                 return Ok(response);
@@ -317,7 +384,12 @@ impl<'a> Passing<'a> {
 
     /// What this layer leaves for those beneath; not needed while the account's own limiter, above,
     /// has left the same.
-    fn pass(&self, spare: Option<Spare>, extensions: &Extensions) -> Option<Arc<Pass>> {
+    fn pass(
+        &self,
+        spare: Option<Spare>,
+        unsigned: Option<Spare>,
+        extensions: &Extensions,
+    ) -> Option<Arc<Pass>> {
         let account = self.authenticator.settings.id;
         if spare.is_none() && self.chain.holds(account, Layer::RateLimit) {
             return None;
@@ -326,6 +398,7 @@ impl<'a> Passing<'a> {
             account,
             spare,
             deadline: self.patience.deadline,
+            unsigned: unsigned.map(|spare| (self.authenticator.clone(), spare)),
             outer: Handle::present(extensions),
         }))
     }

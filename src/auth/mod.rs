@@ -9,13 +9,16 @@ mod bucket;
 mod cache;
 mod callback;
 mod code;
+pub(crate) mod credentials;
 mod cure;
+mod disguise;
 pub(crate) mod endpoint;
 mod fields;
 mod flight;
 mod form;
 pub(crate) mod grant;
 mod health;
+pub(crate) mod keys;
 mod landing;
 mod login;
 mod middleware;
@@ -25,9 +28,11 @@ mod place;
 mod present;
 mod record;
 mod rejection;
+mod reread;
 mod revocation;
 mod saver;
 mod signature;
+pub(crate) mod signer;
 mod source;
 mod state;
 pub(crate) mod store;
@@ -42,7 +47,7 @@ mod vault;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 use url::Url;
 
 use crate::clock::Clock;
@@ -50,6 +55,7 @@ use crate::event::Events;
 use crate::origin::Origins;
 use crate::passage::AccountId;
 use crate::secret::Secret;
+use crate::verdict::Rules;
 
 pub use access::AccessToken;
 pub use assertion::JwtBearer;
@@ -58,6 +64,7 @@ pub use health::Health;
 pub use login::AuthorizationRequest;
 pub use middleware::AuthMiddleware;
 pub(crate) use middleware::Authenticator;
+pub use signer::{Attempt, Signer};
 
 /// What the auth half of an account is made of, checked by `AccountBuilder::build`.
 pub(crate) struct AuthSettings {
@@ -66,9 +73,9 @@ pub(crate) struct AuthSettings {
     pub(crate) origins: Arc<Origins>,
     pub(crate) events: Events,
     pub(crate) clock: Arc<dyn Clock>,
-    /// On every request to the account's origins; those that are secrets are marked sensitive.
-    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
-    /// None: the headers are all there is.
+    /// On every request to the account's origins, beside the token.
+    pub(crate) credentials: credentials::Credentials,
+    /// None: the credentials are all there is.
     pub(crate) oauth: Option<OAuthSettings>,
     pub(crate) rejection: RejectionTable,
     pub(crate) replay_unauthorized: bool,
@@ -109,6 +116,8 @@ pub(crate) struct RejectionTable {
     /// A body with one of these phrases says that the token is not the problem. In lower case and
     /// without white space, as the body is compared.
     pub(crate) not_the_token: Vec<String>,
+    /// What else the distributor's answers mean.
+    pub(crate) rules: Arc<Rules>,
 }
 
 impl Default for RejectionTable {
@@ -116,6 +125,7 @@ impl Default for RejectionTable {
         Self {
             statuses: vec![StatusCode::UNAUTHORIZED],
             not_the_token: Vec::new(),
+            rules: Arc::default(),
         }
     }
 }

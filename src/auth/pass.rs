@@ -1,5 +1,11 @@
 //! What the auth layer leaves for the layers beneath it.
 
+use std::sync::Arc;
+
+use reqwest::Request;
+
+use super::cache::Cache;
+use super::middleware::Authenticator;
 use crate::clock::{BoxFuture, Moment};
 use crate::error::Error;
 use crate::passage::{AccountId, Handle, Layer, Outcome, Passage, Spare};
@@ -9,6 +15,8 @@ pub(super) struct Pass {
     pub(super) account: AccountId,
     pub(super) spare: Option<Spare>,
     pub(super) deadline: Option<Moment>,
+    /// Where each attempt needs a signature of its own: who signs, and the request without one.
+    pub(super) unsigned: Option<(Arc<Authenticator>, Spare)>,
     pub(super) outer: Option<Handle>,
 }
 
@@ -37,6 +45,14 @@ impl Passage for Pass {
 
     fn deadline(&self) -> Option<Moment> {
         self.deadline
+    }
+
+    fn signed_anew(&self) -> Option<Result<Request, Error>> {
+        let (authenticator, unsigned) = self.unsigned.as_ref()?;
+        let mut request = unsigned.copy()?;
+        let token = authenticator.cache().and_then(Cache::present);
+        let put = authenticator.put(&mut request, token.as_deref());
+        Some(put.map(|_| request))
     }
 
     fn outer(&self) -> Option<&Handle> {

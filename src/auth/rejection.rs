@@ -8,6 +8,7 @@ use http::header::WWW_AUTHENTICATE;
 use http::{HeaderMap, StatusCode};
 
 use super::RejectionTable;
+use crate::verdict::{Verdict, folded};
 
 /// What a refusal says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,19 +23,20 @@ pub(crate) enum Suspicion {
 
 /// Whether a response with this status may mean "token refused".
 pub(crate) fn concerns(table: &RejectionTable, status: StatusCode) -> bool {
-    table.statuses.contains(&status)
+    table.statuses.contains(&status) || table.rules.may_reject_token(status)
 }
 
 /// What headers and body say, the plainest words first.
 pub(crate) fn classify(
     table: &RejectionTable,
+    status: StatusCode,
     headers: &HeaderMap,
     body: Option<&[u8]>,
 ) -> Suspicion {
     let challenges = headers.get_all(WWW_AUTHENTICATE).iter();
     let challenges: Vec<String> = challenges
         .filter_map(|value| value.to_str().ok())
-        .map(condensed)
+        .map(folded)
         .collect();
     let says = |code: &str| challenges.iter().any(|challenge| says(challenge, code));
     if says("invalid_token") {
@@ -43,7 +45,13 @@ pub(crate) fn classify(
     if says("insufficient_scope") {
         return Suspicion::None;
     }
+    match table.rules.verdict(status, headers, body) {
+        Some(Verdict::TokenRejected) => return Suspicion::Certain,
+        Some(_) => return Suspicion::None,
+        None => {}
+    }
     match body {
+        _ if !table.statuses.contains(&status) => Suspicion::None,
         Some(body) if names_another_cause(table, body) => Suspicion::None,
         _ => Suspicion::Possible,
     }
@@ -62,15 +70,9 @@ fn names_another_cause(table: &RejectionTable, body: &[u8]) -> bool {
     if table.not_the_token.is_empty() {
         return false;
     }
-    let body = condensed(&String::from_utf8_lossy(body));
+    let body = folded(&String::from_utf8_lossy(body));
     let mut phrases = table.not_the_token.iter();
     phrases.any(|phrase| body.contains(phrase.as_str()))
-}
-
-/// In lower case and without white space: DigiKey writes "Bearer token  expired" with two spaces.
-fn condensed(text: &str) -> String {
-    let dense = text.chars().filter(|c| !c.is_whitespace());
-    dense.flat_map(char::to_lowercase).collect()
 }
 
 #[cfg(test)]
@@ -89,11 +91,16 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=x"));
         headers.append(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
-        classify(&table(), &headers, None)
+        classify(&table(), StatusCode::UNAUTHORIZED, &headers, None)
     }
 
     fn by_body(body: &str) -> Suspicion {
-        classify(&table(), &HeaderMap::new(), Some(body.as_bytes()))
+        classify(
+            &table(),
+            StatusCode::UNAUTHORIZED,
+            &HeaderMap::new(),
+            Some(body.as_bytes()),
+        )
     }
 
     #[test]
@@ -132,7 +139,34 @@ mod tests {
         let mut headers = HeaderMap::new();
         let challenge = HeaderValue::from_static(r#"Bearer error="invalid_token""#);
         headers.insert(WWW_AUTHENTICATE, challenge);
-        let suspicion = classify(&table(), &headers, Some(b"Invalid clientId"));
+        let suspicion = classify(
+            &table(),
+            StatusCode::UNAUTHORIZED,
+            &headers,
+            Some(b"Invalid clientId"),
+        );
         assert_eq!(suspicion, Suspicion::Certain);
+    }
+
+    #[test]
+    fn a_rule_decides_where_no_challenge_does() {
+        let rules = [
+            crate::Rule::new(406, Verdict::TokenRejected),
+            crate::Rule::new(401, Verdict::NotTheToken).header("X-Why", "plan"),
+        ];
+        let table = RejectionTable {
+            rules: std::sync::Arc::new(crate::verdict::Rules::new(&rules).expect("good rules")),
+            ..table()
+        };
+        let mut headers = HeaderMap::new();
+        assert!(concerns(&table, StatusCode::NOT_ACCEPTABLE));
+        assert!(!concerns(&table, StatusCode::FORBIDDEN));
+        let expired = classify(&table, StatusCode::NOT_ACCEPTABLE, &headers, None);
+        assert_eq!(expired, Suspicion::Certain);
+        let plain = classify(&table, StatusCode::UNAUTHORIZED, &headers, None);
+        assert_eq!(plain, Suspicion::Possible);
+        headers.insert("x-why", HeaderValue::from_static("not in your plan"));
+        let plan = classify(&table, StatusCode::UNAUTHORIZED, &headers, None);
+        assert_eq!(plan, Suspicion::None);
     }
 }

@@ -9,7 +9,9 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::answer::{Class, Refusal, Reply};
+use super::credentials::Credentials;
 use super::endpoint::{Delivery, Presentation, TokenEndpoint, default_client};
+use super::keys::{KeyPlaces, Keys};
 use super::revocation::Revoked;
 use super::store::TokenStore;
 use super::{AuthSettings, ClientAuth, Grant, OAuthSettings, RejectionTable};
@@ -219,7 +221,7 @@ pub(crate) fn settings(oauth: Option<OAuthSettings>, log: &Log) -> AuthSettings 
         origins: Arc::new(Origins::new(vec![Url::parse(API).expect("a URL")])),
         events: Events::new(account, vec![Arc::new(log.clone())]),
         clock: clock(),
-        headers: Vec::new(),
+        credentials: Credentials::new(Keys::default(), KeyPlaces::default(), None),
         oauth,
         rejection: RejectionTable::default(),
         replay_unauthorized: true,

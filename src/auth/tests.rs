@@ -10,6 +10,8 @@ use http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode};
 use reqwest::{Body, Request, Response, ResponseBuilderExt};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
 
+use super::credentials::Credentials;
+use super::keys::{KeyPlaces, Keys};
 use super::testing::*;
 use super::{AuthMiddleware, AuthSettings, Authenticator, Grant, RejectionTable};
 use crate::clock::{BoxFuture, Moment};
@@ -113,10 +115,18 @@ impl Middleware for Api {
     }
 }
 
+fn with_header(name: HeaderName, value: &'static str) -> Credentials {
+    let keys = Keys {
+        headers: vec![(name, HeaderValue::from_static(value))],
+        ..Keys::default()
+    };
+    Credentials::new(keys, KeyPlaces::default(), None)
+}
+
 fn digikey(log: &Log) -> AuthSettings {
     let mut settings = settings(Some(oauth(Grant::client_credentials())), log);
     let name = HeaderName::from_static("x-digikey-client-id");
-    settings.headers = vec![(name, HeaderValue::from_static("my id"))];
+    settings.credentials = with_header(name, "my id");
     settings.request_id_header = Some(HeaderName::from_static("x-request"));
     settings.rejection = RejectionTable {
         not_the_token: vec!["invalidclientid".into()],
@@ -210,7 +220,7 @@ async fn a_callers_own_authorization_is_never_touched() {
 async fn static_headers_are_put_on_and_a_401_is_returned_as_it_is() {
     let (api, log) = (Api::refusing(&["static"]), Log::default());
     let mut settings = settings(None, &log);
-    settings.headers = vec![(AUTHORIZATION, HeaderValue::from_static("Bearer static"))];
+    settings.credentials = with_header(AUTHORIZATION, "Bearer static");
     let client = client(layer(settings, &Script::default()), &api);
     assert_eq!(status(&client, "/x").await, 401);
     assert_eq!(api.authorizations(), ["Bearer static"]);

@@ -11,9 +11,10 @@ use super::value::{Table, Value};
 use crate::account::problems::Problems;
 use crate::account::{Account, AccountBuilder, Environment, build};
 use crate::auth::ClientAuth;
-use crate::distributors::{PRESETS, Preset};
+use crate::distributors::{PRESETS, Preset, Set};
 use crate::options::RequestOptions;
 use crate::rate_limit::Quota;
+use crate::verdict::{Rule, Verdict};
 
 const ENVIRONMENTS: [(&str, Environment); 2] = [
     ("production", Environment::Production),
@@ -41,9 +42,11 @@ pub(super) fn account(name: &str, table: Table, shared: &Shared) -> Result<Accou
 /// A builder that was told what could be read, and what could not.
 fn read(name: &str, table: Table, shared: &Shared) -> (AccountBuilder, Problems) {
     let mut fields = Fields::new(table);
-    let mut builder = begin(&mut fields).name(name);
+    let (builder, preset) = begin(&mut fields);
+    let mut builder = builder.name(name);
     builder = place(&mut fields, builder);
     builder = credentials(&mut fields, builder);
+    builder = own_keys(&mut fields, builder, preset);
     builder = token_request(&mut fields, builder);
     builder = refusals(&mut fields, builder);
     builder = limits(&mut fields, builder);
@@ -54,27 +57,43 @@ fn read(name: &str, table: Table, shared: &Shared) -> (AccountBuilder, Problems)
 }
 
 /// The preset's builder, or an empty one; what it cannot do without is asked for here.
-fn begin(fields: &mut Fields) -> AccountBuilder {
+fn begin(fields: &mut Fields) -> (AccountBuilder, Option<&'static Preset>) {
     let choices: Vec<_> = PRESETS.iter().map(|preset| (preset.name, preset)).collect();
     let is_own = !fields.has("distributor");
     let preset = fields.choice::<&Preset>("distributor", &choices);
     let required = match preset {
-        Some(preset) => preset.required,
-        None if is_own => &["base_url"],
+        Some(preset) => preset.required().collect(),
+        None if is_own => vec!["base_url"],
         // Of a distributor that is not known nobody can say what it needs.
-        None => &[],
+        None => Vec::new(),
     };
     for key in required {
         if !fields.has(key) {
-            fields.problems.add(*key, "is missing");
+            fields.problems.add(key, "is missing");
         }
     }
-    match preset {
+    let builder = match preset {
         Some(preset) => (preset.builder)(),
         None if is_own => Account::builder("", ""),
         // Its URL is not known either, and that is told already.
         None => Account::builder("", "https://unknown.invalid"),
+    };
+    (builder, preset)
+}
+
+/// What only this distributor asks for.
+fn own_keys(
+    fields: &mut Fields,
+    mut builder: AccountBuilder,
+    preset: Option<&Preset>,
+) -> AccountBuilder {
+    for key in preset.iter().flat_map(|preset| preset.keys) {
+        builder = match key.set {
+            Set::Secret(setter) => set(builder, fields.secret(key.name), setter),
+            Set::Text(setter) => set(builder, fields.text(key.name), setter),
+        };
     }
+    builder
 }
 
 fn place(fields: &mut Fields, builder: AccountBuilder) -> AccountBuilder {
@@ -84,8 +103,12 @@ fn place(fields: &mut Fields, builder: AccountBuilder) -> AccountBuilder {
     let origins = fields.texts("origins");
     let builder = origins.into_iter().fold(builder, AccountBuilder::origin);
     let headers = fields.named_secrets("headers").into_iter();
-    headers.fold(builder, |builder, (name, value)| {
+    let builder = headers.fold(builder, |builder, (name, value)| {
         builder.header(&name, value)
+    });
+    let query = fields.named_secrets("query").into_iter();
+    query.fold(builder, |builder, (name, value)| {
+        builder.query(&name, value)
     })
 }
 
@@ -96,9 +119,29 @@ fn credentials(fields: &mut Fields, builder: AccountBuilder) -> AccountBuilder {
         fields.secret("client_secret"),
         AccountBuilder::client_secret,
     );
+    let builder = set(builder, fields.secret("bearer"), AccountBuilder::bearer);
+    let builder = basic(fields, builder);
     let client_auth = fields.choice("client_auth", &CLIENT_AUTHS);
     let builder = set(builder, client_auth, AccountBuilder::client_auth);
     set(builder, grant(fields), AccountBuilder::grant)
+}
+
+/// `basic = { user = "..", password = ".." }`.
+fn basic(fields: &mut Fields, builder: AccountBuilder) -> AccountBuilder {
+    let Some(table) = fields.read("basic", Value::into_table) else {
+        return builder;
+    };
+    let mut inner = Fields::new(table);
+    for key in ["user", "password"] {
+        if !inner.has(key) {
+            inner.problems.add(key, "is missing");
+        }
+    }
+    let pair = inner.text("user").zip(inner.secret("password"));
+    fields.problems.add_all("basic", inner.finish());
+    set(builder, pair, |builder, (user, password)| {
+        builder.basic(user, password)
+    })
 }
 
 fn token_request(fields: &mut Fields, builder: AccountBuilder) -> AccountBuilder {
@@ -137,12 +180,50 @@ fn refusals(fields: &mut Fields, builder: AccountBuilder) -> AccountBuilder {
     let builder = phrases
         .into_iter()
         .fold(builder, AccountBuilder::not_the_token);
+    // The first of the file is the first to be asked.
+    let rules = fields.list("rules", rule).into_iter().rev();
+    let builder = rules.fold(builder, AccountBuilder::rule);
     let replay = fields.read("replay_unauthorized", Value::into_flag);
     let builder = set(builder, replay, AccountBuilder::replay_unauthorized);
     let header = fields.text("request_id_header");
     set(builder, header, |builder, name: String| {
         builder.request_id_header(&name)
     })
+}
+
+const VERDICTS: [(&str, Verdict); 5] = [
+    ("fine", Verdict::Fine),
+    ("token-rejected", Verdict::TokenRejected),
+    ("not-the-token", Verdict::NotTheToken),
+    ("rate-exceeded", Verdict::RateExceeded),
+    ("quota-spent", Verdict::QuotaSpent),
+];
+
+/// `{ status = 403, body = ["phrase"], headers = { Name = "phrase" }, verdict = "rate-exceeded" }`.
+fn rule(value: Value) -> Result<Rule, Problems> {
+    let mut fields = Fields::new(value.into_table().map_err(Problems::of_value)?);
+    for key in ["status", "verdict"] {
+        if !fields.has(key) {
+            fields.problems.add(key, "is missing");
+        }
+    }
+    let status = fields.read("status", Value::into_integer);
+    let verdict = fields.choice("verdict", &VERDICTS);
+    // Without them the other keys are still checked, on a rule that nobody gets.
+    let rule = Rule::new(status.unwrap_or(400), verdict.unwrap_or(Verdict::Fine));
+    let phrases = fields.texts("body");
+    let rule = phrases.iter().fold(rule, |rule, phrase| rule.body(phrase));
+    let headers = fields
+        .read("headers", Value::into_table)
+        .unwrap_or_default();
+    let mut rule = rule;
+    for (name, value) in headers {
+        let phrase = fields
+            .problems
+            .keep(&format!("headers.{name}"), value.into_text());
+        rule = rule.header(&name, &phrase.unwrap_or_default());
+    }
+    fields.finish().into_result(rule)
 }
 
 fn status(value: Value) -> Result<StatusCode, String> {

@@ -23,9 +23,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::Preset;
-use crate::account::problems::Problems;
-use crate::account::{Account, AccountBuilder, Environment};
+use super::{Key, Preset, Set};
+use crate::account::{Account, AccountBuilder};
 use crate::auth::ClientAuth;
 use crate::error::Error;
 use crate::rate_limit::{Quota, Window};
@@ -97,7 +96,21 @@ const NOT_THE_TOKEN: [&str; 3] = [
 
 pub(crate) const PRESET: Preset = Preset {
     name: "digikey",
-    required: &["client_id", "client_secret"],
+    keys: &[
+        Key {
+            name: "client_id",
+            required: true,
+            variables: &["DIGIKEY_CLIENT_ID"],
+            set: Set::Text(AccountBuilder::client_id),
+        },
+        Key {
+            name: "client_secret",
+            required: true,
+            variables: &["DIGIKEY_CLIENT_SECRET"],
+            set: Set::Secret(AccountBuilder::client_secret),
+        },
+    ],
+    sandbox_variable: Some("DIGIKEY_CLIENT_SANDBOX"),
     builder,
 };
 
@@ -115,40 +128,7 @@ pub fn account(client_id: impl Into<String>, client_secret: impl Into<Secret>) -
 /// [`ErrorKind::Config`](crate::ErrorKind::Config) that lists every variable which is missing or
 /// cannot be read.
 pub fn from_env() -> Result<AccountBuilder, Error> {
-    from_variables(|variable| std::env::var(variable).ok())
-}
-
-fn from_variables(read: impl Fn(&str) -> Option<String>) -> Result<AccountBuilder, Error> {
-    let mut problems = Problems::default();
-    let read = |variable: &str| read(variable).filter(|value| !value.is_empty());
-    let mut required = |variable: &str| {
-        let value = read(variable);
-        if value.is_none() {
-            problems.add(variable, "the environment variable is not set or empty");
-        }
-        value.unwrap_or_default()
-    };
-    let client_id = required("DIGIKEY_CLIENT_ID");
-    required("DIGIKEY_CLIENT_SECRET");
-    let environment = problems.keep(SANDBOX_VARIABLE, environment(read(SANDBOX_VARIABLE)));
-    match environment {
-        Some(environment) if problems.is_empty() => {
-            // By reference, so that a changed secret is read again once the old one was refused.
-            let secret = Secret::env("DIGIKEY_CLIENT_SECRET");
-            Ok(account(client_id, secret).environment(environment))
-        }
-        _ => Err(problems.into_error()),
-    }
-}
-
-const SANDBOX_VARIABLE: &str = "DIGIKEY_CLIENT_SANDBOX";
-
-fn environment(sandbox: Option<String>) -> Result<Environment, String> {
-    match sandbox.map(|text| text.to_lowercase()).as_deref() {
-        None | Some("false") => Ok(Environment::Production),
-        Some("true") => Ok(Environment::Sandbox),
-        Some(other) => Err(format!("found {other:?}; expected True or False")),
-    }
+    PRESET.built_from_env()
 }
 
 fn builder() -> AccountBuilder {

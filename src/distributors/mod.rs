@@ -16,17 +16,94 @@
 
 pub mod digikey;
 
-use crate::account::AccountBuilder;
+use crate::account::problems::Problems;
+use crate::account::{AccountBuilder, Environment};
+use crate::error::Error;
+use crate::secret::Secret;
 
-/// A preset, as a configuration file finds it.
+/// A preset, as a configuration file and the environment find it.
 pub(crate) struct Preset {
     /// What `distributor` says.
     pub(crate) name: &'static str,
-    /// The keys that it cannot do without.
-    pub(crate) required: &'static [&'static str],
+    /// What the vendor gives to each customer.
+    pub(crate) keys: &'static [Key],
+    /// The environment variable that says `True` for the vendor's sandbox, where there is one.
+    pub(crate) sandbox_variable: Option<&'static str>,
     /// The builder before those keys are set.
     pub(crate) builder: fn() -> AccountBuilder,
 }
 
+/// What a vendor gives to each customer: an id, a secret, a key.
+pub(crate) struct Key {
+    /// The key of a configuration file, and the argument of the preset.
+    pub(crate) name: &'static str,
+    pub(crate) required: bool,
+    /// Environment variables that hold it, by the names in use; the first that is set counts.
+    pub(crate) variables: &'static [&'static str],
+    pub(crate) set: Set,
+}
+
+/// How a builder is told.
+#[derive(Clone, Copy)]
+pub(crate) enum Set {
+    Text(fn(AccountBuilder, String) -> AccountBuilder),
+    Secret(fn(AccountBuilder, Secret) -> AccountBuilder),
+}
+
 /// All presets, by name.
 pub(crate) const PRESETS: &[Preset] = &[digikey::PRESET];
+
+impl Preset {
+    /// The keys that it cannot do without.
+    pub(crate) fn required(&self) -> impl Iterator<Item = &'static str> {
+        let required = self.keys.iter().filter(|key| key.required);
+        required.map(|key| key.name)
+    }
+
+    /// The builder with what the environment says.
+    ///
+    /// # Errors
+    /// Every variable that is missing or cannot be read.
+    fn built_from_env(&self) -> Result<AccountBuilder, Error> {
+        self.built_from(|variable| std::env::var(variable).ok())
+    }
+
+    fn built_from(&self, read: impl Fn(&str) -> Option<String>) -> Result<AccountBuilder, Error> {
+        let mut problems = Problems::default();
+        let read = |variable: &str| read(variable).filter(|value| !value.is_empty());
+        let mut builder = (self.builder)();
+        for key in self.keys {
+            let found = key
+                .variables
+                .iter()
+                .find_map(|name| Some((*name, read(name)?)));
+            builder = match (found, key.set) {
+                (Some((_, value)), Set::Text(set)) => set(builder, value),
+                // By reference, so that a changed secret is read again once the old was refused.
+                (Some((variable, _)), Set::Secret(set)) => set(builder, Secret::env(variable)),
+                (None, _) if key.required => {
+                    let text = "the environment variable is not set or empty";
+                    problems.add(key.variables.join(" or "), text);
+                    builder
+                }
+                (None, _) => builder,
+            };
+        }
+        if let Some(variable) = self.sandbox_variable {
+            let environment = problems.keep(variable, environment(read(variable)));
+            builder = builder.environment(environment.unwrap_or_default());
+        }
+        match problems.is_empty() {
+            true => Ok(builder),
+            false => Err(problems.into_error()),
+        }
+    }
+}
+
+fn environment(sandbox: Option<String>) -> Result<Environment, String> {
+    match sandbox.map(|text| text.to_lowercase()).as_deref() {
+        None | Some("false") => Ok(Environment::Production),
+        Some("true") => Ok(Environment::Sandbox),
+        Some(other) => Err(format!("found {other:?}; expected True or False")),
+    }
+}

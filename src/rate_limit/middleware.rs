@@ -166,13 +166,14 @@ impl RateLimitMiddleware {
                 let mut left = Handle::leave(&turn, extensions);
                 next.clone().run(request, left.extensions()).await
             };
-            let response = self.settled(result, &turn)?;
+            let response = self.settled(result, &turn).await?;
             if turn.is_rejected() {
                 let spare = if is_shared {
                     chain.nearest_spare()
                 } else {
                     turn.spare()
                 };
+                let spare = (&chain, spare);
                 return Box::pin(self.replay(response, &turn, spare, extensions, next)).await;
             }
             Ok(self.with_what_is_left(response, &turn))
@@ -184,24 +185,30 @@ impl RateLimitMiddleware {
         &self,
         rejected: Response,
         turn: &Arc<Turn>,
-        spare: Option<&Spare>,
+        (chain, spare): (&Chain, Option<&Spare>),
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> reqwest_middleware::Result<Response> {
         let settings = &self.limiter.settings;
         let mut response = rejected;
         for attempt in 1..=settings.max_replays {
-            let Some(again) = spare.and_then(Spare::copy) else {
+            let Some(copy) = spare.and_then(Spare::copy) else {
                 break;
             };
             self.wait_again(response, turn).await?;
+            // After the wait, so that no signature ages.
+            let again = chain.signed_anew().unwrap_or(Ok(copy));
+            let again = again.map_err(|error| {
+                turn.settle(Outcome::Unsent);
+                self.refuse(error)
+            })?;
             let reason = ReplayReason::RateLimited;
             settings.events.emit(|| Event::Replayed { reason, attempt });
             let result = {
                 let mut left = Handle::leave(turn, extensions);
                 next.clone().run(again, left.extensions()).await
             };
-            response = self.settled(result, turn)?;
+            response = self.settled(result, turn).await?;
             if !turn.is_rejected() {
                 return Ok(self.with_what_is_left(response, turn));
             }
@@ -218,27 +225,30 @@ impl RateLimitMiddleware {
     }
 
     /// Ends the permit, unless a layer beneath has done so.
-    fn settled(
+    async fn settled(
         &self,
         result: reqwest_middleware::Result<Response>,
         turn: &Turn,
     ) -> reqwest_middleware::Result<Response> {
-        match &result {
-            Ok(response) => turn.settle(self.outcome_of(response)),
-            Err(error) => turn.settle(outcome_of_error(error)),
+        let settings = &self.limiter.settings;
+        let mut response = result.inspect_err(|error| turn.settle(outcome_of_error(error)))?;
+        // After a redirect to somebody else the status and the headers are not the account's.
+        if settings.origins.whose(response.url()) != Whose::Ours {
+            turn.settle(Outcome::Lost);
+            return Ok(response);
         }
-        result
-    }
-
-    /// After a redirect to somebody else the status and the headers are not the account's.
-    fn outcome_of<'a>(&self, response: &'a Response) -> Outcome<'a> {
-        match self.limiter.settings.origins.whose(response.url()) {
-            Whose::Ours => Outcome::Answered {
-                status: response.status(),
-                headers: response.headers(),
-            },
-            _ => Outcome::Lost,
+        let mut body = None;
+        if settings.rules.need_body(response.status()) {
+            (response, body) = Box::pin(response::buffer(response, &*settings.clock)).await;
         }
+        let (status, headers) = (response.status(), response.headers());
+        let verdict = settings.rules.verdict(status, headers, body.as_deref());
+        turn.settle(Outcome::Answered {
+            status,
+            headers,
+            verdict,
+        });
+        Ok(response)
     }
 
     /// Waits for the permit of the replay; if that is too far off, the caller learns what the

@@ -26,6 +26,7 @@ use crate::clock::Clock;
 use crate::event::Events;
 use crate::origin::Origins;
 use crate::passage::AccountId;
+use crate::verdict::Rules;
 
 #[cfg(feature = "retry")]
 pub(crate) use limiter::FinalRejection;
@@ -51,6 +52,8 @@ pub(crate) struct LimiterSettings {
     /// A request without an answer for so long counts as answered.
     pub(crate) unanswered_after: Duration,
     pub(crate) has_credentials: bool,
+    /// What the distributor's answers mean.
+    pub(crate) rules: Arc<Rules>,
     pub(crate) request_id_header: Option<HeaderName>,
     /// Whether responses carry a `QuotaSnapshot`.
     pub(crate) snapshots: bool,

@@ -8,16 +8,17 @@ use smallvec::SmallVec;
 
 use super::LimiterSettings;
 use super::gate::Ticket;
-use super::headers::{self, Fields};
+use super::headers::{self, Fields, Reading};
 use super::in_flight::PermitId;
 use super::line::{Line, Standing, Wakers};
 use super::place::Claim;
 use super::quota::Quota;
 use super::snapshot::{QuotaSnapshot, WindowSnapshot};
-use super::state::{Change, Ledger, Report, Settlement};
+use super::state::{Change, Ledger, Report, Settlement, wait_of_the_spent};
 use super::window::Window;
 use crate::clock::Now;
 use crate::options::Patience;
+use crate::verdict::Verdict;
 
 /// One quota and its line.
 pub(crate) struct QuotaLine {
@@ -101,7 +102,13 @@ impl QuotaLine {
     }
 
     /// What an answer says about this quota.
-    pub(super) fn report(&self, status: StatusCode, headers: &HeaderMap, now: Now) -> Report {
+    pub(super) fn report(
+        &self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        verdict: Option<Verdict>,
+        now: Now,
+    ) -> Report {
         let from_cache = headers.get(http::header::AGE).is_some_and(|age| age != "0");
         let mut readings = SmallVec::new();
         // A cached answer tells of a moment long past.
@@ -110,9 +117,29 @@ impl QuotaLine {
         }
         Report {
             status,
-            rejected: rejection(status, headers, now),
+            rejected: match verdict {
+                None => rejection(status, headers, now),
+                Some(verdict) => self.rejection_by_rule(verdict, headers, &readings, now),
+            },
             readings,
         }
+    }
+
+    /// What a distributor's rule says; how long, by the answer where that tells.
+    fn rejection_by_rule(
+        &self,
+        verdict: Verdict,
+        headers: &HeaderMap,
+        readings: &[Reading],
+        now: Now,
+    ) -> Option<Option<Duration>> {
+        let span = match verdict {
+            Verdict::RateExceeded => self.windows.first().map(Window::length),
+            Verdict::QuotaSpent => self.windows.last().map(|window| window.pause(now)),
+            _ => return None,
+        };
+        let told = headers::retry_after(headers, now);
+        Some(told.or_else(|| wait_of_the_spent(readings)).or(span))
     }
 
     pub(super) fn snapshot(&self, now: Now) -> QuotaSnapshot {

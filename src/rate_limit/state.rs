@@ -273,7 +273,7 @@ impl Ledger {
 }
 
 /// Without a `Retry-After`, the window with nothing left says how long; the longest of them.
-fn wait_of_the_spent(readings: &[Reading]) -> Option<Duration> {
+pub(super) fn wait_of_the_spent(readings: &[Reading]) -> Option<Duration> {
     let spent = readings
         .iter()
         .filter(|reading| reading.remaining == Some(0));

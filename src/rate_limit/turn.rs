@@ -83,9 +83,11 @@ impl Turn {
         let settlement = match outcome {
             Outcome::Unsent => Settlement::Unsent,
             Outcome::Lost => Settlement::Lost,
-            Outcome::Answered { status, headers } => {
-                Settlement::Answered(self.quota.report(status, headers, now))
-            }
+            Outcome::Answered {
+                status,
+                headers,
+                verdict,
+            } => Settlement::Answered(self.quota.report(status, headers, verdict, now)),
         };
         let change = self.quota.settle(permit.id, self.ticket, &settlement, now);
         {
@@ -111,7 +113,9 @@ impl Turn {
                 quota: quota(),
                 elapsed,
             }),
-            Outcome::Answered { status, headers } => events.emit(|| Event::Answered {
+            Outcome::Answered {
+                status, headers, ..
+            } => events.emit(|| Event::Answered {
                 quota: quota(),
                 status,
                 elapsed,
@@ -119,7 +123,12 @@ impl Turn {
             }),
         }
         match (change, outcome) {
-            (Change::ClosedUntil(moment), Outcome::Answered { status, headers }) => {
+            (
+                Change::ClosedUntil(moment),
+                Outcome::Answered {
+                    status, headers, ..
+                },
+            ) => {
                 events.emit(|| Event::QuotaRejected {
                     quota: quota(),
                     status,

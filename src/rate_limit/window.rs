@@ -11,7 +11,9 @@ use http::HeaderName;
 use time::{Date, Month, OffsetDateTime, Time};
 
 use super::pace::Pacing;
+use crate::clock::Now;
 use crate::error::Error;
+use crate::verdict::Verdict;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -253,6 +255,18 @@ impl Window {
             Span::Rolling(length) => length,
             Span::Calendar(Period::UtcDay) => DAY,
             Span::Calendar(Period::UtcMonth) => 31 * DAY,
+        }
+    }
+
+    /// How long to pause once the server called it spent and did not say until when: to its end by
+    /// the calendar, or a while.
+    pub(crate) fn pause(&self, now: Now) -> Duration {
+        match self.span {
+            Span::Rolling(length) => length.min(Verdict::LOOK_AGAIN),
+            Span::Calendar(period) => {
+                let end = period.ends_after(now.wall);
+                end.duration_since(now.wall).unwrap_or_default()
+            }
         }
     }
 

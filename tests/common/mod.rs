@@ -48,6 +48,8 @@ pub fn acme() -> AccountBuilder {
 pub struct Answer {
     pub status: u16,
     pub headers: Vec<(String, String)>,
+    /// None: a line with the status.
+    pub body: Option<String>,
     pub after: Duration,
 }
 
@@ -61,6 +63,11 @@ pub fn answer(status: u16) -> Answer {
 impl Answer {
     pub fn header(mut self, name: &str, value: impl ToString) -> Self {
         self.headers.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    pub fn body(mut self, text: &str) -> Self {
+        self.body = Some(text.to_owned());
         self
     }
 
@@ -87,6 +94,7 @@ pub struct Stub {
 #[derive(Clone, Debug)]
 pub struct Seen {
     pub path: String,
+    pub query: Option<String>,
     pub at: Duration,
     pub headers: http::HeaderMap,
     pub body: Option<Vec<u8>>,
@@ -160,6 +168,7 @@ impl Middleware for Terminal {
         }
         stub.seen.lock().unwrap().push(Seen {
             path: request.url().path().to_owned(),
+            query: request.url().query().map(str::to_owned),
             at: stub.start.elapsed(),
             headers: request.headers().clone(),
             body: request
@@ -180,10 +189,9 @@ impl Middleware for Terminal {
         for (name, value) in &answer.headers {
             response = response.header(name, value);
         }
-        Ok(response
-            .body(format!("answer {}", answer.status))
-            .unwrap()
-            .into())
+        let line = || format!("answer {}", answer.status);
+        let body = answer.body.clone().unwrap_or_else(line);
+        Ok(response.body(body).unwrap().into())
     }
 }
 

@@ -1,6 +1,7 @@
 use super::*;
-use crate::account::build::folded;
-use crate::account::{quotas, urls};
+use crate::account::problems::Problems;
+use crate::account::{Environment, quotas, urls};
+use crate::verdict::folded;
 
 const OLD_EXPIRED: &str = r#"{"ErrorResponseVersion":"3.0.0.0","StatusCode":401,
     "ErrorMessage":"Bearer token  expired","ErrorDetails":"...","RequestId":"r-1",
@@ -135,7 +136,7 @@ fn an_overridden_window_is_still_reported_by_the_vendors_headers() {
 
 #[test]
 fn from_env_lists_every_missing_variable() {
-    let missing = from_variables(variables(&[("DIGIKEY_CLIENT_SANDBOX", "maybe")]));
+    let missing = PRESET.built_from(variables(&[("DIGIKEY_CLIENT_SANDBOX", "maybe")]));
     let error = missing.err().expect("nothing is set").to_string();
     for expected in [
         "DIGIKEY_CLIENT_ID: the environment variable is not set",
@@ -153,7 +154,7 @@ fn from_env_chooses_the_environment_and_keeps_the_secret_a_reference() {
         ("DIGIKEY_CLIENT_SECRET", "canary"),
         ("DIGIKEY_CLIENT_SANDBOX", "True"),
     ];
-    let builder = from_variables(variables(set)).expect("all is set");
+    let builder = PRESET.built_from(variables(set)).expect("all is set");
     assert_eq!(builder.settings.environment, Environment::Sandbox);
     assert_eq!(builder.settings.client_id.as_deref(), Some("id"));
     assert!(

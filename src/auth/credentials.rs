@@ -1,0 +1,134 @@
+//! What an account puts on its requests, beside or instead of a token: keys, then the signature.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use http::header::AUTHORIZATION;
+use reqwest::{Request, Response};
+
+use super::disguise::Disguise;
+use super::keys::{KeyPlaces, Keys};
+use super::signer::{Attempt, Signer};
+use super::token::Token;
+use crate::clock::{Clock, Moment, Now};
+use crate::error::{Error, ErrorKind, Recovery};
+
+/// Refused keys are read again at most this often.
+const READ_AGAIN: Duration = Duration::from_secs(5);
+
+/// An account's credentials, but for its token.
+pub(crate) struct Credentials {
+    keys: ArcSwap<Keys>,
+    places: KeyPlaces,
+    signer: Option<Arc<dyn Signer>>,
+    /// When the keys were last read again.
+    read_again: Mutex<Option<Moment>>,
+}
+
+/// What a request had put on.
+pub(super) struct Worn {
+    /// Which keys, to tell whether newer ones came since; only where they can change.
+    pub(super) keys: Option<Arc<Keys>>,
+    pub(super) disguise: Option<Box<Disguise>>,
+}
+
+impl Worn {
+    /// The result as the caller gets it.
+    pub(super) fn hide(
+        &self,
+        result: reqwest_middleware::Result<Response>,
+    ) -> reqwest_middleware::Result<Response> {
+        match &self.disguise {
+            Some(disguise) => disguise.hide(result),
+            None => result,
+        }
+    }
+}
+
+impl Credentials {
+    pub(crate) fn new(keys: Keys, places: KeyPlaces, signer: Option<Arc<dyn Signer>>) -> Self {
+        Self {
+            keys: ArcSwap::from_pointee(keys),
+            places,
+            signer,
+            read_again: Mutex::new(None),
+        }
+    }
+
+    /// Whether another attempt needs other credentials than the one before.
+    pub(super) fn differ_by_attempt(&self) -> bool {
+        self.signer.is_some() || self.can_change()
+    }
+
+    pub(super) fn is_signed(&self) -> bool {
+        self.signer.is_some()
+    }
+
+    /// Whether reading the keys again could give others.
+    pub(super) fn can_change(&self) -> bool {
+        self.places.have_references()
+    }
+
+    /// Puts everything on that the caller did not bring.
+    ///
+    /// # Errors
+    /// The signer failed.
+    pub(super) fn put(
+        &self,
+        request: &mut Request,
+        token: Option<&Token>,
+        clock: &dyn Clock,
+    ) -> Result<Worn, Error> {
+        let keys = self.keys.load();
+        let changes_url = self.signer.is_some() || !keys.query.is_empty();
+        let shown = changes_url.then(|| request.url().clone());
+        let brings_own = request.headers().contains_key(AUTHORIZATION);
+        keys.put(request);
+        if let Some(token) = token {
+            let header = token.header().clone();
+            request.headers_mut().insert(AUTHORIZATION, header);
+        }
+        if let Some(signer) = self.signer.as_ref().filter(|_| !brings_own) {
+            sign(&**signer, request, clock.now())?;
+        }
+        Ok(Worn {
+            keys: self.can_change().then(|| Arc::clone(&keys)),
+            disguise: shown.and_then(|shown| Disguise::new(shown, request.url())),
+        })
+    }
+
+    /// Whether there are newer keys than those.
+    pub(super) fn are_newer_than(&self, worn: &Keys) -> bool {
+        *worn != **self.keys.load()
+    }
+
+    /// Reads the keys again where they are kept, unless that was done just now. What cannot be read
+    /// stays as it is. It blocks.
+    pub(super) fn read_again(&self, now: Moment) {
+        let mut last = self
+            .read_again
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if last.is_some_and(|last| now < last + READ_AGAIN) {
+            return;
+        }
+        *last = Some(now);
+        if let Ok(keys) = self.places.read() {
+            self.keys.store(Arc::new(keys));
+        }
+    }
+}
+
+fn sign(signer: &dyn Signer, request: &mut Request, now: Now) -> Result<(), Error> {
+    let mut nonce = [0; 16];
+    getrandom::fill(&mut nonce).map_err(|_| {
+        let text = "the system gives no random bytes";
+        Error::new(ErrorKind::Signature, Recovery::Retry, text)
+    })?;
+    let mut attempt = Attempt::new(request, now.wall, nonce);
+    signer.sign(&mut attempt).map_err(|error| {
+        let text = format!("the request could not be signed: {error}");
+        Error::new(ErrorKind::Signature, Recovery::Reconfigure, text).with_source(error)
+    })
+}

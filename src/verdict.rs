@@ -1,0 +1,275 @@
+//! What an answer means where its status does not say it: rules as data.
+//!
+//! HTTP has a status for "too many requests" and one for "bad credential", and vendors have their
+//! own ways: Mouser says 403 for a spent quota, DigiKey 401 for a missing subscription, Nexar 200
+//! with an error inside. A [`Rule`] names the status, what a header or the body has to contain, and
+//! the [`Verdict`]. The first rule that matches decides; where none does, HTTP's own meaning holds.
+//!
+//! Only answers from the account's own origins are judged. A body is looked at only for a status
+//! that a rule with a phrase names, and only if it is small and there at once (64 KiB, 100 ms); the
+//! caller gets it untouched in any case.
+
+use http::{HeaderMap, HeaderName, StatusCode};
+
+/// What an answer means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// It is what it is: no rejection by a quota, and no refusal of a credential.
+    Fine,
+    /// The credential is bad: it is renewed, and the request sent again, once.
+    TokenRejected,
+    /// Refused, but not for the credential: a new one would not help.
+    NotTheToken,
+    /// Too many requests for the quota's shortest window. Without a time to wait (`Retry-After`, a
+    /// reset) the quota pauses for that window's length.
+    RateExceeded,
+    /// The quota's longest window is spent. Without a time to wait the quota pauses until the
+    /// window ends by the calendar, or else for [`LOOK_AGAIN`](Self::LOOK_AGAIN); then one request
+    /// goes first to see.
+    QuotaSpent,
+}
+
+impl Verdict {
+    /// How long a spent quota pauses of which nobody knows when it ends. This crate's own caution.
+    pub const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_secs(60 * 60);
+}
+
+/// "An answer like this means that."
+///
+/// All conditions have to hold. Phrases are compared without regard to letter case and white space
+/// (DigiKey writes "Bearer token  expired" with two spaces).
+///
+/// ```
+/// use reqwest_tollgate::{Account, Rule, Verdict, Window};
+///
+/// let account = Account::builder("acme", "https://api.acme.example")
+///     .query("key", "my-key")
+///     .window(Window::per_second(2))
+///     .rule(Rule::new(403, Verdict::RateExceeded).body("Developer Over Qps"))
+///     .build()?;
+/// # Ok::<(), reqwest_tollgate::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    status: u16,
+    headers: Vec<(String, String)>,
+    phrases: Vec<String>,
+    verdict: Verdict,
+}
+
+impl Rule {
+    /// Every answer of this status, until a condition is added.
+    pub fn new(status: u16, verdict: Verdict) -> Self {
+        Self {
+            status,
+            headers: Vec::new(),
+            phrases: Vec::new(),
+            verdict,
+        }
+    }
+
+    /// One of the headers of this name contains the phrase; an empty phrase asks only for the
+    /// header.
+    #[must_use]
+    pub fn header(mut self, name: &str, phrase: &str) -> Self {
+        self.headers.push((name.to_owned(), phrase.to_owned()));
+        self
+    }
+
+    /// The body contains the phrase.
+    #[must_use]
+    pub fn body(mut self, phrase: &str) -> Self {
+        self.phrases.push(phrase.to_owned());
+        self
+    }
+
+    /// The rule as answers are compared with it.
+    ///
+    /// # Errors
+    /// A sentence on what is wrong with it.
+    fn checked(&self) -> Result<CheckedRule, String> {
+        let status = StatusCode::from_u16(self.status)
+            .map_err(|_| format!("found status {}; expected 100 to 999", self.status))?;
+        if self.phrases.iter().any(|phrase| folded(phrase).is_empty()) {
+            return Err("found an empty phrase, which every body contains".to_owned());
+        }
+        let is_bare = self.phrases.is_empty() && self.headers.is_empty();
+        if status.is_success() && is_bare && self.verdict != Verdict::Fine {
+            return Err(format!(
+                "found status {} alone; a rule for a success needs a header or a phrase",
+                self.status
+            ));
+        }
+        let header = |(name, phrase): &(String, String)| match name.parse::<HeaderName>() {
+            Ok(name) => Ok((name, folded(phrase))),
+            Err(_) => Err(format!("{name:?} is not a header name")),
+        };
+        Ok(CheckedRule {
+            status,
+            headers: self.headers.iter().map(header).collect::<Result<_, _>>()?,
+            phrases: self.phrases.iter().map(|phrase| folded(phrase)).collect(),
+            verdict: self.verdict,
+        })
+    }
+}
+
+#[derive(Clone, Debug)]
+struct CheckedRule {
+    status: StatusCode,
+    headers: Vec<(HeaderName, String)>,
+    phrases: Vec<String>,
+    verdict: Verdict,
+}
+
+impl CheckedRule {
+    fn matches(&self, status: StatusCode, headers: &HeaderMap, body: Option<&str>) -> bool {
+        let in_header = |(name, phrase): &(HeaderName, String)| {
+            let mut values = headers.get_all(name).iter();
+            values.any(|value| folded(&String::from_utf8_lossy(value.as_bytes())).contains(phrase))
+        };
+        let in_body = |phrase: &String| body.is_some_and(|body| body.contains(phrase));
+        self.status == status
+            && self.headers.iter().all(in_header)
+            && self.phrases.iter().all(in_body)
+    }
+}
+
+/// A distributor's rules, in order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rules(Vec<CheckedRule>);
+
+impl Rules {
+    /// # Errors
+    /// What is wrong with which rule.
+    pub(crate) fn new(rules: &[Rule]) -> Result<Self, Vec<(usize, String)>> {
+        let mut checked = Vec::with_capacity(rules.len());
+        let mut wrong = Vec::new();
+        for (index, rule) in rules.iter().enumerate() {
+            match rule.checked() {
+                Ok(rule) => checked.push(rule),
+                Err(text) => wrong.push((index, text)),
+            }
+        }
+        if wrong.is_empty() {
+            Ok(Self(checked))
+        } else {
+            Err(wrong)
+        }
+    }
+
+    /// Whether a rule is about this status at all.
+    pub(crate) fn concern(&self, status: StatusCode) -> bool {
+        self.0.iter().any(|rule| rule.status == status)
+    }
+
+    /// Whether an answer of this status may mean that the credential is bad.
+    pub(crate) fn may_reject_token(&self, status: StatusCode) -> bool {
+        let mut rules = self.0.iter();
+        rules.any(|rule| rule.status == status && rule.verdict == Verdict::TokenRejected)
+    }
+
+    /// Whether a rule for this status asks for the body.
+    pub(crate) fn need_body(&self, status: StatusCode) -> bool {
+        let mut rules = self.0.iter();
+        rules.any(|rule| rule.status == status && !rule.phrases.is_empty())
+    }
+
+    /// What an answer means, by the first rule that matches; `body` is none where it is not known.
+    pub(crate) fn verdict(
+        &self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: Option<&[u8]>,
+    ) -> Option<Verdict> {
+        if !self.concern(status) {
+            return None;
+        }
+        let body = body.map(|body| folded(&String::from_utf8_lossy(body)));
+        let mut rules = self.0.iter();
+        let rule = rules.find(|rule| rule.matches(status, headers, body.as_deref()))?;
+        Some(rule.verdict)
+    }
+}
+
+/// In lower case and without white space, as bodies and phrases are compared.
+pub(crate) fn folded(text: &str) -> String {
+    let dense = text.chars().filter(|c| !c.is_whitespace());
+    dense.flat_map(char::to_lowercase).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(rules: &[Rule]) -> Rules {
+        Rules::new(rules).expect("good rules")
+    }
+
+    fn verdict(rules: &Rules, status: u16, headers: &HeaderMap, body: &str) -> Option<Verdict> {
+        let status = StatusCode::from_u16(status).expect("a status");
+        rules.verdict(status, headers, Some(body.as_bytes()))
+    }
+
+    #[test]
+    fn the_first_rule_that_matches_decides() {
+        let rules = rules(&[
+            Rule::new(403, Verdict::QuotaSpent)
+                .body("TooManyRequests")
+                .body("per day"),
+            Rule::new(403, Verdict::RateExceeded).body("TooManyRequests"),
+        ]);
+        let none = HeaderMap::new();
+        let minute = r#"{"Code":"TooManyRequests","Message":"Maximum calls per minute"}"#;
+        let day = r#"{"Code":"TooManyRequests","Message":"Maximum calls PER  DAY exceeded."}"#;
+        assert_eq!(
+            verdict(&rules, 403, &none, minute),
+            Some(Verdict::RateExceeded)
+        );
+        assert_eq!(verdict(&rules, 403, &none, day), Some(Verdict::QuotaSpent));
+        assert_eq!(verdict(&rules, 403, &none, "Access denied"), None);
+        assert_eq!(verdict(&rules, 429, &none, minute), None);
+    }
+
+    #[test]
+    fn a_header_is_compared_like_a_body() {
+        let rules = rules(&[
+            Rule::new(403, Verdict::RateExceeded).header("X-Mashery-Error-Code", "over_qps"),
+            Rule::new(403, Verdict::NotTheToken).header("X-Other", ""),
+        ]);
+        let mut headers = HeaderMap::new();
+        assert_eq!(verdict(&rules, 403, &headers, ""), None);
+        headers.insert("x-other", http::HeaderValue::from_static("7"));
+        assert_eq!(
+            verdict(&rules, 403, &headers, ""),
+            Some(Verdict::NotTheToken)
+        );
+        let code = http::HeaderValue::from_static("ERR_403_DEVELOPER_OVER_QPS");
+        headers.insert("x-mashery-error-code", code);
+        assert_eq!(
+            verdict(&rules, 403, &headers, ""),
+            Some(Verdict::RateExceeded)
+        );
+    }
+
+    #[test]
+    fn a_body_that_is_not_known_matches_no_phrase() {
+        let rules = rules(&[Rule::new(200, Verdict::QuotaSpent).body("part limit")]);
+        let status = StatusCode::OK;
+        assert!(rules.need_body(status) && !rules.need_body(StatusCode::FORBIDDEN));
+        assert_eq!(rules.verdict(status, &HeaderMap::new(), None), None);
+    }
+
+    #[test]
+    fn a_rule_that_would_take_every_success_is_refused() {
+        let wrong = Rules::new(&[
+            Rule::new(200, Verdict::RateExceeded),
+            Rule::new(403, Verdict::RateExceeded).body(" \n"),
+            Rule::new(403, Verdict::RateExceeded).header("no name", "x"),
+            Rule::new(7, Verdict::Fine),
+        ]);
+        let texts: Vec<_> = wrong.expect_err("all wrong").into_iter().collect();
+        let indexes: Vec<_> = texts.iter().map(|(index, _)| *index).collect();
+        assert_eq!(indexes, [0, 1, 2, 3], "{texts:?}");
+    }
+}

@@ -1,0 +1,383 @@
+//! Credentials without a token endpoint: keys, signatures, and what a vendor's answers mean.
+
+// Tests may panic.
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::disallowed_methods)]
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use common::{API, Stub, Terminal, acme, answer, client, seconds};
+use http::header::{AUTHORIZATION, HeaderValue};
+use httpmock::MockServer;
+use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
+use reqwest_tollgate::{
+    Account, Attempt, BoxError, Error, ErrorKind, Recovery, Rule, Secret, Signer, Verdict, Window,
+    same_origin_redirects,
+};
+
+const CANARY: &str = "canary-4711";
+
+/// Numbers the attempts, in the query and in a header.
+#[derive(Default)]
+struct Numbering(AtomicU32);
+
+impl Signer for Numbering {
+    fn sign(&self, attempt: &mut Attempt<'_>) -> Result<(), BoxError> {
+        let length = attempt.body()?.len();
+        let number = self.0.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut query = attempt.request.url_mut().query_pairs_mut();
+        query.append_pair("signature", &format!("{CANARY}-{number}"));
+        drop(query);
+        let headers = attempt.request.headers_mut();
+        headers.insert("x-attempt", HeaderValue::from(number));
+        headers.insert("x-length", HeaderValue::from(length));
+        Ok(())
+    }
+}
+
+struct Broken;
+
+impl Signer for Broken {
+    fn sign(&self, _: &mut Attempt<'_>) -> Result<(), BoxError> {
+        Err("the key is gone".into())
+    }
+}
+
+fn attempts(stub: &Stub) -> Vec<String> {
+    let seen = stub.seen();
+    let attempt = |seen: &common::Seen| seen.headers["x-attempt"].to_str().unwrap().to_owned();
+    seen.iter().map(attempt).collect()
+}
+
+fn auth_outside(account: &Account, stub: &Arc<Stub>) -> ClientWithMiddleware {
+    ClientBuilder::new(reqwest::Client::new())
+        .with(account.auth())
+        .with(account.rate_limit())
+        .with(Terminal(stub.clone()))
+        .build()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_query_key_goes_to_the_server_and_shows_nowhere() {
+    let stub = Stub::answering([answer(200), answer(403)]);
+    let account = acme().query("apiKey", CANARY).build().unwrap();
+    let client = client(&account, &stub);
+    let url = format!("{API}/find?q=LM358%20N");
+    let found = client.get(&url).send().await.unwrap();
+    let sent = format!("q=LM358%20N&apiKey={CANARY}");
+    assert_eq!(stub.seen()[0].query.as_deref(), Some(&*sent));
+    assert_eq!(found.url().as_str(), url);
+    assert!(!format!("{found:?}").contains(CANARY));
+    let refused = client.get(&url).send().await.unwrap();
+    let error = refused.error_for_status().unwrap_err();
+    assert!(!format!("{error} {error:?}").contains(CANARY), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_the_caller_brings_stays() {
+    let stub = Stub::answering([]);
+    let account = acme()
+        .query("apiKey", CANARY)
+        .bearer(CANARY)
+        .build()
+        .unwrap();
+    let client = client(&account, &stub);
+    let request = client
+        .get(format!("{API}/?apiKey=mine"))
+        .bearer_auth("mine");
+    request.send().await.unwrap();
+    let seen = &stub.seen()[0];
+    assert_eq!(seen.query.as_deref(), Some("apiKey=mine"));
+    assert_eq!(seen.headers[AUTHORIZATION], "Bearer mine");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_foreign_origin_gets_no_key_and_no_signature() {
+    let stub = Stub::answering([]);
+    let account = acme()
+        .query("apiKey", CANARY)
+        .basic("me", CANARY)
+        .signer(Numbering::default())
+        .build()
+        .unwrap();
+    let client = client(&account, &stub);
+    client
+        .get("https://elsewhere.example/a")
+        .send()
+        .await
+        .unwrap();
+    let seen = &stub.seen()[0];
+    assert_eq!(seen.query, None);
+    assert!(seen.headers.get(AUTHORIZATION).is_none() && seen.headers.get("x-attempt").is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn bearer_and_basic_are_spelled_as_their_rfcs_say() {
+    let stub = Stub::answering([]);
+    let bearer = acme().bearer("abc").build().unwrap();
+    client(&bearer, &stub).get(API).send().await.unwrap();
+    let basic = acme().basic("Aladdin", "open sesame").build().unwrap();
+    client(&basic, &stub).get(API).send().await.unwrap();
+    let sent: Vec<_> = stub
+        .seen()
+        .iter()
+        .map(|seen| seen.headers[AUTHORIZATION].clone())
+        .collect();
+    // RFC 7617 section 2.
+    assert_eq!(sent, ["Bearer abc", "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="]);
+    assert!(sent.iter().all(HeaderValue::is_sensitive));
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_attempt_is_signed_anew_in_both_orders_of_the_layers() {
+    for order in [client, auth_outside] {
+        let late = answer(429).header("retry-after", 2);
+        let stub = Stub::answering([late.clone(), late]);
+        let account = acme().signer(Numbering::default()).build().unwrap();
+        let request = order(&account, &stub)
+            .post(format!("{API}/find?q=1"))
+            .body("12345");
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.url().as_str(), format!("{API}/find?q=1"));
+        assert_eq!(attempts(&stub), ["1", "2", "3"]);
+        let query = stub.seen()[2].query.clone();
+        assert_eq!(query, Some(format!("q=1&signature={CANARY}-3")));
+        assert!(
+            stub.seen()
+                .iter()
+                .all(|seen| seen.headers["x-length"] == "5")
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_signer_that_fails_is_a_typed_error_and_costs_no_permit() {
+    let stub = Stub::answering([]);
+    let account = acme()
+        .signer(Broken)
+        .window(Window::per_minute(1))
+        .build()
+        .unwrap();
+    let error = client(&account, &stub).get(API).send().await.unwrap_err();
+    let error = Error::find(&error).unwrap();
+    assert_eq!(error.kind(), ErrorKind::Signature);
+    assert_eq!(error.recovery(), Recovery::Reconfigure);
+    let text = "account acme: the request could not be signed: the key is gone";
+    assert_eq!(error.to_string(), text);
+    assert_eq!(stub.count(), 0);
+    assert_eq!(account.quotas()[0].windows()[0].remaining, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_whose_bytes_nobody_knows_is_not_signed_blindly() {
+    let stub = Stub::answering([]);
+    let account = acme().signer(Numbering::default()).build().unwrap();
+    let stream = futures_util::stream::iter([Ok::<_, std::io::Error>("x")]);
+    let body = reqwest::Body::wrap_stream(stream);
+    let error = client(&account, &stub)
+        .post(API)
+        .body(body)
+        .send()
+        .await
+        .unwrap_err();
+    assert_eq!(Error::find(&error).unwrap().kind(), ErrorKind::Signature);
+    assert_eq!(stub.count(), 0);
+}
+
+const QUOTA: &str =
+    r#"{"Errors":[{"Code":"TooManyRequests","Message":"Maximum calls per minute"}]}"#;
+
+fn with_rules() -> reqwest_tollgate::AccountBuilder {
+    acme()
+        .query("apiKey", CANARY)
+        .window(Window::per_minute(30))
+        .window(Window::per_utc_day(1_000))
+        .rule(Rule::new(403, Verdict::RateExceeded).body("TooManyRequests"))
+        .rule(
+            Rule::new(403, Verdict::QuotaSpent)
+                .body("TooManyRequests")
+                .body("per day"),
+        )
+        .rule(Rule::new(200, Verdict::QuotaSpent).body("part limit"))
+        .rule(Rule::new(429, Verdict::Fine).header("x-fine", "yes"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quota_that_is_called_forbidden_closes_the_gate_for_its_window() {
+    let stub = Stub::answering([answer(403).body(QUOTA)]);
+    let account = with_rules().build().unwrap();
+    let response = client(&account, &stub).get(API).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(stub.arrivals(), [0, 60]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spent_day_that_is_called_forbidden_fails_at_once_with_its_end() {
+    let day = QUOTA.replace("minute", "day");
+    let stub = Stub::answering([answer(403).body(&day)]);
+    let account = with_rules().build().unwrap();
+    let error = client(&account, &stub).get(API).send().await.unwrap_err();
+    let error = Error::find(&error).unwrap();
+    assert_eq!(error.kind(), ErrorKind::QuotaExceeded);
+    let midnight = common::noon() + seconds(12 * 3600);
+    let Recovery::WaitUntil(until) = error.recovery() else {
+        panic!("{error:?}")
+    };
+    assert!(
+        until >= midnight && until < midnight + seconds(2),
+        "{until:?}"
+    );
+    assert_eq!(error.status().unwrap(), 403);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_merely_forbidden_is_handed_on_untouched() {
+    let stub = Stub::answering([answer(403).body("Access denied")]);
+    let account = with_rules().build().unwrap();
+    let response = client(&account, &stub).get(API).send().await.unwrap();
+    assert_eq!(response.status(), 403);
+    assert_eq!(response.text().await.unwrap(), "Access denied");
+    assert_eq!(stub.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_inside_a_200_is_seen_and_a_long_200_is_handed_on_whole() {
+    let long = "part ".repeat(40_000);
+    let spent = r#"{"errors":[{"message":"You have exceeded your part limit of 1000."}]}"#;
+    let stub = Stub::answering([answer(200).body(&long), answer(200).body(spent)]);
+    let account = with_rules().build().unwrap();
+    let client = client(&account, &stub);
+    let response = client.get(API).send().await.unwrap();
+    assert_eq!(response.text().await.unwrap(), long);
+    let error = client.get(API).send().await.unwrap_err();
+    assert_eq!(
+        Error::find(&error).unwrap().kind(),
+        ErrorKind::QuotaExceeded
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_429_that_the_vendor_calls_fine_is_no_rejection() {
+    let stub = Stub::answering([answer(429).header("x-fine", "yes").header("retry-after", 9)]);
+    let account = with_rules().build().unwrap();
+    let response = client(&account, &stub).get(API).send().await.unwrap();
+    assert_eq!(response.status(), 429);
+    assert_eq!(stub.count(), 1);
+}
+
+#[tokio::test]
+async fn a_refused_key_is_read_again_where_it_is_kept() {
+    for order in [client, auth_outside] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key");
+        std::fs::write(&file, "old").unwrap();
+        let stub = Stub::new(|request| match request.url().query() {
+            Some("key=new") => answer(200),
+            _ => answer(401),
+        });
+        let window = Window::per_minute(9);
+        let key = Secret::file(&file);
+        let account = acme().window(window).query("key", key).build().unwrap();
+        let client = order(&account, &stub);
+        assert_eq!(client.get(API).send().await.unwrap().status(), 401);
+        assert_eq!(stub.count(), 1, "an unchanged key is not tried twice");
+        std::fs::write(&file, "new").unwrap();
+        assert_eq!(
+            client.get(API).send().await.unwrap().status(),
+            401,
+            "just read"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_changed_key_is_used_at_the_first_refusal() {
+    for order in [client, auth_outside] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key");
+        std::fs::write(&file, "old").unwrap();
+        let stub = Stub::new(|request| match request.headers().get("x-key") {
+            Some(key) if key == "new" => answer(200),
+            _ => answer(401),
+        });
+        let window = Window::per_minute(9);
+        let key = Secret::file(&file);
+        let account = acme().window(window).header("X-Key", key).build().unwrap();
+        std::fs::write(&file, "new").unwrap();
+        let response = order(&account, &stub).post(API).body("whole").send().await;
+        assert_eq!(response.unwrap().status(), 200);
+        assert_eq!(stub.count(), 2);
+        assert_eq!(stub.seen()[1].body.as_deref(), Some(&b"whole"[..]));
+        assert_eq!(
+            account.quotas()[0].windows()[0].remaining,
+            7,
+            "the replay is metered"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_to_somebody_else_is_not_followed_with_our_key() {
+    let api = MockServer::start_async().await;
+    let foreign = MockServer::start_async().await;
+    let leak = foreign.mock_async(|when, then| {
+        when.any_request();
+        then.status(200);
+    });
+    let leak = leak.await;
+    let away = foreign.url("/datasheet");
+    api.mock_async(|when, then| {
+        when.path("/away");
+        then.status(302).header("location", &away);
+    })
+    .await;
+    api.mock_async(|when, then| {
+        when.path("/moved");
+        then.status(302).header("location", "/found");
+    })
+    .await;
+    api.mock_async(|when, then| {
+        when.path("/found");
+        then.status(200).body("found");
+    })
+    .await;
+    let account = Account::builder("acme", api.base_url())
+        .query("apiKey", CANARY)
+        .build()
+        .unwrap();
+    let pool = reqwest::Client::builder()
+        .redirect(same_origin_redirects())
+        .build()
+        .unwrap();
+    let client = account.attach(ClientBuilder::new(pool)).build();
+    let stopped = client.get(api.url("/away")).send().await.unwrap();
+    assert_eq!(stopped.status(), 302);
+    assert_eq!(leak.calls_async().await, 0);
+    let followed = client.get(api.url("/moved")).send().await.unwrap();
+    assert_eq!(followed.url().path(), "/found");
+    assert_eq!(followed.text().await.unwrap(), "found");
+}
+
+#[tokio::test]
+async fn an_error_of_the_connection_does_not_show_the_key() {
+    // A port that nobody listens on: it was free a moment ago.
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let url = format!("http://127.0.0.1:{port}/find?q=1");
+    let account = Account::builder("acme", &url)
+        .query("apiKey", CANARY)
+        .build()
+        .unwrap();
+    let client = account
+        .attach(ClientBuilder::new(reqwest::Client::new()))
+        .build();
+    let error = client.get(&url).send().await.unwrap_err();
+    let text = format!("{error} {error:?}");
+    assert!(text.contains("q=1") && !text.contains(CANARY), "{text}");
+}
