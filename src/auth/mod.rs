@@ -31,6 +31,7 @@ mod rejection;
 mod reread;
 mod revocation;
 mod saver;
+pub(crate) mod scheme;
 mod signature;
 pub(crate) mod signer;
 mod source;
