@@ -15,6 +15,7 @@
 //! ```
 
 pub mod digikey;
+pub mod element14;
 
 use crate::account::problems::Problems;
 use crate::account::{AccountBuilder, Environment};
@@ -51,7 +52,10 @@ pub(crate) enum Set {
 }
 
 /// All presets, by name.
-pub(crate) const PRESETS: &[Preset] = &[digikey::PRESET];
+pub(crate) const PRESETS: &[Preset] = &[
+    digikey::PRESET,
+    element14::PRESET,
+];
 
 impl Preset {
     /// The keys that it cannot do without.
