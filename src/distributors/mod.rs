@@ -16,6 +16,8 @@
 
 pub mod digikey;
 pub mod element14;
+#[cfg(feature = "signing")]
+pub mod lcsc;
 
 use crate::account::problems::Problems;
 use crate::account::{AccountBuilder, Environment};
@@ -55,6 +57,8 @@ pub(crate) enum Set {
 pub(crate) const PRESETS: &[Preset] = &[
     digikey::PRESET,
     element14::PRESET,
+    #[cfg(feature = "signing")]
+    lcsc::PRESET,
 ];
 
 impl Preset {
