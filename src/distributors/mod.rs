@@ -17,6 +17,8 @@
 pub mod digikey;
 pub mod element14;
 #[cfg(feature = "signing")]
+pub mod jlcpcb;
+#[cfg(feature = "signing")]
 pub mod lcsc;
 
 use crate::account::problems::Problems;
@@ -57,6 +59,8 @@ pub(crate) enum Set {
 pub(crate) const PRESETS: &[Preset] = &[
     digikey::PRESET,
     element14::PRESET,
+    #[cfg(feature = "signing")]
+    jlcpcb::PRESET,
     #[cfg(feature = "signing")]
     lcsc::PRESET,
 ];
