@@ -20,6 +20,8 @@ pub mod element14;
 pub mod jlcpcb;
 #[cfg(feature = "signing")]
 pub mod lcsc;
+#[cfg(feature = "signing")]
+pub mod tme_v1;
 
 use crate::account::problems::Problems;
 use crate::account::{AccountBuilder, Environment};
@@ -63,6 +65,8 @@ pub(crate) const PRESETS: &[Preset] = &[
     jlcpcb::PRESET,
     #[cfg(feature = "signing")]
     lcsc::PRESET,
+    #[cfg(feature = "signing")]
+    tme_v1::PRESET,
 ];
 
 impl Preset {
