@@ -22,6 +22,7 @@ pub mod jlcpcb;
 pub mod lcsc;
 #[cfg(feature = "signing")]
 pub mod tme_v1;
+pub mod trusted_parts;
 
 use crate::account::problems::Problems;
 use crate::account::{AccountBuilder, Environment};
@@ -67,6 +68,7 @@ pub(crate) const PRESETS: &[Preset] = &[
     lcsc::PRESET,
     #[cfg(feature = "signing")]
     tme_v1::PRESET,
+    trusted_parts::PRESET,
 ];
 
 impl Preset {
