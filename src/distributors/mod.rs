@@ -20,6 +20,7 @@ pub mod element14;
 pub mod jlcpcb;
 #[cfg(feature = "signing")]
 pub mod lcsc;
+pub mod masterelectronics;
 #[cfg(feature = "signing")]
 pub mod tme_v1;
 pub mod trusted_parts;
@@ -66,6 +67,7 @@ pub(crate) const PRESETS: &[Preset] = &[
     jlcpcb::PRESET,
     #[cfg(feature = "signing")]
     lcsc::PRESET,
+    masterelectronics::PRESET,
     #[cfg(feature = "signing")]
     tme_v1::PRESET,
     trusted_parts::PRESET,
