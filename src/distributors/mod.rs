@@ -14,6 +14,7 @@
 //! # Ok::<(), reqwest_tollgate::Error>(())
 //! ```
 
+pub mod arrow_list;
 pub mod digikey;
 pub mod element14;
 #[cfg(feature = "signing")]
