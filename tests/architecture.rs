@@ -179,7 +179,23 @@ fn only_the_clock_reads_time() {
 #[test]
 fn vendors_are_named_on_their_shelf_alone() {
     let vendors = [
-        "digikey", "DigiKey", "DIGIKEY", "mouser", "Mouser", "nexar", "Nexar",
+        "digikey",
+        "DigiKey",
+        "DIGIKEY",
+        "element14",
+        "jlcpcb",
+        "JLC",
+        "lcsc",
+        "LCSC",
+        "masterelectronics",
+        "mouser",
+        "Mouser",
+        "nexar",
+        "Nexar",
+        "tme_v1",
+        "TME",
+        "trusted_parts",
+        "TrustedParts",
     ];
     let elsewhere =
         |path: &str| !path.starts_with("distributors/") && !path.starts_with("sandbox/");

@@ -1,8 +1,8 @@
 //! How a preset's signer is made of what the vendor gave to the customer.
 //!
-//! A signer needs several secrets at once, and they come one by one: as arguments, from a file, from
-//! the environment. So a preset names what it needs and gives a function; the signer is made when
-//! the account is built, and anew when a secret that is kept elsewhere has changed.
+//! A signer needs several secrets at once, and they come one by one: as arguments, from a file,
+//! from the environment. So a preset names what it needs and gives a function; the signer is made
+//! when the account is built, and anew when a secret that is kept elsewhere has changed.
 
 use std::sync::Arc;
 

@@ -2,9 +2,9 @@
 //!
 //! `Authorization: JOP appid="…",accesskey="…",nonce="…",timestamp="…",signature="…"`, the last an
 //! HMAC-SHA-256 of five lines: method, path, timestamp, nonce, body. The path is what the request
-//! line holds, so it includes the query. Sources: the vendor's "API request signature", whose worked
-//! example is a test of this preset; client code; for the query, clients that follow the vendor's
-//! Java sample. A body that is a stream cannot be signed.
+//! line holds, so it includes the query. Sources: the vendor's "API request signature", whose
+//! worked example is a test of this preset; client code; for the query, clients that follow the
+//! vendor's Java sample. A body that is a stream cannot be signed.
 //!
 //! 401 says that the key or the signature is wrong (observed: "The request signature verify
 //! failed"); a key that is kept elsewhere is then read again. 403 says that the permission is

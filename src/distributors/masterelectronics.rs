@@ -12,8 +12,8 @@
 //! # }
 //! ```
 //!
-//! A request without it is not sent: it would have no key. Source: client code (Rselectronic/webapp);
-//! the vendor's documentation is not public.
+//! A request without it is not sent: it would have no key. Source: client code
+//! (Rselectronic/webapp); no documentation of the vendor's was found.
 //!
 //! e-Sonic has a key of its own: `.base_url(E_SONIC_URL)`, and a name of its own for the account.
 //!

@@ -1,13 +1,14 @@
 //! TME's API version 1: each request a form that is signed.
 //!
 //! **Until 2027-06-30**, and only for tokens made before 2026-05-14: newer ones work with version 2
-//! alone, and say `E_AUTHORIZATION_FAILED` here (Part-DB pull request 1447, quoting api-doc.tme.eu).
+//! alone, and are answered `E_AUTHORIZATION_FAILED` here (Part-DB pull request 1447, quoting
+//! api-doc.tme.eu).
 //!
 //! A request is a `POST` to `/{Action}.json` with a form. The preset adds `Token`, `Country` and
-//! `Language` where the form has none of its own, puts the fields in order, and adds `ApiSignature`:
-//! base64 of the HMAC-SHA-1 of `POST&url&fields`, both percent-encoded. Source: tme-dev/TME-API.
-//! Fields of one list (`SymbolList[0]`, `SymbolList[1]`, …) keep their order; write the numbers, as
-//! `SymbolList[]` is not what the server makes of it.
+//! `Language` where the form has none of its own, puts the fields in order, and adds
+//! `ApiSignature`: base64 of the HMAC-SHA-1 of `POST&url&fields`, both percent-encoded. Source:
+//! tme-dev/TME-API. Fields of one list (`SymbolList[0]`, `SymbolList[1]`, …) keep their order;
+//! write the numbers, as `SymbolList[]` is not what the server makes of it.
 //!
 //! # Limits
 //! 10 requests a second, of which 2 for prices and stocks (copies of the vendor's documentation).
