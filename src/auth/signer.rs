@@ -17,6 +17,8 @@ use crate::error::BoxError;
 /// It may change headers, query, path and body. What it adds to the URL does not show in the
 /// response's URL nor in errors: the caller sees the URL that it asked for.
 ///
+/// How to write one is told in the module `signing` (feature of that name), with an example.
+///
 /// It must not block, and must not keep the request. What always holds: the attempt carries all of
 /// the account's other headers and query keys, no attempt is signed twice, and none is sent if the
 /// signer fails. A request with an `Authorization` header of its own is not signed.
