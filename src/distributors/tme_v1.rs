@@ -238,8 +238,8 @@ mod tests {
         std::str::from_utf8(bytes.expect("bytes")).expect("text")
     }
 
-    /// Derived with Python 3, as the vendor's own example does it (`hmac`, `urllib.parse.quote` with
-    /// `safe=""`, fields sorted): see `signature` in tests/signed.rs for the recipe in Rust.
+    /// Derived with Python 3 as the vendor's own example does it: `hmac` with `hashlib.sha1`, and
+    /// `urllib.parse.quote(text, safe="-._~")` for the sorted fields and again for the whole.
     #[test]
     fn the_form_is_completed_ordered_and_signed() {
         let url = "https://api.tme.eu/Products/Search.json";
