@@ -44,9 +44,9 @@ fn read(name: &str, table: Table, shared: &Shared) -> (AccountBuilder, Problems)
     let mut fields = Fields::new(table);
     let (builder, preset) = begin(&mut fields);
     let mut builder = builder.name(name);
+    builder = own_keys(&mut fields, builder, preset);
     builder = place(&mut fields, builder);
     builder = credentials(&mut fields, builder);
-    builder = own_keys(&mut fields, builder, preset);
     builder = token_request(&mut fields, builder);
     builder = refusals(&mut fields, builder);
     builder = limits(&mut fields, builder);
@@ -81,7 +81,8 @@ fn begin(fields: &mut Fields) -> (AccountBuilder, Option<&'static Preset>) {
     (builder, preset)
 }
 
-/// What only this distributor asks for.
+/// What this distributor asks for. It comes first: a key that every account may have (`client_id`)
+/// can mean more to this one.
 fn own_keys(
     fields: &mut Fields,
     mut builder: AccountBuilder,
