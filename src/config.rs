@@ -60,7 +60,7 @@ use crate::event::Observer;
 ///
 /// | keys | values |
 /// |---|---|
-/// | `distributor` | `"digikey"`; without one `base_url` is required |
+/// | `distributor` | `"digikey"`, or another module of [`distributors`](crate::distributors), whose table says which keys it needs; without one `base_url` is required |
 /// | `environment` | `"production"`, `"sandbox"` |
 /// | `base_url`, `token_url`, `authorization_url`, `revocation_url` | URLs; a relative one follows `base_url` |
 /// | `origins`, `not_the_token` | lists of strings |

@@ -13,8 +13,37 @@
 //! assert_eq!(account.base_url().as_str(), "https://api.digikey.com/");
 //! # Ok::<(), reqwest_tollgate::Error>(())
 //! ```
+//!
+//! In a [configuration file](crate::Config) the module's name is what `distributor` says, beside the
+//! keys of the column "needs"; `from_env` reads the environment. Confidence is that of the way to
+//! authenticate, then that of the limits: **D** the vendor's own page, **D2** a copy of it, **L**
+//! observed by somebody, **C** client code, **H** hearsay, **own** this crate's own caution, and
+//! **?** nothing found.
+//!
+#![doc = include_str!("table.md")]
 
+pub mod arrow_itemservice;
+pub mod avnet;
+pub mod buerklin;
+pub mod conrad;
 pub mod digikey;
+pub mod disruptive;
+pub mod future;
+mod mashery;
+pub mod mouser;
+pub mod my_arrow;
+pub mod nexar;
+pub mod oemsecrets;
+pub mod renesas;
+pub mod rs;
+pub mod rutronik;
+pub mod sager;
+pub mod samtec;
+pub mod sourcengine;
+pub mod te;
+pub mod ti;
+pub mod tme_v2;
+pub mod tti;
 
 use crate::account::problems::Problems;
 use crate::account::{AccountBuilder, Environment};
@@ -43,6 +72,42 @@ pub(crate) struct Key {
     pub(crate) set: Set,
 }
 
+impl Key {
+    /// One that the vendor gives to every customer, and that is no secret.
+    const fn text(
+        name: &'static str,
+        variables: &'static [&'static str],
+        set: fn(AccountBuilder, String) -> AccountBuilder,
+    ) -> Self {
+        Self {
+            name,
+            required: true,
+            variables,
+            set: Set::Text(set),
+        }
+    }
+
+    /// One that the vendor gives to every customer, and that is a secret.
+    const fn secret(
+        name: &'static str,
+        variables: &'static [&'static str],
+        set: fn(AccountBuilder, Secret) -> AccountBuilder,
+    ) -> Self {
+        Self {
+            name,
+            required: true,
+            variables,
+            set: Set::Secret(set),
+        }
+    }
+
+    /// One that the account can do without.
+    const fn optional(mut self) -> Self {
+        self.required = false;
+        self
+    }
+}
+
 /// How a builder is told.
 #[derive(Clone, Copy)]
 pub(crate) enum Set {
@@ -51,7 +116,29 @@ pub(crate) enum Set {
 }
 
 /// All presets, by name.
-pub(crate) const PRESETS: &[Preset] = &[digikey::PRESET];
+pub(crate) const PRESETS: &[Preset] = &[
+    arrow_itemservice::PRESET,
+    avnet::PRESET,
+    buerklin::PRESET,
+    conrad::PRESET,
+    digikey::PRESET,
+    disruptive::PRESET,
+    future::PRESET,
+    mouser::PRESET,
+    my_arrow::PRESET,
+    nexar::PRESET,
+    oemsecrets::PRESET,
+    renesas::PRESET,
+    rs::PRESET,
+    rutronik::PRESET,
+    sager::PRESET,
+    samtec::PRESET,
+    sourcengine::PRESET,
+    te::PRESET,
+    ti::PRESET,
+    tme_v2::PRESET,
+    tti::PRESET,
+];
 
 impl Preset {
     /// The keys that it cannot do without.
@@ -107,3 +194,6 @@ fn environment(sandbox: Option<String>) -> Result<Environment, String> {
         Some(other) => Err(format!("found {other:?}; expected True or False")),
     }
 }
+
+#[cfg(test)]
+mod tests;
