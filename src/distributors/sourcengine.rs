@@ -2,8 +2,8 @@
 //!
 //! A static bearer token. Its answers report on the limit, with the reset in *seconds since 1970*;
 //! the page names `RateLimit-*`, its example has `X-RateLimit-*`. How long the window is, no page
-//! says: the preset takes the example's [`LIMIT`] for a minute's, and the answers tell when a spent
-//! one resets. Source: dev.sourcengine.com, "Rate limits".
+//! says: the preset takes the example's [`LIMIT`] for any 24 hours, and the answers tell when a spent
+//! window resets, if that is sooner. Source: dev.sourcengine.com, "Rate limits".
 
 use super::{Key, Preset};
 use crate::account::{Account, AccountBuilder};
@@ -14,8 +14,8 @@ use crate::secret::Secret;
 /// The API. Source: dev.sourcengine.com.
 pub const PRODUCTION_URL: &str = "https://api.sourcengine.com";
 
-/// Requests in a window, by the example of "Rate limits". That the window is a minute is this
-/// crate's own guess; `X-RateLimit-Remaining` and `-Reset` correct it.
+/// Requests in a window, by the example of "Rate limits". That the window is as long as 24 hours is
+/// this crate's own caution: set your own once the answers show how long it is.
 pub const LIMIT: u64 = 1000;
 
 pub(crate) const PRESET: Preset = Preset {
@@ -43,6 +43,6 @@ pub fn from_env() -> Result<AccountBuilder, Error> {
 }
 
 fn builder() -> AccountBuilder {
-    let window = Window::per_minute(LIMIT).reset_unit(ResetUnit::UnixSeconds);
+    let window = Window::per_day(LIMIT).reset_unit(ResetUnit::UnixSeconds);
     Account::builder(PRESET.name, PRODUCTION_URL).window(window)
 }
