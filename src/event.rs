@@ -26,6 +26,8 @@ pub enum Event {
     },
     /// A token request brought a token, and what had to be saved is saved (or being saved).
     TokenRenewed {
+        /// Why it was asked for.
+        reason: RenewalReason,
         /// Counts the account's tokens in this process, from 1.
         generation: u64,
         /// When it expires, if the endpoint said so.
@@ -37,6 +39,8 @@ pub enum Event {
     },
     /// A token that another process had stored was taken over instead of asking for one.
     TokenAdopted {
+        /// Why one was needed.
+        reason: RenewalReason,
         /// Counts the account's tokens in this process, from 1.
         generation: u64,
     },
@@ -126,6 +130,9 @@ pub enum Event {
 }
 
 /// Why a token is asked for.
+///
+/// A token that another process has stored is taken over without asking, which is an event of its
+/// own: [`Event::TokenAdopted`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RenewalReason {
@@ -137,6 +144,8 @@ pub enum RenewalReason {
     Expired,
     /// The API refused it.
     Rejected,
+    /// Somebody had it taken for refused ([`Account::invalidate`](crate::Account::invalidate)).
+    Manual,
     /// A person logged in.
     LoggedIn,
 }

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::living::{self, Identity};
 use super::problems::Problems;
-use super::{Account, Settings, Shared, headers, oauth, quotas, urls};
+use super::{Account, Settings, Shared, headers, oauth, quotas, token_windows, urls};
 use crate::auth::{AuthSettings, Authenticator, OAuthSettings, RejectionTable};
 use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
@@ -126,6 +126,11 @@ fn assemble(settings: Settings, base_url: Url, parts: Parts) -> Account {
         request_id_header: parts.request_id_header.clone(),
         snapshots: settings.snapshots,
     };
+    let now = clock.now();
+    let limited = |mut oauth: OAuthSettings| {
+        oauth.limit = token_windows::enter(&oauth.token_url, &settings.token_windows, now);
+        oauth
+    };
     let auth = AuthSettings {
         account: name.clone(),
         id,
@@ -133,7 +138,7 @@ fn assemble(settings: Settings, base_url: Url, parts: Parts) -> Account {
         events,
         clock,
         headers: parts.headers,
-        oauth: parts.oauth,
+        oauth: parts.oauth.map(limited),
         rejection: RejectionTable {
             statuses: settings.rejection_statuses,
             not_the_token: settings

@@ -12,12 +12,12 @@ use std::sync::Arc;
 
 use futures_util::future::{Either, select};
 use tokio::runtime::Handle;
-use tokio::sync::watch;
 
 use super::board::{Board, Flown, Posting, Waiter};
 use super::endpoint::TokenEndpoint;
-use super::flight::{FlightTask, Shared, broken_off};
+use super::flight::{Shared, broken_off};
 use super::health::Health;
+use super::keep_warm::Warmth;
 use super::login::AuthorizationRequest;
 use super::source::Source;
 use super::state::{Need, State};
@@ -31,7 +31,7 @@ use crate::options::Patience;
 
 /// Keeps the token of an account.
 pub(crate) struct Cache {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 /// How waiting for a flight ended.
@@ -48,12 +48,14 @@ impl Cache {
         endpoint: Box<dyn TokenEndpoint>,
     ) -> Self {
         let has_store = oauth.store.is_some();
+        let warmth = Warmth::new(oauth.keep_warm);
         let shared = Shared {
             account: settings.account.clone(),
             board: Board::new(State::new(has_store)),
             source: Source::new(settings, oauth, endpoint),
             clock: settings.clock.clone(),
             events: settings.events.clone(),
+            warmth,
         };
         Self {
             shared: Arc::new(shared),
@@ -62,13 +64,14 @@ impl Cache {
 
     /// The token, if it can be used right away. Starts its renewal where that is due.
     pub(crate) fn ready(&self, now: Now) -> Option<Arc<Token>> {
+        self.shared.keep_warm();
         let posting = self.shared.board.read();
-        match posting.state.decide(Need::Usable, now) {
+        match posting.state.decide(Need::Usable, now, self.shared.room()) {
             Decision::Use => posting.state.token().cloned(),
             Decision::UseAndRefresh => {
                 let token = posting.state.token().cloned();
                 drop(posting);
-                self.start(Need::Usable);
+                self.shared.start(Need::Usable);
                 token
             }
             _ => None,
@@ -129,12 +132,13 @@ impl Cache {
     fn step(&self, posting: &Posting, need: Need) -> Step {
         let now = self.shared.clock.now();
         let state = &posting.state;
-        match state.decide(need, now) {
+        self.shared.look_for_room(now);
+        match state.decide(need, now, self.shared.room()) {
             Decision::Use | Decision::UseAndRefresh => match state.token() {
                 Some(token) => Step::Take(token.clone()),
                 None => Step::Again,
             },
-            Decision::Refresh => self.start(need).map_or(Step::Again, Step::Join),
+            Decision::Refresh => self.shared.start(need).map_or(Step::Again, Step::Join),
             Decision::Join => posting.waiter.clone().map_or(Step::Again, Step::Join),
             Decision::WaitUntil(at) => Step::WaitUntil(at),
             Decision::Fail => Step::Fail(state.error().cloned().unwrap_or_else(broken_off)),
@@ -152,7 +156,8 @@ impl Cache {
         before: Option<Moment>,
     ) -> Result<(), Error> {
         let now = self.shared.clock.now();
-        let failed_again = before.is_some_and(|before| at > before);
+        let until = posting.state.backs_off_until();
+        let failed_again = before.is_some_and(|before| until.is_some_and(|until| until > before));
         match posting.state.error() {
             Some(error) if failed_again => return Err(error.clone()),
             _ if !patience.reaches(now.moment, at) => {
@@ -191,14 +196,14 @@ impl Cache {
             if posting.state.generation() > token.generation() {
                 return RejectionVerdict::Superseded;
             }
-            posting.state.decide(need, now)
+            posting.state.decide(need, now, self.shared.room())
         };
         if !certain && token.evidence().exonerates(now.moment) {
             return RejectionVerdict::NotTheToken;
         }
         match decision {
             Decision::LetStand => return RejectionVerdict::Storm,
-            Decision::Refresh => drop(self.start(need)),
+            Decision::Refresh => drop(self.shared.start(need)),
             // A renewal that began for another reason serves; nobody else begins with the old one.
             Decision::Join => self.condemn(token.generation()),
             _ => {}
@@ -231,7 +236,9 @@ impl Cache {
 
     /// The present token is taken for refused.
     pub(crate) fn invalidate(&self) {
-        self.condemn(self.shared.board.read().state.generation());
+        let board = &self.shared.board;
+        board.change(|posting| posting.state.invalidate());
+        self.shared.warmth.tell();
     }
 
     /// Gives the tokens back, as a task of its own.
@@ -258,31 +265,6 @@ impl Cache {
         if refused.times().is_unknown() {
             self.shared.source.learn(refused.times().age(then));
         }
-    }
-
-    /// Starts a flight, unless that is not due any more; the one who started it gets to wait first.
-    fn start(&self, need: Need) -> Option<Waiter> {
-        let (flight, waiter) = self.shared.board.change(|posting| {
-            let now = self.shared.clock.now();
-            match posting.state.decide(need, now) {
-                Decision::Refresh | Decision::UseAndRefresh => {}
-                _ => return None,
-            }
-            let plan = posting.state.take_off(need, now);
-            if let Need::NewerThan(generation) = need {
-                posting.state.condemn(generation);
-            }
-            let (announcer, waiter) = watch::channel(None);
-            posting.waiter = Some(waiter.clone());
-            let flight = FlightTask::new(self.shared.clone(), plan, announcer);
-            Some((flight, waiter))
-        })?;
-        match Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(flight.run())),
-            // Dropping the flight frees its place.
-            Err(_) => drop(flight),
-        }
-        Some(waiter)
     }
 }
 

@@ -212,7 +212,7 @@ fn a_runtime_that_ends_takes_no_flight_with_it() {
     let first = runtime();
     let cache = first.block_on(async {
         let cache = cache(&script);
-        assert!(cache.start(Need::Usable).is_some());
+        assert!(cache.shared.start(Need::Usable).is_some());
         tokio::task::yield_now().await;
         cache
     });

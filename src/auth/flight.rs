@@ -6,7 +6,9 @@
 use std::sync::Arc;
 
 use super::board::{Announcer, Board, Flown};
+use super::keep_warm::Warmth;
 use super::landing::Landing;
+use super::launch::Launch;
 use super::source::{self, Flight, Source};
 use super::state::Plan;
 use crate::clock::Clock;
@@ -20,38 +22,41 @@ pub(crate) struct Shared {
     pub(crate) source: Source,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) events: Events,
+    pub(super) warmth: Warmth,
 }
 
 /// A flight under way. Dropped before it lands, it frees its place.
 pub(crate) struct FlightTask {
     shared: Arc<Shared>,
     plan: Plan,
+    launch: Option<Launch>,
     announcer: Option<Announcer>,
 }
 
 impl FlightTask {
-    pub(crate) fn new(shared: Arc<Shared>, plan: Plan, announcer: Announcer) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        plan: Plan,
+        launch: Option<Launch>,
+        announcer: Announcer,
+    ) -> Self {
         Self {
             shared,
             plan,
+            launch,
             announcer: Some(announcer),
         }
     }
 
     pub(crate) async fn run(mut self) {
         let shared = self.shared.clone();
-        let launch_another = || {
-            let now = shared.clock.now().moment;
-            shared
-                .board
-                .change(|posting| posting.state.launch_another(now))
-        };
+        let launch_another = || shared.launch_another();
         let flight = Flight {
             plan: self.plan,
             present: shared.board.read().state.token().cloned(),
             launch_another: &launch_another,
         };
-        let flown = shared.source.fly(&flight).await;
+        let flown = shared.source.fly(&flight, self.launch.take()).await;
         self.land(flown);
     }
 
@@ -76,6 +81,7 @@ impl FlightTask {
         if let Some(announcer) = announcer {
             announcer.send_replace(Some(result));
         }
+        self.shared.warmth.tell();
     }
 
     fn tell(&self, event: Option<Event>, result: &Flown) {
@@ -104,6 +110,7 @@ impl Drop for FlightTask {
             posting.state.abandon(lost);
             posting.waiter = None;
         });
+        self.shared.warmth.tell();
     }
 }
 

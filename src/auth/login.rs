@@ -178,8 +178,14 @@ pub(super) fn random<const BYTES: usize>() -> Result<Zeroizing<String>, Error> {
 }
 
 async fn exchange(shared: Arc<Shared>, code: Code, spent: Arc<AtomicBool>) -> Result<(), Error> {
-    let place = Place::take(shared).await;
-    let redeemed = place.shared.source.redeem(place.plan, &code).await;
+    let (place, launch) = match Place::take(shared).await {
+        Ok(taken) => taken,
+        Err(error) => {
+            spent.store(false, Ordering::Relaxed);
+            return Err(error);
+        }
+    };
+    let redeemed = place.shared.source.redeem(place.plan, launch, &code).await;
     if matches!(redeemed, Redeemed::Unsent(_)) {
         spent.store(false, Ordering::Relaxed);
     }

@@ -16,7 +16,9 @@ mod flight;
 mod form;
 pub(crate) mod grant;
 mod health;
+mod keep_warm;
 mod landing;
+pub(crate) mod launch;
 mod login;
 mod middleware;
 mod own;
@@ -90,6 +92,10 @@ pub(crate) struct OAuthSettings {
     pub(crate) token_fields: Vec<(String, Secret)>,
     pub(crate) token_client: reqwest::Client,
     pub(crate) store: Option<Arc<dyn store::TokenStore>>,
+    /// The endpoint's published limits.
+    pub(crate) limit: Option<Arc<dyn launch::TokenLimit>>,
+    /// Renews while nobody asks, too.
+    pub(crate) keep_warm: bool,
     pub(crate) refresh_lead: Duration,
     /// The lifetime of a token whose answer does not say it; none: 300 s, with unknown expiry.
     pub(crate) fallback_lifetime: Option<Duration>,

@@ -196,6 +196,8 @@ pub(crate) fn oauth(grant: Grant) -> OAuthSettings {
         token_fields: Vec::new(),
         token_client: default_client().expect("a client"),
         store: None,
+        limit: None,
+        keep_warm: false,
         refresh_lead: Duration::from_secs(300),
         fallback_lifetime: None,
         authorization_url: None,
