@@ -73,9 +73,9 @@ pub enum ErrorKind {
     Config,
 }
 
-impl fmt::Display for ErrorKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl ErrorKind {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
             Self::QuotaExceeded => "quota_exceeded",
             Self::DeadlineExceeded => "deadline_exceeded",
             Self::QueueFull => "queue_full",
@@ -85,7 +85,13 @@ impl fmt::Display for ErrorKind {
             Self::Store => "store",
             Self::Insecure => "insecure",
             Self::Config => "config",
-        })
+        }
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

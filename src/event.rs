@@ -2,7 +2,8 @@
 //!
 //! An [`Observer`] sees each [`Event`] of an account as it happens: counters, summaries and
 //! pictures are made from them. With the feature `tracing` every event is a `tracing` event too,
-//! under the target `reqwest_tollgate`. No event holds a secret.
+//! under the target `reqwest_tollgate`; with the feature `metrics` every event is counted. No event
+//! holds a secret.
 
 use std::fmt;
 use std::sync::Arc;
@@ -69,6 +70,11 @@ pub enum Event {
         /// The distributor's name for the exchange.
         request_id: Option<String>,
     },
+    /// A request that waited for a token has got it, or has given up or gone away.
+    TokenAwaited {
+        /// How long.
+        span: Duration,
+    },
     /// A request that waits for a permit has got it, or has given up.
     Waited {
         /// For which quota.
@@ -129,7 +135,7 @@ pub enum Event {
     },
 }
 
-/// Why a token is asked for.
+/// Why a token is asked for; its `Display` is the name that spans and counters use.
 ///
 /// A token that another process has stored is taken over without asking, which is an event of its
 /// own: [`Event::TokenAdopted`].
@@ -150,7 +156,7 @@ pub enum RenewalReason {
     LoggedIn,
 }
 
-/// What a refused token led to.
+/// What a refused token led to; its `Display` is the name that counters use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RejectionVerdict {
@@ -164,7 +170,7 @@ pub enum RejectionVerdict {
     Storm,
 }
 
-/// Why a request is sent again.
+/// Why a request is sent again; its `Display` is the name that counters use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReplayReason {
@@ -173,6 +179,31 @@ pub enum ReplayReason {
     /// The server said "too many requests".
     RateLimited,
 }
+
+/// Names of events, for logs and counters.
+macro_rules! names {
+    ($type:ident: $($variant:ident = $name:literal),+) => {
+        impl $type {
+            pub(crate) const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name),+
+                }
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+names!(RenewalReason: Cold = "cold", Stale = "stale", Expired = "expired",
+    Rejected = "rejected", Manual = "manual", LoggedIn = "logged_in");
+names!(RejectionVerdict: Renew = "renew", Superseded = "superseded",
+    NotTheToken = "not_the_token", Storm = "storm");
+names!(ReplayReason: Unauthorized = "unauthorized", RateLimited = "rate_limited");
 
 /// Sees the events of an account. Also any `Fn(&str, &Event)`.
 pub trait Observer: Send + Sync + 'static {
@@ -209,6 +240,8 @@ impl Events {
         let event = event();
         #[cfg(feature = "tracing")]
         trace(&self.account, &event);
+        #[cfg(feature = "metrics")]
+        crate::metrics::record(&self.account, &event);
         for observer in self.observers.iter() {
             observer.on_event(&self.account, &event);
         }
@@ -220,7 +253,8 @@ impl Events {
         if tracing::enabled!(target: "reqwest_tollgate", tracing::Level::WARN) {
             return true;
         }
-        !self.observers.is_empty()
+        // The facade does not tell whether anybody counts.
+        cfg!(feature = "metrics") || !self.observers.is_empty()
     }
 }
 
@@ -240,7 +274,7 @@ fn trace(account: &str, event: &Event) {
         };
     }
     match event {
-        Event::Answered { .. } | Event::Waited { .. } => log!(trace),
+        Event::Answered { .. } | Event::Waited { .. } | Event::TokenAwaited { .. } => log!(trace),
         Event::TokenRequested { .. } | Event::TokenSaved | Event::Replayed { .. } => log!(debug),
         Event::TokenRenewed { .. } | Event::TokenAdopted { .. } | Event::QuotaReopened { .. } => {
             log!(info)

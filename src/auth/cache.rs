@@ -26,7 +26,7 @@ use super::token::Token;
 use super::{AuthSettings, revocation};
 use crate::clock::{Moment, Now};
 use crate::error::{Error, ErrorKind, Recovery};
-use crate::event::RejectionVerdict;
+use crate::event::{Event, RejectionVerdict};
 use crate::options::Patience;
 
 /// Keeps the token of an account.
@@ -102,6 +102,7 @@ impl Cache {
         let generation = self.shared.board.read().state.generation();
         let mut waited_until = None;
         let mut torn_down = false;
+        let mut awaiting = None;
         loop {
             let posting = Posting::clone(&self.shared.board.read());
             // Who has waited takes what the wait brought, even if it did not live long.
@@ -113,6 +114,7 @@ impl Cache {
                 Step::Fail(error) => return Err(error),
                 Step::Join(waiter) => waiter,
                 Step::WaitUntil(at) => {
+                    awaiting.get_or_insert_with(|| Awaiting::new(&self.shared));
                     self.sleep_until(at, &posting, patience, waited_until)
                         .await?;
                     waited_until = Some(at);
@@ -120,6 +122,7 @@ impl Cache {
                 }
                 Step::Again => continue,
             };
+            awaiting.get_or_insert_with(|| Awaiting::new(&self.shared));
             match self.join(waiter, patience.deadline).await {
                 Waited::Landed(result) => return result,
                 Waited::TooLate => return Err(too_late()),
@@ -275,6 +278,28 @@ enum Step {
     WaitUntil(Moment),
     Again,
     Fail(Error),
+}
+
+/// A caller who waits; tells how long, however the wait ends.
+struct Awaiting<'a> {
+    shared: &'a Shared,
+    since: Moment,
+}
+
+impl<'a> Awaiting<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        let since = shared.clock.now().moment;
+        Self { shared, since }
+    }
+}
+
+impl Drop for Awaiting<'_> {
+    fn drop(&mut self) {
+        let span = self.shared.clock.now().moment - self.since;
+        if !span.is_zero() {
+            self.shared.events.emit(|| Event::TokenAwaited { span });
+        }
+    }
 }
 
 fn too_late() -> Error {

@@ -14,6 +14,7 @@ use super::state::Plan;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Recovery};
 use crate::event::{Event, Events};
+use crate::span::Span;
 
 /// What the cache and its flights share.
 pub(crate) struct Shared {
@@ -31,6 +32,7 @@ pub(crate) struct FlightTask {
     plan: Plan,
     launch: Option<Launch>,
     announcer: Option<Announcer>,
+    span: Span,
 }
 
 impl FlightTask {
@@ -40,12 +42,19 @@ impl FlightTask {
         launch: Option<Launch>,
         announcer: Announcer,
     ) -> Self {
+        let span = Span::renewal(&shared.account, plan.reason, plan.generation);
         Self {
             shared,
             plan,
             launch,
             announcer: Some(announcer),
+            span,
         }
+    }
+
+    /// What the flight is to be seen in.
+    pub(super) fn span(&self) -> &Span {
+        &self.span
     }
 
     pub(crate) async fn run(mut self) {
@@ -74,6 +83,7 @@ impl FlightTask {
             (Ok(()), None) => Err(broken_off()),
             (Err(error), _) => Err(error.with_account(&self.shared.account)),
         };
+        self.span.ended(outcome(event.as_ref(), &result));
         // That a look into the store found nothing is no news.
         if !matches!(landing, Landing::NothingNew) {
             self.tell(event, &result);
@@ -105,12 +115,21 @@ impl Drop for FlightTask {
         if self.announcer.is_none() {
             return;
         }
+        self.span.ended("broken_off");
         let lost = self.shared.source.may_have_lost();
         self.shared.board.change(|posting| {
             posting.state.abandon(lost);
             posting.waiter = None;
         });
         self.shared.warmth.tell();
+    }
+}
+
+fn outcome(event: Option<&Event>, result: &Flown) -> &'static str {
+    match (event, result) {
+        (_, Err(error)) => error.kind().as_str(),
+        (Some(Event::TokenAdopted { .. }), Ok(_)) => "adopted",
+        (_, Ok(_)) => "renewed",
     }
 }
 

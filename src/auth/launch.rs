@@ -112,7 +112,10 @@ impl Shared {
             Some((flight, waiter))
         })?;
         match Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(flight.run())),
+            Ok(runtime) => {
+                let span = flight.span().clone();
+                runtime.spawn(span.around(flight.run()));
+            }
             // Dropping the flight frees its place.
             Err(_) => drop(flight),
         }

@@ -23,6 +23,7 @@ use super::flight::{Shared, broken_off};
 use super::grant::GrantKind;
 use super::place::Place;
 use crate::error::{Error, ErrorKind, Recovery};
+use crate::span::Span;
 
 const STATE_BYTES: usize = 16;
 /// As much as RFC 7636 section 7.1 asks for.
@@ -123,8 +124,18 @@ impl AuthorizationRequest {
         if self.spent.swap(true, Ordering::Relaxed) {
             return Err(spent());
         }
-        let task = exchange(self.shared.clone(), code, self.spent.clone());
-        runtime.spawn(task).await.unwrap_or_else(|_| Err(spent()))
+        let span = Span::login(&self.shared.account);
+        let (shared, spending, seen) = (self.shared.clone(), self.spent.clone(), span.clone());
+        let task = async move {
+            let exchanged = exchange(shared, code, spending).await;
+            seen.ended(match &exchanged {
+                Ok(()) => "logged_in",
+                Err(error) => error.kind().as_str(),
+            });
+            exchanged
+        };
+        let exchanged = runtime.spawn(span.around(task)).await;
+        exchanged.unwrap_or_else(|_| Err(spent()))
     }
 }
 

@@ -11,6 +11,8 @@ mod callback;
 mod code;
 mod cure;
 pub(crate) mod endpoint;
+#[cfg(test)]
+mod event_tests;
 mod fields;
 mod flight;
 mod form;
@@ -31,6 +33,8 @@ mod revocation;
 mod saver;
 mod signature;
 mod source;
+#[cfg(all(test, feature = "tracing"))]
+mod span_tests;
 mod state;
 pub(crate) mod store;
 mod table;

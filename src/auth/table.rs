@@ -57,8 +57,8 @@ pub(crate) enum Decision {
     LetStand,
 }
 
-/// The table. `launch` is when launch bucket and limits allow the next request, if not now; `forced` is
-/// whether the forced bucket allows one.
+/// The table. `launch` is when launch bucket and limits allow the next request, if not now;
+/// `forced` is whether the forced bucket allows one.
 pub(crate) fn decide(row: Row, column: Column, launch: Option<Moment>, forced: bool) -> Decision {
     use Decision::{Fail, Join, LetStand, Refresh, Use, UseAndRefresh, WaitUntil};
     match (row, column, launch) {

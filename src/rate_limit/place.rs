@@ -13,6 +13,7 @@ use crate::clock::{BoxFuture, Moment, Now};
 use crate::error::Error;
 use crate::event::Event;
 use crate::options::Priority;
+use crate::span::Span;
 
 /// With what a request comes to the line.
 #[derive(Clone, Copy, Debug)]
@@ -67,12 +68,23 @@ impl Place {
     /// granted.
     pub(super) async fn wait(mut self) -> Result<(Ticket, Permit), Error> {
         let mut timer = None;
-        let decision = std::future::poll_fn(|context| self.poll(context, &mut timer)).await;
+        let account = &self.limiter.settings.account;
+        let priority = self.ticket.priority();
+        let span = Span::wait(account, &self.quota.name, priority);
+        let wait = std::future::poll_fn(|context| self.poll(context, &mut timer));
+        let decision = span.around(wait).await;
         let settings = &self.limiter.settings;
         let now = settings.clock.now();
+        let waited = now.moment - self.since.moment;
+        span.waited(waited);
+        span.ended(if decision.is_ok() {
+            "granted"
+        } else {
+            "refused"
+        });
         settings.events.emit(|| Event::Waited {
             quota: self.quota.name.clone(),
-            span: now.moment - self.since.moment,
+            span: waited,
         });
         decision
             .map(|id| {
