@@ -1,5 +1,6 @@
-//! Every [`Event`] as a metric, through the facade of the crate [`metrics`](::metrics): install the
-//! exporter of your choice, and they are there. With the feature `metrics`.
+//! Every [`Event`] as a metric, through the facade of the crate
+//! [`metrics`](https://docs.rs/metrics): install the exporter of your choice, and they are there.
+//! With the feature `metrics`.
 //!
 //! | name | kind | labels | counts |
 //! |---|---|---|---|
@@ -51,8 +52,8 @@ const REPLAYS: &str = "tollgate_replays_total";
 const REFUSALS: &str = "tollgate_refusals_total";
 const SECOND_LEDGERS: &str = "tollgate_second_ledgers_total";
 
-/// Tells the installed recorder the unit of each metric and what it counts. To be called once, after
-/// the recorder was installed; without it the metrics only lack their descriptions.
+/// Tells the installed recorder the unit of each metric and what it counts. To be called once,
+/// after the recorder was installed; without it the metrics only lack their descriptions.
 pub fn describe() {
     let counters = [
         (TOKEN_REQUESTS, "Token requests that left, by reason"),

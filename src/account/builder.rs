@@ -254,8 +254,9 @@ impl AccountBuilder {
         self
     }
 
-    /// A limit that the token endpoint publishes; may be called several times (Nexar: 2/s, 200/15min
-    /// and 3000/12h). Default: none, and at most one token request a second for each account.
+    /// A limit that the token endpoint publishes; may be called several times (Nexar: 2/s,
+    /// 200/15min and 3000/12h). Default: none; an account alone never asks more than three times at
+    /// once and then once a second.
     ///
     /// Accounts of one process that have such windows and whose token URLs share an origin count
     /// together, and each keeps to the windows of all, as long as one of them lives. Every request

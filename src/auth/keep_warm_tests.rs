@@ -45,7 +45,7 @@ fn now(cache: &Cache) -> Now {
 }
 
 async fn ask(cache: &Cache) -> Result<u64, crate::error::Error> {
-    let token = match cache.ready(now(&cache)) {
+    let token = match cache.ready(now(cache)) {
         Some(token) => token,
         None => cache.token(Need::Usable, IMPATIENT).await?,
     };

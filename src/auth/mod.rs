@@ -33,7 +33,8 @@ mod revocation;
 mod saver;
 mod signature;
 mod source;
-#[cfg(all(test, feature = "tracing"))]
+#[cfg(test)]
+#[cfg(feature = "tracing")]
 mod span_tests;
 mod state;
 pub(crate) mod store;
