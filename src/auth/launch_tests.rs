@@ -239,8 +239,38 @@ async fn a_revocation_counts_and_waits_a_minute_for_room_but_not_an_hour() {
     assert!(cache.ready(clock().now()).is_some(), "nothing has changed");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_login_without_room_sends_nothing_and_its_code_stays_good() {
+    let callback = "http://127.0.0.1:8139/callback";
+    let mut login = with_store(Grant::authorization_code(callback), MemoryStore::new());
+    login.authorization_url = Url::parse("https://login.example/authorize").ok();
+    let script = Script::of([issue("other"), rotate("a", "r1")]);
+    let other = account("login", &["1/h"], &script);
+    let cache = at("login", &["1/h"], login, &script);
+    token(&other).await.expect("a token");
+    let request = cache.authorization_request().expect("a request");
+    let address = format!("{callback}?code=c0de&state={}", request.state());
+    let error = request.exchange(&address).await.expect_err("no room");
+    assert!(
+        matches!(error.recovery(), Recovery::WaitUntil(_)),
+        "{error}"
+    );
+    assert_eq!(script.requests(), 1);
+    pass(3_600 * SECOND).await;
+    request.exchange(&address).await.expect("the same address");
+    assert_eq!(script.presented()[1], "c0de");
+    let error = other
+        .token(Need::NewerThan(1), IMPATIENT)
+        .await
+        .expect_err("it counted");
+    assert!(
+        matches!(error.recovery(), Recovery::WaitUntil(_)),
+        "{error}"
+    );
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     /// Whatever the accounts of an origin do and whatever its endpoint answers: never more requests
     /// in any second, and none of them waits for ever.
@@ -256,7 +286,7 @@ proptest! {
             .start_paused(true)
             .build()
             .expect("a runtime");
-        let counts = runtime.block_on(async {
+        let moments = runtime.block_on(async {
             let script = Script::of(acts.iter().map(|act| match act {
                 0 => Act::Lost,
                 1 => refuse(503, "x"),
@@ -268,7 +298,6 @@ proptest! {
             let accounts: Vec<_> = (0..accounts)
                 .map(|_| account(&origin, &windows, &script))
                 .collect();
-            let start = clock().now().moment;
             for (which, what, millis) in steps {
                 let cache = &accounts[which % accounts.len()];
                 match what {
@@ -279,11 +308,15 @@ proptest! {
                 }
                 pass(Duration::from_millis(millis)).await;
             }
-            let unsent = acts.iter().filter(|act| **act == 2).count();
-            (script.requests(), unsent, clock().now().moment - start)
+            script.moments()
         });
-        let (requests, unsent, span) = counts;
-        let windows = usize::try_from(span.as_secs() / 30).unwrap_or(usize::MAX) + 1;
-        prop_assert!(requests <= unsent + 5 * windows, "{requests} in {span:?}");
+        let sent = moments.iter().enumerate();
+        let sent = sent.filter(|(number, _)| acts.get(*number) != Some(&2));
+        let sent: Vec<_> = sent.map(|(_, moment)| *moment).collect();
+        for (limit, seconds) in [(2, 4), (5, 30)] {
+            let window = Duration::from_secs(seconds);
+            let exceeded = |run: &[Moment]| run[limit] - run[0] < window;
+            prop_assert!(!sent.windows(limit + 1).any(exceeded), "{sent:?}");
+        }
     }
 }

@@ -95,8 +95,8 @@ impl AuthorizationRequest {
     ///   redirect URI, `state` or issuer differ): then the right one may follow.
     /// * [`ErrorKind::ClientRejected`]: the server does not know the client, the scope or the
     ///   redirect URI.
-    /// * [`ErrorKind::TokenEndpoint`]: it could not be reached, and the same address may be given
-    ///   again.
+    /// * [`ErrorKind::TokenEndpoint`]: it could not be reached, or its published limits leave no
+    ///   room within a minute ([`Recovery::WaitUntil`]); the same address may be given again.
     /// * [`ErrorKind::Store`]: the login worked and requests use its tokens, but the store has not
     ///   taken them yet. It is tried again until it does.
     ///

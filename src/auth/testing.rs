@@ -67,6 +67,7 @@ pub(crate) struct Script(Arc<Mutex<Scripted>>);
 struct Scripted {
     acts: VecDeque<Act>,
     presented: Vec<Option<String>>,
+    moments: Vec<Moment>,
 }
 
 impl Script {
@@ -78,6 +79,11 @@ impl Script {
 
     pub(crate) fn requests(&self) -> usize {
         self.0.lock().expect("no panic").presented.len()
+    }
+
+    /// When each request left.
+    pub(crate) fn moments(&self) -> Vec<Moment> {
+        self.0.lock().expect("no panic").moments.clone()
     }
 
     /// The refresh tokens and codes presented.
@@ -92,6 +98,7 @@ impl Script {
     fn next(&self, refresh_token: Option<&str>) -> Act {
         let mut scripted = self.0.lock().expect("no panic");
         scripted.presented.push(refresh_token.map(str::to_owned));
+        scripted.moments.push(clock().now().moment);
         let number = scripted.presented.len();
         let act = scripted.acts.pop_front();
         act.unwrap_or_else(|| issue(&format!("t{number}")))
