@@ -75,7 +75,7 @@ pub enum Event {
         /// How long.
         span: Duration,
     },
-    /// A request that waits for a permit has got it, or has given up.
+    /// A request that waited for a permit has got it, or has given up or gone away.
     Waited {
         /// For which quota.
         quota: Arc<str>,

@@ -6,6 +6,9 @@
 //! | `tollgate.login` | info | `account`, `outcome` | the caller of `exchange` |
 //! | `tollgate.wait` | debug | `account`, `quota`, `priority`, `waited` (seconds), `outcome` | the request that waits |
 //!
+//! `outcome` is `renewed`, `adopted`, `broken_off` or a kind of error; `logged_in` or a kind of
+//! error; `granted` or `refused`, and none where the request went away.
+//!
 //! A request with a fresh token and a free permit makes none of them. No field is a secret.
 
 use std::future::Future;

@@ -73,19 +73,13 @@ impl Place {
         let span = Span::wait(account, &self.quota.name, priority);
         let wait = std::future::poll_fn(|context| self.poll(context, &mut timer));
         let decision = span.around(wait).await;
-        let settings = &self.limiter.settings;
-        let now = settings.clock.now();
-        let waited = now.moment - self.since.moment;
-        span.waited(waited);
-        span.ended(if decision.is_ok() {
-            "granted"
-        } else {
-            "refused"
+        let now = self.limiter.settings.clock.now();
+        span.waited(now.moment - self.since.moment);
+        span.ended(match decision {
+            Ok(_) => "granted",
+            Err(_) => "refused",
         });
-        settings.events.emit(|| Event::Waited {
-            quota: self.quota.name.clone(),
-            span: waited,
-        });
+        self.tell(now);
         decision
             .map(|id| {
                 (
@@ -97,6 +91,13 @@ impl Place {
                 )
             })
             .map_err(|refusal| self.limiter.refused(&self.quota, refusal, now))
+    }
+
+    fn tell(&self, now: Now) {
+        self.limiter.settings.events.emit(|| Event::Waited {
+            quota: self.quota.name.clone(),
+            span: now.moment - self.since.moment,
+        });
     }
 
     fn poll(
@@ -159,6 +160,7 @@ impl Drop for Place {
             let now = self.limiter.settings.clock.now();
             self.quota
                 .with(|line, wakers| line.leave(self.ticket, now, wakers));
+            self.tell(now);
         }
     }
 }
