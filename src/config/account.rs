@@ -161,11 +161,15 @@ fn token_request(fields: &mut Fields, builder: AccountBuilder) -> AccountBuilder
     let builder = form.fold(builder, |builder, (name, value)| {
         builder.token_field(&name, value)
     });
+    let windows = fields.list("token_windows", window).into_iter();
+    let builder = windows.fold(builder, AccountBuilder::token_window);
     let builder = set(
         builder,
         fields.read("refresh_lead", span),
         AccountBuilder::refresh_lead,
     );
+    let keep = fields.read("keep_warm", Value::into_flag);
+    let builder = set(builder, keep, AccountBuilder::keep_warm);
     let lifetime = fields.read("fallback_lifetime", span);
     set(builder, lifetime, AccountBuilder::fallback_lifetime)
 }
