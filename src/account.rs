@@ -8,6 +8,7 @@ mod living;
 mod oauth;
 pub(crate) mod problems;
 pub(crate) mod quotas;
+pub(crate) mod token_windows;
 mod tokens;
 pub(crate) mod urls;
 

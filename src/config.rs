@@ -60,7 +60,7 @@ use crate::event::Observer;
 ///
 /// | keys | values |
 /// |---|---|
-/// | `distributor` | `"digikey"`; without one `base_url` is required |
+/// | `distributor` | `"digikey"`, or another module of [`distributors`](crate::distributors), whose table says which keys it needs; without one `base_url` is required |
 /// | `environment` | `"production"`, `"sandbox"` |
 /// | `base_url`, `token_url`, `authorization_url`, `revocation_url` | URLs; a relative one follows `base_url` |
 /// | `origins`, `not_the_token` | lists of strings |
@@ -73,11 +73,12 @@ use crate::event::Observer;
 /// | `assertion` | a table: `algorithm` (`"HS256"`; with the feature `jwt` also `"RS256"`, `"ES256"`), `issuer`, `key`; `key_id`, `subject`, `audience`, `lifetime` |
 /// | `refresh_lead`, `fallback_lifetime`, `max_wait`, `timeout`, `unanswered_after` | spans: `"500ms"`, `"30s"`, `"15min"`, `"12h"` |
 /// | `windows` | a list of `"120/min"` or `{ rate = "5000/day", limit_header, remaining_header, reset_header, reset_time_header, reset_unit, pacing, reserve }`, with a `pacing` of `"auto"`, `"burst"` or `"spread"` and an integer for `reserve` |
+/// | `token_windows` | a list of `"2/s"` |
 /// | `quotas` | a list of `{ name, paths, windows }` |
 /// | `max_replays`, `max_in_flight`, `max_queue` | integers |
 /// | `rejection_statuses` | a list of integers |
 /// | `rules` | a list of `{ status = 403, body = ["phrase"], headers = { Name = "phrase" }, verdict }`, with a verdict of `"fine"`, `"token-rejected"`, `"not-the-token"`, `"rate-exceeded"` or `"quota-spent"`: see [`Rule`](crate::Rule); the first that matches decides |
-/// | `replay_unauthorized` | true or false |
+/// | `replay_unauthorized`, `keep_warm` | true or false |
 /// | `token_store` | `"memory"`, or `{ directory = "/path" }` for a [`FileStore`](crate::FileStore), with the feature `encryption` also `{ directory, key }`; at the top of the file it is that of all accounts that name none |
 pub struct Config {
     tree: Value,

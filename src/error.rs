@@ -75,9 +75,9 @@ pub enum ErrorKind {
     Config,
 }
 
-impl fmt::Display for ErrorKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl ErrorKind {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
             Self::QuotaExceeded => "quota_exceeded",
             Self::DeadlineExceeded => "deadline_exceeded",
             Self::QueueFull => "queue_full",
@@ -88,7 +88,13 @@ impl fmt::Display for ErrorKind {
             Self::Insecure => "insecure",
             Self::Signature => "signature",
             Self::Config => "config",
-        })
+        }
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! An [`Observer`] sees each [`Event`] of an account as it happens: counters, summaries and
 //! pictures are made from them. With the feature `tracing` every event is a `tracing` event too,
-//! under the target `reqwest_tollgate`. No event holds a secret.
+//! under the target `reqwest_tollgate`; with the feature `metrics` every event is counted. No event
+//! holds a secret.
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,6 +27,8 @@ pub enum Event {
     },
     /// A token request brought a token, and what had to be saved is saved (or being saved).
     TokenRenewed {
+        /// Why it was asked for.
+        reason: RenewalReason,
         /// Counts the account's tokens in this process, from 1.
         generation: u64,
         /// When it expires, if the endpoint said so.
@@ -37,6 +40,8 @@ pub enum Event {
     },
     /// A token that another process had stored was taken over instead of asking for one.
     TokenAdopted {
+        /// Why one was needed.
+        reason: RenewalReason,
         /// Counts the account's tokens in this process, from 1.
         generation: u64,
     },
@@ -65,7 +70,12 @@ pub enum Event {
         /// The distributor's name for the exchange.
         request_id: Option<String>,
     },
-    /// A request that waits for a permit has got it, or has given up.
+    /// A request that waited for a token has got it, or has given up or gone away.
+    TokenAwaited {
+        /// How long.
+        span: Duration,
+    },
+    /// A request that waited for a permit has got it, or has given up or gone away.
     Waited {
         /// For which quota.
         quota: Arc<str>,
@@ -125,7 +135,10 @@ pub enum Event {
     },
 }
 
-/// Why a token is asked for.
+/// Why a token is asked for; its `Display` is the name that spans and counters use.
+///
+/// A token that another process has stored is taken over without asking, which is an event of its
+/// own: [`Event::TokenAdopted`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RenewalReason {
@@ -137,11 +150,13 @@ pub enum RenewalReason {
     Expired,
     /// The API refused it.
     Rejected,
+    /// Somebody had it taken for refused ([`Account::invalidate`](crate::Account::invalidate)).
+    Manual,
     /// A person logged in.
     LoggedIn,
 }
 
-/// What a refused token led to.
+/// What a refused token led to; its `Display` is the name that counters use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RejectionVerdict {
@@ -155,7 +170,7 @@ pub enum RejectionVerdict {
     Storm,
 }
 
-/// Why a request is sent again.
+/// Why a request is sent again; its `Display` is the name that counters use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReplayReason {
@@ -164,6 +179,31 @@ pub enum ReplayReason {
     /// The server said "too many requests".
     RateLimited,
 }
+
+/// Names of events, for logs and counters.
+macro_rules! names {
+    ($type:ident: $($variant:ident = $name:literal),+) => {
+        impl $type {
+            pub(crate) const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name),+
+                }
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+names!(RenewalReason: Cold = "cold", Stale = "stale", Expired = "expired",
+    Rejected = "rejected", Manual = "manual", LoggedIn = "logged_in");
+names!(RejectionVerdict: Renew = "renew", Superseded = "superseded",
+    NotTheToken = "not_the_token", Storm = "storm");
+names!(ReplayReason: Unauthorized = "unauthorized", RateLimited = "rate_limited");
 
 /// Sees the events of an account. Also any `Fn(&str, &Event)`.
 pub trait Observer: Send + Sync + 'static {
@@ -200,6 +240,8 @@ impl Events {
         let event = event();
         #[cfg(feature = "tracing")]
         trace(&self.account, &event);
+        #[cfg(feature = "metrics")]
+        crate::metrics::record(&self.account, &event);
         for observer in self.observers.iter() {
             observer.on_event(&self.account, &event);
         }
@@ -211,7 +253,8 @@ impl Events {
         if tracing::enabled!(target: "reqwest_tollgate", tracing::Level::WARN) {
             return true;
         }
-        !self.observers.is_empty()
+        // The facade does not tell whether anybody counts.
+        cfg!(feature = "metrics") || !self.observers.is_empty()
     }
 }
 
@@ -231,7 +274,7 @@ fn trace(account: &str, event: &Event) {
         };
     }
     match event {
-        Event::Answered { .. } | Event::Waited { .. } => log!(trace),
+        Event::Answered { .. } | Event::Waited { .. } | Event::TokenAwaited { .. } => log!(trace),
         Event::TokenRequested { .. } | Event::TokenSaved | Event::Replayed { .. } => log!(debug),
         Event::TokenRenewed { .. } | Event::TokenAdopted { .. } | Event::QuotaReopened { .. } => {
             log!(info)

@@ -30,6 +30,9 @@ mod retry;
 
 mod error;
 mod event;
+#[cfg(feature = "metrics")]
+pub mod metrics;
+mod span;
 
 mod clock;
 mod origin;

@@ -83,6 +83,7 @@ fn every_problem_is_listed_on_its_own_line_with_its_field() {
             .max_in_flight(0)
             .unanswered_after(Duration::ZERO)
             .fallback_lifetime(Duration::ZERO)
+            .token_window(Window::per_second(1).reserve(1))
             .not_the_token(" ")
             .grant(Grant::authorization_code("nonsense")),
     );
@@ -101,6 +102,8 @@ fn every_problem_is_listed_on_its_own_line_with_its_field() {
         "\nmax_in_flight: found 0; expected at least 1",
         "\nunanswered_after: found 0; expected more",
         "\nfallback_lifetime: found 0; expected more",
+        "\ntoken_windows[0]: a reserve of 1 leaves nothing of a limit of 1",
+        "\ntoken_windows[0]: has pacing, a reserve or headers",
         "\nnot_the_token: found an empty phrase",
         "\nredirect_uri: found \"nonsense\"; expected the absolute URL",
         "\ntoken_store: is missing;",
@@ -108,7 +111,7 @@ fn every_problem_is_listed_on_its_own_line_with_its_field() {
         assert!(error.contains(expected), "{expected:?} is not in:\n{error}");
     }
     // A title, these, and the length of the window.
-    assert_eq!(error.lines().count(), 1 + 17 + 1, "{error}");
+    assert_eq!(error.lines().count(), 1 + 19 + 1, "{error}");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use metrics_util::debugging::DebuggingRecorder;
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
 use reqwest_tollgate::sandbox::Sandbox;
 use reqwest_tollgate::{
@@ -18,6 +19,7 @@ use reqwest_tollgate::{
     TokenStore,
 };
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::FmtSpan;
 
 /// All that was printed, and all that must not be in it.
 #[derive(Clone, Default)]
@@ -141,13 +143,18 @@ async fn get(account: &Account, sandbox: &Sandbox, paper: &Paper) {
 }
 
 #[tokio::test]
-async fn no_secret_shows_in_any_error_event_log_or_debug_output() {
+async fn no_secret_shows_in_any_error_event_log_metric_span_or_debug_output() {
     let paper = Paper::default();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+        .with_span_events(FmtSpan::FULL)
         .with_writer(paper.clone())
         .finish();
     let _logged = tracing::subscriber::set_default(subscriber);
+    let recorder = DebuggingRecorder::new();
+    let metrics = recorder.snapshotter();
+    let _counted = metrics::set_default_local_recorder(&recorder);
+    reqwest_tollgate::metrics::describe();
 
     let seen = paper.clone();
     let sandbox = Sandbox::builder()
@@ -218,5 +225,11 @@ async fn no_secret_shows_in_any_error_event_log_or_debug_output() {
     .unwrap();
     paper.print(&config);
     paper.print_error(&config.build().unwrap_err());
+    let counted = metrics.snapshot().into_vec();
+    assert!(counted.len() > 8, "the metrics have lost their subject");
+    paper.print(&counted);
+    for span in ["tollgate.renew", "tollgate_token_failures_total"] {
+        assert!(paper.0.lock().unwrap().0.contains(span), "no {span}");
+    }
     paper.shows_no_secret();
 }

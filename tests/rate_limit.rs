@@ -989,3 +989,26 @@ proptest! {
         prop_assert_eq!(rejected, 0);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn every_wait_for_a_permit_is_told_once_however_it_ends() {
+    let events = Events::default();
+    let options = RequestOptions::new().timeout(seconds(60));
+    let account = acme()
+        .window(Window::new(1, seconds(10)))
+        .observer(events.observer())
+        .options(options)
+        .build()
+        .unwrap();
+    let stub = Stub::answering([]);
+    let client = client(&account, &stub);
+    let get = || client.get(format!("{API}/x")).send();
+    let waits = || events.count(|event| matches!(event, Event::Waited { .. }));
+    get().await.unwrap();
+    assert_eq!(waits(), 0, "there was a permit");
+    get().await.unwrap();
+    assert_eq!(waits(), 1, "granted");
+    assert!(timeout(seconds(3), get()).await.is_err());
+    assert_eq!(waits(), 2, "gone away");
+    assert_eq!(stub.count(), 2);
+}

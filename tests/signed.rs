@@ -19,7 +19,7 @@ use reqwest::Request;
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, RequestBuilder};
 use reqwest_retry::{RetryTransientMiddleware, policies::ExponentialBackoff};
 use reqwest_tollgate::distributors::{
-    arrow_list, element14, jlcpcb, lcsc, masterelectronics, tme_v1, trusted_parts,
+    arrow_itemservice, element14, jlcpcb, lcsc, masterelectronics, tme_v1, trusted_parts,
 };
 use reqwest_tollgate::{
     Account, AccountBuilder, Config, Error, ErrorKind, PausedClock, RetryStrategy, Secret,
@@ -200,7 +200,7 @@ const VENDORS: [Vendor; 7] = [
         accepts: jlcpcb_accepts,
     },
     Vendor {
-        name: "tme-v1",
+        name: "tme_v1",
         account: || tme_v1::account(KEY, SECRET),
         request: |client| {
             let request = client.post(format!("{API}/Products/Search.json"));
@@ -220,7 +220,7 @@ const VENDORS: [Vendor; 7] = [
         accepts: element14_accepts,
     },
     Vendor {
-        name: "trusted-parts",
+        name: "trusted_parts",
         account: || trusted_parts::account("company-1", SECRET),
         request: |client| {
             let request = client.post(format!("{API}/v2/search"));
@@ -238,13 +238,8 @@ const VENDORS: [Vendor; 7] = [
         accepts: masterelectronics_accepts,
     },
     Vendor {
-        name: "arrow",
-        account: || {
-            Account::builder("arrow", API)
-                .query("login", KEY)
-                .query("apikey", SECRET)
-                .signer(arrow_list::IntoList)
-        },
+        name: "arrow_itemservice",
+        account: || arrow_itemservice::account(KEY, SECRET),
         request: |client| {
             let mut url = url::Url::parse(API).unwrap();
             url.query_pairs_mut().append_pair("req", LIST);
@@ -349,7 +344,7 @@ async fn another_origin_gets_its_request_as_it_was_written() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_is_not_signed_where_the_body_counts() {
-    for name in ["jlcpcb", "tme-v1", "trusted-parts"] {
+    for name in ["jlcpcb", "tme_v1", "trusted_parts"] {
         let stub = Stub::answering([]);
         let account = built((vendor(name).account)());
         let stream = futures_util::stream::iter([Ok::<_, std::io::Error>("x")]);
@@ -426,10 +421,10 @@ fn tme_error(status: u16, code: &str) -> Answer {
 
 #[tokio::test(start_paused = true)]
 async fn tme_says_403_for_too_many_requests_and_for_a_forbidden_action() {
-    let (stub, status) = send("tme-v1", &[tme_error(403, "E_TOO_MANY_REQUESTS")]).await;
+    let (stub, status) = send("tme_v1", &[tme_error(403, "E_TOO_MANY_REQUESTS")]).await;
     assert_eq!(status.unwrap(), 200);
     assert_eq!(stub.arrivals(), [0, 1]);
-    let (stub, status) = send("tme-v1", &[tme_error(403, "E_ACTION_FORBIDDEN")]).await;
+    let (stub, status) = send("tme_v1", &[tme_error(403, "E_ACTION_FORBIDDEN")]).await;
     assert_eq!((status.unwrap(), stub.count()), (403, 1));
 }
 
@@ -499,7 +494,7 @@ fn a_configuration_file_gives_what_a_signature_is_made_of() {
         api_key = "k"
         api_secret = "s"
         [accounts.tme]
-        distributor = "tme-v1"
+        distributor = "tme_v1"
         token = "t"
         app_secret = "s"
         country = "DE"
@@ -547,7 +542,7 @@ async fn a_refused_signature_is_made_anew_of_the_secret_that_is_there_by_now() {
         jlcpcb::account("app-1", KEY, secret)
     });
     assert_eq!(jlcpcb.await, 2);
-    let tme = with_a_changed_secret("tme-v1", tme_says, |secret| tme_v1::account(KEY, secret));
+    let tme = with_a_changed_secret("tme_v1", tme_says, |secret| tme_v1::account(KEY, secret));
     assert_eq!(tme.await, 2);
 }
 

@@ -262,3 +262,49 @@ async fn an_answer_without_a_lifetime_is_a_token_all_the_same() {
     }
     assert_eq!(sandbox.counters().token_requests, 1);
 }
+
+#[tokio::test]
+async fn accounts_of_one_token_endpoint_keep_to_its_published_limits_together() {
+    let sandbox = Sandbox::builder().start().await.unwrap();
+    let build = |window: &str| {
+        let options = RequestOptions::new().max_wait(seconds(5));
+        let account = sandbox.account().options(options);
+        account
+            .token_window(window.parse().unwrap())
+            .build()
+            .unwrap()
+    };
+    let (first, second) = (build("1/h"), build("100/h"));
+    ok(&first, &sandbox).await;
+    let error = our_error(&second, &sandbox).await;
+    assert_eq!(error.kind(), ErrorKind::TokenEndpoint, "{error}");
+    assert!(
+        matches!(error.recovery(), Recovery::WaitUntil(_)),
+        "{error}"
+    );
+    // Those without such windows do not know of them.
+    ok(&sandbox.account().build().unwrap(), &sandbox).await;
+    assert_eq!(sandbox.counters().token_requests, 2);
+}
+
+#[tokio::test]
+async fn a_token_is_kept_warm_while_nobody_asks_and_no_longer_than_its_account() {
+    let lifetime = seconds(1);
+    let sandbox = Sandbox::builder()
+        .token_lifetime(lifetime)
+        .start()
+        .await
+        .unwrap();
+    let account = sandbox.account().keep_warm(true).build().unwrap();
+    account.warm_up().await.unwrap();
+    while sandbox.counters().token_requests < 3 {
+        #[allow(clippy::disallowed_methods)] // The tokens' lives are what is waited for.
+        tokio::time::sleep(millis(25)).await;
+    }
+    drop(account);
+    let requests = sandbox.counters().token_requests;
+    #[allow(clippy::disallowed_methods)]
+    tokio::time::sleep(2 * lifetime).await;
+    // One may have been under way.
+    assert!(sandbox.counters().token_requests <= requests + 1);
+}

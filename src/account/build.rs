@@ -9,7 +9,7 @@ use url::Url;
 
 use super::living::{self, Identity};
 use super::problems::Problems;
-use super::{Account, Settings, Shared, headers, oauth, quotas, urls};
+use super::{Account, Settings, Shared, headers, oauth, quotas, token_windows, urls};
 use crate::auth::credentials::Credentials;
 use crate::auth::keys::{KeyPlaces, Keys};
 use crate::auth::{AuthSettings, Authenticator, OAuthSettings, RejectionTable};
@@ -134,6 +134,11 @@ fn assemble(settings: Settings, base_url: Url, parts: Parts) -> Account {
         request_id_header: parts.request_id_header.clone(),
         snapshots: settings.snapshots,
     };
+    let now = clock.now();
+    let limited = |mut oauth: OAuthSettings| {
+        oauth.limit = token_windows::enter(&oauth.token_url, &settings.token_windows, now);
+        oauth
+    };
     let auth = AuthSettings {
         account: name.clone(),
         id,
@@ -141,7 +146,7 @@ fn assemble(settings: Settings, base_url: Url, parts: Parts) -> Account {
         events,
         clock,
         credentials: Credentials::new(parts.keys.0, parts.keys.1, settings.signer),
-        oauth: parts.oauth,
+        oauth: parts.oauth.map(limited),
         rejection: RejectionTable {
             statuses: settings.rejection_statuses,
             not_the_token: settings

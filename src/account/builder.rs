@@ -68,6 +68,8 @@ pub(crate) struct Settings {
     pub(crate) token_fields: Vec<(String, Secret)>,
     pub(crate) token_client: Option<reqwest::Client>,
     pub(crate) token_store: Option<Arc<dyn TokenStore>>,
+    pub(crate) token_windows: Vec<Window>,
+    pub(crate) keep_warm: bool,
     pub(crate) refresh_lead: Duration,
     pub(crate) fallback_lifetime: Option<Duration>,
     pub(crate) rejection_statuses: Vec<StatusCode>,
@@ -115,6 +117,8 @@ impl Settings {
             token_fields: Vec::new(),
             token_client: None,
             token_store: None,
+            token_windows: Vec::new(),
+            keep_warm: false,
             refresh_lead: AccountBuilder::DEFAULT_REFRESH_LEAD,
             fallback_lifetime: None,
             rejection_statuses: vec![StatusCode::UNAUTHORIZED],
@@ -318,10 +322,39 @@ impl AccountBuilder {
         self
     }
 
+    /// A limit that the token endpoint publishes; may be called several times (Nexar: 2/s,
+    /// 200/15min and 3000/12h). Default: none; an account alone never asks more than three times at
+    /// once and then once a second.
+    ///
+    /// Accounts of one process that have such windows and whose token URLs share an origin count
+    /// together, and each keeps to the windows of all, as long as one of them lives. Every request
+    /// to the endpoint counts until it is answered and so long after: renewals, the repetition
+    /// after a lost answer, logins and revocations; only one that could not be sent does not. While
+    /// there is no room a usable token stays in use; who has none waits, or fails with the time as
+    /// [`RequestOptions::max_wait`] says.
+    ///
+    /// Only limit and length matter; `build()` refuses pacing, reserve and headers here.
+    pub fn token_window(mut self, window: Window) -> Self {
+        self.settings.token_windows.push(window);
+        self
+    }
+
     /// Where tokens survive the process. An account whose refresh token is good for one use has no
     /// default: `build()` asks for one.
     pub fn token_store(mut self, store: impl TokenStore) -> Self {
         self.settings.token_store = Some(Arc::new(store));
+        self
+    }
+
+    /// Whether a token is renewed also while nobody asks for it, so that the first request after a
+    /// pause finds a fresh one; default: no, the first request after a long pause waits for one
+    /// token request.
+    ///
+    /// It begins with the first request or [`Account::warm_up`], renews no earlier or more often
+    /// than requests would, and ends with the account: with its last handle and layer. A token
+    /// that was revoked is not replaced before somebody asks for one.
+    pub fn keep_warm(mut self, keep: bool) -> Self {
+        self.settings.keep_warm = keep;
         self
     }
 

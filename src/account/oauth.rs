@@ -3,7 +3,7 @@
 use url::Url;
 
 use super::problems::Problems;
-use super::{Settings, headers, urls};
+use super::{Settings, headers, token_windows, urls};
 use crate::auth::grant::GrantKind;
 use crate::auth::{Grant, OAuthSettings, endpoint};
 use crate::secret::Secret;
@@ -29,6 +29,7 @@ pub(super) fn oauth(
     check_client(settings, &grant, problems);
     check_grant(settings, &grant, problems);
     headers::check_token_fields(settings, problems);
+    token_windows::check(&settings.token_windows, problems);
     let token_headers = headers::of_token_requests(settings, problems);
     let token_client = token_client(settings, problems);
     let authorization_url = settings.authorization_url.as_ref();
@@ -47,6 +48,8 @@ pub(super) fn oauth(
         token_fields: settings.token_fields.clone(),
         token_client: token_client?,
         store: settings.token_store.clone(),
+        limit: None,
+        keep_warm: settings.keep_warm,
         refresh_lead: settings.refresh_lead,
         fallback_lifetime: settings.fallback_lifetime,
         authorization_url,
@@ -66,6 +69,8 @@ fn check_unused(settings: &Settings, problems: &mut Problems) {
         ("scope", settings.scope.is_some()),
         ("token_headers", !settings.token_headers.is_empty()),
         ("token_fields", !settings.token_fields.is_empty()),
+        ("keep_warm", settings.keep_warm),
+        ("token_windows", !settings.token_windows.is_empty()),
     ];
     for (field, _) in told.into_iter().filter(|(_, is_told)| *is_told) {
         problems.add(field, "is set, but nothing uses it without a token_url");

@@ -35,6 +35,7 @@ pub struct JwtBearer {
     audience: Option<String>,
     lifetime: Duration,
     claims: Vec<(String, String)>,
+    is_minimal: bool,
 }
 
 impl JwtBearer {
@@ -71,6 +72,7 @@ impl JwtBearer {
             audience: None,
             lifetime: Self::DEFAULT_LIFETIME,
             claims: Vec::new(),
+            is_minimal: false,
         }
     }
 
@@ -102,6 +104,25 @@ impl JwtBearer {
     /// One more claim; it replaces one of the same name.
     pub fn claim(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.claims.push((name.into(), value.into()));
+        self
+    }
+
+    /// Leaves `sub` and `jti` out, which RFC 7523 section 3 wants or allows and some vendors'
+    /// documents do not have; a [`subject`](Self::subject) that was set stays.
+    pub fn minimal(mut self) -> Self {
+        self.is_minimal = true;
+        self
+    }
+
+    /// Another issuer.
+    pub(crate) fn issued_by(mut self, issuer: impl Into<String>) -> Self {
+        self.issuer = issuer.into();
+        self
+    }
+
+    /// Another key, of the same kind.
+    pub(crate) fn signed_with(mut self, key: impl Into<Secret>) -> Self {
+        self.key = key.into();
         self
     }
 
@@ -162,12 +183,17 @@ impl JwtBearer {
         let issued_at = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let mut claims = json!({
             "iss": self.issuer,
-            "sub": self.subject.as_deref().unwrap_or(&self.issuer),
             "aud": self.audience.as_deref().unwrap_or(token_url),
             "iat": issued_at,
             "exp": issued_at.saturating_add(self.lifetime.as_secs()),
-            "jti": id,
         });
+        let by_default = (!self.is_minimal).then_some(self.issuer.as_str());
+        if let Some(subject) = self.subject.as_deref().or(by_default) {
+            claims["sub"] = subject.into();
+        }
+        if !self.is_minimal {
+            claims["jti"] = id.into();
+        }
         for (name, value) in &self.claims {
             claims[name] = value.as_str().into();
         }
@@ -226,6 +252,15 @@ mod tests {
             "iat": 1_000, "exp": 1_060, "jti": "j1", "scope": "all",
         });
         assert_eq!(part(&assertion, 1), claims);
+    }
+
+    #[test]
+    fn a_minimal_assertion_has_four_claims() {
+        let claims = |bearer: JwtBearer| part(&bearer.assertion(URL, "j1", at(1)).expect("one"), 1);
+        let bearer = JwtBearer::hs256("me", "s3cr3t").minimal();
+        let four = json!({"iss": "me", "aud": URL, "iat": 1, "exp": 3_601});
+        assert_eq!(claims(bearer.clone()), four);
+        assert_eq!(claims(bearer.subject("you"))["sub"], "you");
     }
 
     #[test]

@@ -12,12 +12,12 @@ use std::sync::Arc;
 
 use futures_util::future::{Either, select};
 use tokio::runtime::Handle;
-use tokio::sync::watch;
 
 use super::board::{Board, Flown, Posting, Waiter};
 use super::endpoint::TokenEndpoint;
-use super::flight::{FlightTask, Shared, broken_off};
+use super::flight::{Shared, broken_off};
 use super::health::Health;
+use super::keep_warm::Warmth;
 use super::login::AuthorizationRequest;
 use super::source::Source;
 use super::state::{Need, State};
@@ -26,12 +26,12 @@ use super::token::Token;
 use super::{AuthSettings, revocation};
 use crate::clock::{Moment, Now};
 use crate::error::{Error, ErrorKind, Recovery};
-use crate::event::RejectionVerdict;
+use crate::event::{Event, RejectionVerdict};
 use crate::options::Patience;
 
 /// Keeps the token of an account.
 pub(crate) struct Cache {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 /// How waiting for a flight ended.
@@ -48,12 +48,14 @@ impl Cache {
         endpoint: Box<dyn TokenEndpoint>,
     ) -> Self {
         let has_store = oauth.store.is_some();
+        let warmth = Warmth::new(oauth.keep_warm);
         let shared = Shared {
             account: settings.account.clone(),
             board: Board::new(State::new(has_store)),
             source: Source::new(settings, oauth, endpoint),
             clock: settings.clock.clone(),
             events: settings.events.clone(),
+            warmth,
         };
         Self {
             shared: Arc::new(shared),
@@ -62,13 +64,14 @@ impl Cache {
 
     /// The token, if it can be used right away. Starts its renewal where that is due.
     pub(crate) fn ready(&self, now: Now) -> Option<Arc<Token>> {
+        self.shared.keep_warm();
         let posting = self.shared.board.read();
-        match posting.state.decide(Need::Usable, now) {
+        match posting.state.decide(Need::Usable, now, self.shared.room()) {
             Decision::Use => posting.state.token().cloned(),
             Decision::UseAndRefresh => {
                 let token = posting.state.token().cloned();
                 drop(posting);
-                self.start(Need::Usable);
+                self.shared.start(Need::Usable);
                 token
             }
             _ => None,
@@ -99,6 +102,7 @@ impl Cache {
         let generation = self.shared.board.read().state.generation();
         let mut waited_until = None;
         let mut torn_down = false;
+        let mut awaiting = None;
         loop {
             let posting = Posting::clone(&self.shared.board.read());
             // Who has waited takes what the wait brought, even if it did not live long.
@@ -110,6 +114,7 @@ impl Cache {
                 Step::Fail(error) => return Err(error),
                 Step::Join(waiter) => waiter,
                 Step::WaitUntil(at) => {
+                    awaiting.get_or_insert_with(|| Awaiting::new(&self.shared));
                     self.sleep_until(at, &posting, patience, waited_until)
                         .await?;
                     waited_until = Some(at);
@@ -117,6 +122,7 @@ impl Cache {
                 }
                 Step::Again => continue,
             };
+            awaiting.get_or_insert_with(|| Awaiting::new(&self.shared));
             match self.join(waiter, patience.deadline).await {
                 Waited::Landed(result) => return result,
                 Waited::TooLate => return Err(too_late()),
@@ -129,12 +135,13 @@ impl Cache {
     fn step(&self, posting: &Posting, need: Need) -> Step {
         let now = self.shared.clock.now();
         let state = &posting.state;
-        match state.decide(need, now) {
+        self.shared.look_for_room(now);
+        match state.decide(need, now, self.shared.room()) {
             Decision::Use | Decision::UseAndRefresh => match state.token() {
                 Some(token) => Step::Take(token.clone()),
                 None => Step::Again,
             },
-            Decision::Refresh => self.start(need).map_or(Step::Again, Step::Join),
+            Decision::Refresh => self.shared.start(need).map_or(Step::Again, Step::Join),
             Decision::Join => posting.waiter.clone().map_or(Step::Again, Step::Join),
             Decision::WaitUntil(at) => Step::WaitUntil(at),
             Decision::Fail => Step::Fail(state.error().cloned().unwrap_or_else(broken_off)),
@@ -152,7 +159,8 @@ impl Cache {
         before: Option<Moment>,
     ) -> Result<(), Error> {
         let now = self.shared.clock.now();
-        let failed_again = before.is_some_and(|before| at > before);
+        let until = posting.state.backs_off_until();
+        let failed_again = before.is_some_and(|before| until.is_some_and(|until| until > before));
         match posting.state.error() {
             Some(error) if failed_again => return Err(error.clone()),
             _ if !patience.reaches(now.moment, at) => {
@@ -191,14 +199,14 @@ impl Cache {
             if posting.state.generation() > token.generation() {
                 return RejectionVerdict::Superseded;
             }
-            posting.state.decide(need, now)
+            posting.state.decide(need, now, self.shared.room())
         };
         if !certain && token.evidence().exonerates(now.moment) {
             return RejectionVerdict::NotTheToken;
         }
         match decision {
             Decision::LetStand => return RejectionVerdict::Storm,
-            Decision::Refresh => drop(self.start(need)),
+            Decision::Refresh => drop(self.shared.start(need)),
             // A renewal that began for another reason serves; nobody else begins with the old one.
             Decision::Join => self.condemn(token.generation()),
             _ => {}
@@ -231,7 +239,9 @@ impl Cache {
 
     /// The present token is taken for refused.
     pub(crate) fn invalidate(&self) {
-        self.condemn(self.shared.board.read().state.generation());
+        let board = &self.shared.board;
+        board.change(|posting| posting.state.invalidate());
+        self.shared.warmth.tell();
     }
 
     /// Gives the tokens back, as a task of its own.
@@ -259,31 +269,6 @@ impl Cache {
             self.shared.source.learn(refused.times().age(then));
         }
     }
-
-    /// Starts a flight, unless that is not due any more; the one who started it gets to wait first.
-    fn start(&self, need: Need) -> Option<Waiter> {
-        let (flight, waiter) = self.shared.board.change(|posting| {
-            let now = self.shared.clock.now();
-            match posting.state.decide(need, now) {
-                Decision::Refresh | Decision::UseAndRefresh => {}
-                _ => return None,
-            }
-            let plan = posting.state.take_off(need, now);
-            if let Need::NewerThan(generation) = need {
-                posting.state.condemn(generation);
-            }
-            let (announcer, waiter) = watch::channel(None);
-            posting.waiter = Some(waiter.clone());
-            let flight = FlightTask::new(self.shared.clone(), plan, announcer);
-            Some((flight, waiter))
-        })?;
-        match Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(flight.run())),
-            // Dropping the flight frees its place.
-            Err(_) => drop(flight),
-        }
-        Some(waiter)
-    }
 }
 
 /// What a waiting caller does next.
@@ -293,6 +278,28 @@ enum Step {
     WaitUntil(Moment),
     Again,
     Fail(Error),
+}
+
+/// A caller who waits; tells how long, however the wait ends.
+struct Awaiting<'a> {
+    shared: &'a Shared,
+    since: Moment,
+}
+
+impl<'a> Awaiting<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        let since = shared.clock.now().moment;
+        Self { shared, since }
+    }
+}
+
+impl Drop for Awaiting<'_> {
+    fn drop(&mut self) {
+        let span = self.shared.clock.now().moment - self.since;
+        if !span.is_zero() {
+            self.shared.events.emit(|| Event::TokenAwaited { span });
+        }
+    }
 }
 
 fn too_late() -> Error {

@@ -212,7 +212,7 @@ fn a_runtime_that_ends_takes_no_flight_with_it() {
     let first = runtime();
     let cache = first.block_on(async {
         let cache = cache(&script);
-        assert!(cache.start(Need::Usable).is_some());
+        assert!(cache.shared.start(Need::Usable).is_some());
         tokio::task::yield_now().await;
         cache
     });
@@ -777,4 +777,47 @@ fn a_fresh_token_is_read_while_somebody_writes() {
 #[allow(dead_code)]
 fn futures_are_send(cache: &Cache) -> impl Future<Output = Result<Arc<Token>, Error>> + Send {
     cache.token(Need::Usable, PATIENT)
+}
+
+/// Limits that must not be asked by who has a token.
+struct Untouchable;
+
+impl crate::auth::launch::TokenLimit for Untouchable {
+    fn room(&self) -> Moment {
+        Moment::ZERO
+    }
+
+    fn look(&self, _: Now) {
+        panic!("it takes a lock");
+    }
+
+    fn take(&self, _: Now) -> bool {
+        true
+    }
+
+    fn end(&self, _: bool, _: Now) {}
+}
+
+/// The lock that writers hold would be taken twice by one thread, which std's never allows.
+#[tokio::test(start_paused = true)]
+async fn a_usable_token_is_read_while_somebody_holds_the_lock() {
+    let script = Script::of([issue("t1"), refuse(503, "x")]);
+    let oauth = OAuthSettings {
+        limit: Some(Arc::new(Untouchable)),
+        ..oauth(Grant::client_credentials())
+    };
+    let cache = cache_with(oauth, &script, &Log::default());
+    let started = cache.shared.start(Need::Usable).expect("a flight");
+    cache.join(started, None).await;
+    let read = || {
+        let board = &cache.shared.board;
+        board.change(|_| cache.ready(clock().now()).map(|token| token.generation()))
+    };
+    assert_eq!(read(), Some(1), "fresh");
+    pass(500 * SECOND).await;
+    cache.ready(clock().now()).expect("it starts a renewal");
+    assert_eq!(read(), Some(1), "stale, renewal under way");
+    pass(SECOND).await;
+    assert_eq!(read(), Some(1), "stale, backing off");
+    assert_eq!(script.requests(), 2);
 }

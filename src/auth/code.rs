@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 
 use super::answer::{Answer, Class, Refusal};
 use super::endpoint::{Delivery, Presentation};
+use super::launch::Launch;
 use super::present::LONGEST_REQUEST;
 use super::record::Tokens;
 use super::source::{LEASE_POLL, LEASE_POLLS, Source};
@@ -37,11 +38,11 @@ pub(super) enum Redeemed {
 
 impl Source {
     /// Sends the code, once, and stores what it brings.
-    pub(super) async fn redeem(&self, plan: Plan, code: &Code) -> Redeemed {
+    pub(super) async fn redeem(&self, plan: Plan, launch: Launch, code: &Code) -> Redeemed {
         let leased = self.lease_for_login().await;
         // For the record's version; what it holds ends with this login.
         let _ = self.vault.look().await;
-        let redeemed = self.present_code(plan, code).await;
+        let redeemed = self.present_code(plan, launch, code).await;
         if leased {
             self.vault.release().await;
         }
@@ -60,7 +61,7 @@ impl Source {
         false
     }
 
-    async fn present_code(&self, plan: Plan, code: &Code) -> Redeemed {
+    async fn present_code(&self, plan: Plan, mut launch: Launch, code: &Code) -> Redeemed {
         let reason = plan.reason;
         self.events.emit(|| Event::TokenRequested { reason });
         let start = self.clock.now();
@@ -69,8 +70,11 @@ impl Source {
             redirect_uri: &code.redirect_uri,
             verifier: &code.verifier,
         };
+        launch.set_sent(true);
         let delivery = self.send(presentation, LONGEST_REQUEST).await;
         let not_sent = matches!(delivery, Delivery::NotSent(_));
+        launch.set_sent(!not_sent);
+        drop(launch);
         let answer = match self.parse(delivery, true) {
             Ok(answer) => answer,
             Err(refusal) if not_sent => return Redeemed::Unsent(unsent(&refusal)),
@@ -82,7 +86,9 @@ impl Source {
             return Redeemed::Refused(refused(of(answer)));
         }
         let saved = self.keep_login(&answer, token.as_ref()).await;
-        let event = token.as_ref().map(|token| self.renewal(token, start, true));
+        let event = token
+            .as_ref()
+            .map(|token| self.renewal(reason, token, start, true));
         let token = token.map(Arc::new);
         Redeemed::Tokens {
             token,

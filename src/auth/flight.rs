@@ -6,12 +6,15 @@
 use std::sync::Arc;
 
 use super::board::{Announcer, Board, Flown};
+use super::keep_warm::Warmth;
 use super::landing::Landing;
+use super::launch::Launch;
 use super::source::{self, Flight, Source};
 use super::state::Plan;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Recovery};
 use crate::event::{Event, Events};
+use crate::span::Span;
 
 /// What the cache and its flights share.
 pub(crate) struct Shared {
@@ -20,38 +23,49 @@ pub(crate) struct Shared {
     pub(crate) source: Source,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) events: Events,
+    pub(super) warmth: Warmth,
 }
 
 /// A flight under way. Dropped before it lands, it frees its place.
 pub(crate) struct FlightTask {
     shared: Arc<Shared>,
     plan: Plan,
+    launch: Option<Launch>,
     announcer: Option<Announcer>,
+    span: Span,
 }
 
 impl FlightTask {
-    pub(crate) fn new(shared: Arc<Shared>, plan: Plan, announcer: Announcer) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        plan: Plan,
+        launch: Option<Launch>,
+        announcer: Announcer,
+    ) -> Self {
+        let span = Span::renewal(&shared.account, plan.reason, plan.generation);
         Self {
             shared,
             plan,
+            launch,
             announcer: Some(announcer),
+            span,
         }
+    }
+
+    /// What the flight is to be seen in.
+    pub(super) fn span(&self) -> &Span {
+        &self.span
     }
 
     pub(crate) async fn run(mut self) {
         let shared = self.shared.clone();
-        let launch_another = || {
-            let now = shared.clock.now().moment;
-            shared
-                .board
-                .change(|posting| posting.state.launch_another(now))
-        };
+        let launch_another = || shared.launch_another();
         let flight = Flight {
             plan: self.plan,
             present: shared.board.read().state.token().cloned(),
             launch_another: &launch_another,
         };
-        let flown = shared.source.fly(&flight).await;
+        let flown = shared.source.fly(&flight, self.launch.take()).await;
         self.land(flown);
     }
 
@@ -69,6 +83,7 @@ impl FlightTask {
             (Ok(()), None) => Err(broken_off()),
             (Err(error), _) => Err(error.with_account(&self.shared.account)),
         };
+        self.span.ended(outcome(event.as_ref(), &result));
         // That a look into the store found nothing is no news.
         if !matches!(landing, Landing::NothingNew) {
             self.tell(event, &result);
@@ -76,6 +91,7 @@ impl FlightTask {
         if let Some(announcer) = announcer {
             announcer.send_replace(Some(result));
         }
+        self.shared.warmth.tell();
     }
 
     fn tell(&self, event: Option<Event>, result: &Flown) {
@@ -99,11 +115,21 @@ impl Drop for FlightTask {
         if self.announcer.is_none() {
             return;
         }
+        self.span.ended("broken_off");
         let lost = self.shared.source.may_have_lost();
         self.shared.board.change(|posting| {
             posting.state.abandon(lost);
             posting.waiter = None;
         });
+        self.shared.warmth.tell();
+    }
+}
+
+fn outcome(event: Option<&Event>, result: &Flown) -> &'static str {
+    match (event, result) {
+        (_, Err(error)) => error.kind().as_str(),
+        (Some(Event::TokenAdopted { .. }), Ok(_)) => "adopted",
+        (_, Ok(_)) => "renewed",
     }
 }
 

@@ -23,6 +23,7 @@ use super::flight::{Shared, broken_off};
 use super::grant::GrantKind;
 use super::place::Place;
 use crate::error::{Error, ErrorKind, Recovery};
+use crate::span::Span;
 
 const STATE_BYTES: usize = 16;
 /// As much as RFC 7636 section 7.1 asks for.
@@ -94,8 +95,8 @@ impl AuthorizationRequest {
     ///   redirect URI, `state` or issuer differ): then the right one may follow.
     /// * [`ErrorKind::ClientRejected`]: the server does not know the client, the scope or the
     ///   redirect URI.
-    /// * [`ErrorKind::TokenEndpoint`]: it could not be reached, and the same address may be given
-    ///   again.
+    /// * [`ErrorKind::TokenEndpoint`]: it could not be reached, or its published limits leave no
+    ///   room within a minute ([`Recovery::WaitUntil`]); the same address may be given again.
     /// * [`ErrorKind::Store`]: the login worked and requests use its tokens, but the store has not
     ///   taken them yet. It is tried again until it does.
     ///
@@ -123,8 +124,18 @@ impl AuthorizationRequest {
         if self.spent.swap(true, Ordering::Relaxed) {
             return Err(spent());
         }
-        let task = exchange(self.shared.clone(), code, self.spent.clone());
-        runtime.spawn(task).await.unwrap_or_else(|_| Err(spent()))
+        let span = Span::login(&self.shared.account);
+        let (shared, spending, seen) = (self.shared.clone(), self.spent.clone(), span.clone());
+        let task = async move {
+            let exchanged = exchange(shared, code, spending).await;
+            seen.ended(match &exchanged {
+                Ok(()) => "logged_in",
+                Err(error) => error.kind().as_str(),
+            });
+            exchanged
+        };
+        let exchanged = runtime.spawn(span.around(task)).await;
+        exchanged.unwrap_or_else(|_| Err(spent()))
     }
 }
 
@@ -178,8 +189,14 @@ pub(super) fn random<const BYTES: usize>() -> Result<Zeroizing<String>, Error> {
 }
 
 async fn exchange(shared: Arc<Shared>, code: Code, spent: Arc<AtomicBool>) -> Result<(), Error> {
-    let place = Place::take(shared).await;
-    let redeemed = place.shared.source.redeem(place.plan, &code).await;
+    let (place, launch) = match Place::take(shared).await {
+        Ok(taken) => taken,
+        Err(error) => {
+            spent.store(false, Ordering::Relaxed);
+            return Err(error);
+        }
+    };
+    let redeemed = place.shared.source.redeem(place.plan, launch, &code).await;
     if matches!(redeemed, Redeemed::Unsent(_)) {
         spent.store(false, Ordering::Relaxed);
     }

@@ -3,7 +3,7 @@ use crate::auth::cache::Cache;
 use crate::auth::state::Need;
 use crate::auth::store::TokenStore;
 use crate::auth::testing::*;
-use crate::auth::{Grant, OAuthSettings};
+use crate::auth::{Grant, Health, OAuthSettings, testing};
 use crate::stores::MemoryStore;
 use std::time::Duration;
 
@@ -332,4 +332,47 @@ fn an_account_without_an_authorization_url_or_with_another_grant_cannot_begin_a_
         assert_eq!(error.kind(), ErrorKind::Config);
         assert!(error.to_string().contains(field), "{error}");
     }
+}
+
+/// Latches on `invalid_grant` after a first login, then logs in again.
+async fn latched_and_logged_in_again(cache: &Cache, log: &Log) {
+    log_in(cache).await.expect("the first login");
+    clock().sleep(3_600 * testing::SECOND).await;
+    let error = token(cache).await.expect_err("latched");
+    assert_eq!(error.recovery(), Recovery::LogIn);
+    assert!(Health::of(&cache.shared).needs_login);
+    clock().sleep(24 * 3_600 * testing::SECOND).await;
+    token(cache).await.expect_err("for ever");
+    log_in(cache).await.expect("a new login");
+    assert_eq!(token(cache).await.expect("a token"), "second");
+    let health = Health::of(&cache.shared);
+    assert!(health.is_ready && !health.needs_login, "{health}");
+    assert!(health.last_error.is_none(), "{health}");
+    assert_eq!(log.count("TokenFailed"), 1);
+}
+
+fn two_logins() -> Script {
+    Script::of([
+        rotate("first", "r1"),
+        refuse(400, "invalid_grant"),
+        rotate("second", "r2"),
+    ])
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_latch_ends_with_a_new_login_where_there_is_a_memory_store() {
+    let log = Log::default();
+    let cache = cache(&two_logins(), &log);
+    latched_and_logged_in_again(&cache, &log).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_latch_ends_with_a_new_login_where_there_is_no_store() {
+    let (log, script) = (Log::default(), two_logins());
+    let oauth = OAuthSettings {
+        store: None,
+        ..settings_of_login()
+    };
+    let cache = Cache::new(&settings(None, &log), Arc::new(oauth), Box::new(script));
+    latched_and_logged_in_again(&cache, &log).await;
 }

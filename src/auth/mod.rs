@@ -13,13 +13,17 @@ pub(crate) mod credentials;
 mod cure;
 mod disguise;
 pub(crate) mod endpoint;
+#[cfg(test)]
+mod event_tests;
 mod fields;
 mod flight;
 mod form;
 pub(crate) mod grant;
 mod health;
+mod keep_warm;
 pub(crate) mod keys;
 mod landing;
+pub(crate) mod launch;
 mod login;
 mod middleware;
 mod own;
@@ -35,6 +39,9 @@ pub(crate) mod scheme;
 mod signature;
 pub(crate) mod signer;
 mod source;
+#[cfg(test)]
+#[cfg(feature = "tracing")]
+mod span_tests;
 mod state;
 pub(crate) mod store;
 mod table;
@@ -98,6 +105,10 @@ pub(crate) struct OAuthSettings {
     pub(crate) token_fields: Vec<(String, Secret)>,
     pub(crate) token_client: reqwest::Client,
     pub(crate) store: Option<Arc<dyn store::TokenStore>>,
+    /// The endpoint's published limits.
+    pub(crate) limit: Option<Arc<dyn launch::TokenLimit>>,
+    /// Renews while nobody asks, too.
+    pub(crate) keep_warm: bool,
     pub(crate) refresh_lead: Duration,
     /// The lifetime of a token whose answer does not say it; none: 300 s, with unknown expiry.
     pub(crate) fallback_lifetime: Option<Duration>,

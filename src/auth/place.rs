@@ -2,15 +2,21 @@
 //! code, a revocation.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
 use super::board::Announcer;
 use super::code::Redeemed;
 use super::flight::Shared;
+use super::launch::Launch;
 use super::state::{Hold, Phase, Plan};
+use crate::clock::Now;
 use crate::error::{Error, ErrorKind, Recovery};
 use crate::event::Event;
+
+/// A code does not keep, and a person waits.
+const LONGEST_WAIT_FOR_ROOM: Duration = Duration::from_secs(60);
 
 /// The place of a flight. Dropped before its end, it leaves the account as it found it.
 pub(super) struct Place {
@@ -21,13 +27,21 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Waits for a flight under way and for the launch bucket.
-    pub(super) async fn take(shared: Arc<Shared>) -> Self {
+    /// Waits for a flight under way, for the launch bucket, and a little for room by the published
+    /// limits. With leave for one token request.
+    ///
+    /// # Errors
+    /// There is no room soon.
+    pub(super) async fn take(shared: Arc<Shared>) -> Result<(Self, Launch), Error> {
         loop {
-            let now = shared.clock.now().moment;
+            let now = shared.clock.now();
+            let Some(launch) = shared.launch(now) else {
+                wait_for_room(&shared, now).await?;
+                continue;
+            };
             let (announcer, waiter) = watch::channel(None);
             let taken = shared.board.change(|posting| {
-                let taken = posting.state.take_off_for_login(now);
+                let taken = posting.state.take_off_for_login(now.moment);
                 let other = match &taken {
                     Ok(_) => posting.waiter.replace(waiter),
                     Err(_) => posting.waiter.clone(),
@@ -37,15 +51,20 @@ impl Place {
             match taken {
                 (Ok((plan, before)), _) => {
                     let before = Some(before);
-                    return Self {
+                    let place = Self {
                         shared,
                         plan,
                         before,
                         announcer,
                     };
+                    return Ok((place, launch));
                 }
-                (Err(Hold::Until(at)), _) => shared.clock.sleep(at - now).await,
+                (Err(Hold::Until(at)), _) => {
+                    drop(launch);
+                    shared.clock.sleep(at - now.moment).await;
+                }
                 (Err(Hold::Flight), Some(mut flight)) => {
+                    drop(launch);
                     let _ = flight.wait_for(Option::is_some).await;
                 }
                 (Err(Hold::Flight), None) => tokio::task::yield_now().await,
@@ -70,6 +89,7 @@ impl Place {
         if let Some(event) = event {
             self.shared.events.emit(|| event);
         }
+        self.shared.warmth.tell();
         if let Some(token) = token {
             self.announcer.send_replace(Some(Ok(token)));
         }
@@ -106,6 +126,15 @@ impl Drop for Place {
             posting.waiter = None;
         });
     }
+}
+
+async fn wait_for_room(shared: &Shared, now: Now) -> Result<(), Error> {
+    let at = shared.room();
+    if at - now.moment > LONGEST_WAIT_FOR_ROOM {
+        return Err(shared.board.read().state.not_before(at, now));
+    }
+    shared.clock.sleep(at - now.moment).await;
+    Ok(())
 }
 
 fn unsaved() -> Error {

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use super::answer::{self, Answer, Class, Refusal};
 use super::endpoint::{Delivery, Presentation};
 use super::grant::GrantKind;
+use super::launch::Launch;
 use super::record;
 use super::source::{Flight, Source};
 use crate::clock::{BoxFuture, Now};
@@ -50,14 +51,20 @@ impl Source {
     pub(super) async fn present_twice(
         &self,
         flight: &Flight<'_>,
+        launch: Launch,
         refresh_token: Option<&Zeroizing<String>>,
     ) -> Presented {
-        let first = self.present(flight, refresh_token, LONGEST_REQUEST).await;
-        if !first.lost || flight.plan.last_resort || !(flight.launch_another)() {
+        let first = self
+            .present(flight, launch, refresh_token, LONGEST_REQUEST)
+            .await;
+        if !first.lost || flight.plan.last_resort {
             return first;
         }
+        let Some(launch) = (flight.launch_another)() else {
+            return first;
+        };
         let mut second = self
-            .present(flight, refresh_token, LONGEST_REPETITION)
+            .present(flight, launch, refresh_token, LONGEST_REPETITION)
             .await;
         second.lost = !brought_token(&second);
         second
@@ -66,6 +73,7 @@ impl Source {
     pub(super) async fn present(
         &self,
         flight: &Flight<'_>,
+        mut launch: Launch,
         refresh_token: Option<&Zeroizing<String>>,
         longest: Duration,
     ) -> Presented {
@@ -74,6 +82,7 @@ impl Source {
         let start = self.clock.now();
         let precious = refresh_token.is_some() && self.vault.is_single_use();
         self.presenting.store(precious, Ordering::Relaxed);
+        launch.set_sent(true);
         let delivery = match refresh_token {
             Some(token) => {
                 let presentation = Presentation::RefreshToken(token);
@@ -82,6 +91,7 @@ impl Source {
             None => self.send_own(start.wall, longest).await,
         };
         self.presenting.store(false, Ordering::Relaxed);
+        launch.set_sent(!matches!(delivery, Delivery::NotSent(_)));
         let lost = matches!(delivery, Delivery::Lost(_)) && precious;
         let delivery = self.parse(delivery, refresh_token.is_some());
         Presented {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::answer::{self, Class, Refusal};
 use super::endpoint::Delivery;
 use super::flight::Shared;
+use super::launch::Launch;
 use super::place::Place;
 use super::present::LONGEST_REQUEST;
 use super::record::Tokens;
@@ -30,10 +31,10 @@ impl Revoked<'_> {
 
 /// Revokes what the account has, and forgets it. If that fails, nothing changes.
 pub(super) async fn revoke(shared: Arc<Shared>) -> Result<(), Error> {
-    let place = Place::take(shared).await;
+    let (place, launch) = Place::take(shared).await?;
     let present = place.shared.board.read().state.token().cloned();
     let access_token = present.as_ref().map(|token| token.secret());
-    let revoked = place.shared.source.revoke(access_token).await;
+    let revoked = place.shared.source.revoke(launch, access_token).await;
     match revoked {
         Ok(()) => {
             place.clear();
@@ -46,7 +47,7 @@ pub(super) async fn revoke(shared: Arc<Shared>) -> Result<(), Error> {
 impl Source {
     /// The refresh token, with which the server ends the whole grant (section 2.1); without one,
     /// the access token.
-    async fn revoke(&self, access_token: Option<&str>) -> Result<(), Error> {
+    async fn revoke(&self, mut launch: Launch, access_token: Option<&str>) -> Result<(), Error> {
         // Another process may have rotated it.
         let _ = self.vault.look().await;
         let refresh_token = self.vault.refresh_token();
@@ -56,7 +57,10 @@ impl Source {
             (None, None) => return Ok(()),
         };
         let request = self.endpoint.revoke(revoked);
+        launch.set_sent(true);
         let delivery = self.within(LONGEST_REQUEST, request).await;
+        launch.set_sent(!matches!(delivery, Delivery::NotSent(_)));
+        drop(launch);
         self.confirmed(delivery)?;
         self.vault.log_in(None);
         let number = self.vault.save(Tokens::new(None, None));

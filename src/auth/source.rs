@@ -19,6 +19,7 @@ use super::answer::{Answer, Class, Issued, Refusal};
 use super::endpoint::TokenEndpoint;
 use super::grant::GrantKind;
 use super::landing::{Failure, Landing};
+use super::launch::Launch;
 use super::own::Offset;
 use super::present::{LONGEST_REQUEST, Presented};
 use super::record::{self, Tokens};
@@ -27,7 +28,7 @@ use super::token::{Lifetime, Times, Token, cap_after_refusal};
 use super::vault::Vault;
 use super::{AuthSettings, OAuthSettings};
 use crate::clock::{Clock, Now};
-use crate::event::{Event, Events};
+use crate::event::{Event, Events, RenewalReason};
 
 pub(super) const LEASE_POLL: Duration = Duration::from_millis(250);
 pub(super) const LEASE_POLLS: u32 = 60;
@@ -50,8 +51,8 @@ pub(crate) struct Flight<'a> {
     pub(crate) plan: Plan,
     /// The token that is to be replaced.
     pub(crate) present: Option<Arc<Token>>,
-    /// Asks the launch bucket for another token request.
-    pub(crate) launch_another: &'a (dyn Fn() -> bool + Send + Sync),
+    /// Asks for leave for another token request.
+    pub(crate) launch_another: &'a (dyn Fn() -> Option<Launch> + Send + Sync),
 }
 
 /// How it ended, and what to tell once it is published.
@@ -96,14 +97,14 @@ impl Source {
         self.settings.grant.0.refreshes()
     }
 
-    /// Runs one.
-    pub(crate) async fn fly(&self, flight: &Flight<'_>) -> Flown {
+    /// Runs one, with leave for its token request unless it only reads the store again.
+    pub(crate) async fn fly(&self, flight: &Flight<'_>, launch: Option<Launch>) -> Flown {
         if !self.refreshes() || flight.plan.reread_only {
-            return self.adopt_or_ask(flight).await;
+            return self.adopt_or_ask(flight, launch).await;
         }
         for _ in 0..LEASE_POLLS {
             if self.vault.lease().await {
-                let flown = self.adopt_or_ask(flight).await;
+                let flown = self.adopt_or_ask(flight, launch).await;
                 self.vault.release().await;
                 return flown;
             }
@@ -116,7 +117,7 @@ impl Source {
         failed(Refusal::new(Class::Transient, message))
     }
 
-    async fn adopt_or_ask(&self, flight: &Flight<'_>) -> Flown {
+    async fn adopt_or_ask(&self, flight: &Flight<'_>, launch: Option<Launch>) -> Flown {
         let before = self.vault.refresh_token();
         match self.look(flight).await {
             Ok(Some(flown)) => return flown,
@@ -125,13 +126,11 @@ impl Source {
             Err(refusal) if self.refreshes() && !self.vault.is_known() => return failed(refusal),
             Err(_) => {}
         }
-        if flight.plan.reread_only {
-            let newer = self.vault.refresh_token() != before;
-            if !newer || !(flight.launch_another)() {
-                return (Landing::NothingNew, None);
-            }
+        let newer = || self.vault.refresh_token() != before;
+        match launch.or_else(|| newer().then(flight.launch_another).flatten()) {
+            Some(launch) => self.ask(flight, launch).await,
+            None => (Landing::NothingNew, None),
         }
-        self.ask(flight).await
     }
 
     /// Adopts what another process has stored.
@@ -139,25 +138,31 @@ impl Source {
         let Some(tokens) = self.vault.look().await? else {
             return Ok(None);
         };
-        let generation = flight.plan.generation;
+        let Plan {
+            generation, reason, ..
+        } = flight.plan;
         let refused = flight.present.as_deref();
         let now = self.clock.now();
         let draw = fastrand::f64();
         let token = tokens.fresh_token(generation, &self.settings, refused, draw, now);
         Ok(token.map(|token| {
-            let event = Event::TokenAdopted { generation };
+            let event = Event::TokenAdopted { reason, generation };
             (Landing::Renewed(Arc::new(token)), Some(event))
         }))
     }
 
-    async fn ask(&self, flight: &Flight<'_>) -> Flown {
+    async fn ask(&self, flight: &Flight<'_>, launch: Launch) -> Flown {
         let refresh_token = match self.grant() {
             Ok(refresh_token) => refresh_token,
             Err(refusal) => return failed(refusal),
         };
-        let mut presented = self.present_twice(flight, refresh_token.as_ref()).await;
-        if self.clock_was_off(&presented) && (flight.launch_another)() {
-            presented = self.present(flight, None, LONGEST_REQUEST).await;
+        let mut presented = self
+            .present_twice(flight, launch, refresh_token.as_ref())
+            .await;
+        if self.clock_was_off(&presented) {
+            if let Some(launch) = (flight.launch_another)() {
+                presented = self.present(flight, launch, None, LONGEST_REQUEST).await;
+            }
         }
         let flown = self.receive(flight, &presented).await;
         let rejected = matches!(&flown.0, Landing::Failed(failure)
@@ -177,13 +182,14 @@ impl Source {
         }
         let newer = self.vault.refresh_token().filter(|_| self.refreshes());
         let newer = newer.filter(|newer| before.as_ref() != Some(newer));
-        match newer.or_else(|| self.new_login()) {
-            Some(newer) if (flight.launch_another)() => {
-                let presented = self.present(flight, Some(&newer), LONGEST_REQUEST).await;
-                self.receive(flight, &presented).await
-            }
-            _ => refused,
-        }
+        let Some(newer) = newer.or_else(|| self.new_login()) else {
+            return refused;
+        };
+        let Some(launch) = (flight.launch_another)() else {
+            return refused;
+        };
+        let presented = self.present(flight, launch, Some(&newer), LONGEST_REQUEST);
+        self.receive(flight, &presented.await).await
     }
 
     /// A configured refresh token that the refused chain did not begin with.
@@ -222,7 +228,7 @@ impl Source {
         };
         let rotated = self.keep(answer, token.as_ref().ok()).await;
         match token {
-            Ok(token) => self.renewed(token, presented.start, rotated),
+            Ok(token) => self.renewed(flight.plan.reason, token, presented.start, rotated),
             Err(refusal) => fail(&refusal),
         }
     }
@@ -262,13 +268,20 @@ impl Source {
         rotated
     }
 
-    fn renewed(&self, token: Token, start: Now, rotated: bool) -> Flown {
-        let event = self.renewal(&token, start, rotated);
+    fn renewed(&self, reason: RenewalReason, token: Token, start: Now, rotated: bool) -> Flown {
+        let event = self.renewal(reason, &token, start, rotated);
         (Landing::Renewed(Arc::new(token)), Some(event))
     }
 
-    pub(super) fn renewal(&self, token: &Token, start: Now, rotated: bool) -> Event {
+    pub(super) fn renewal(
+        &self,
+        reason: RenewalReason,
+        token: &Token,
+        start: Now,
+        rotated: bool,
+    ) -> Event {
         Event::TokenRenewed {
+            reason,
             generation: token.generation(),
             expires_at: token.times().expires_at(),
             elapsed: self.clock.now().moment - start.moment,

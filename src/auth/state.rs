@@ -26,6 +26,8 @@ pub(crate) struct State {
     pub(super) phase: Phase,
     /// Generations up to this one were refused by the API.
     pub(super) watermark: u64,
+    /// Generations up to this one were taken for refused because somebody said so.
+    pub(super) invalidated: u64,
     /// Generations given out.
     pub(super) issued: u64,
     /// Renewals failed since the last that succeeded.
@@ -102,6 +104,7 @@ impl State {
             token: None,
             phase: Phase::Idle,
             watermark: 0,
+            invalidated: 0,
             issued: 0,
             failures: 0,
             launches: Bucket::new(LAUNCH_BURST, LAUNCH_EVERY),
@@ -126,10 +129,11 @@ impl State {
         matches!(self.row(Need::Usable, now), Row::Fresh | Row::Stale)
     }
 
-    /// What a request does now.
-    pub(crate) fn decide(&self, need: Need, now: Now) -> Decision {
+    /// What a request does now. `room` is when the published limits of the token endpoint allow the
+    /// next token request; now or earlier: at once.
+    pub(crate) fn decide(&self, need: Need, now: Now, room: Moment) -> Decision {
         let row = self.row(need, now);
-        let launch = Some(self.launches.next()).filter(|&at| at > now.moment);
+        let launch = Some(self.launches.next().max(room)).filter(|&at| at > now.moment);
         let forced = self.forced.next() <= now.moment;
         decide(row, self.column(row, now.moment), launch, forced)
     }
@@ -179,21 +183,38 @@ impl State {
         }
     }
 
+    /// When back-off ends or ended, if the last renewal failed and no other was tried since.
+    pub(crate) fn backs_off_until(&self) -> Option<Moment> {
+        match self.phase {
+            Phase::BackingOff { until, .. } => Some(until),
+            _ => None,
+        }
+    }
+
     /// The error of a caller who cannot wait until `at`.
     pub(crate) fn not_before(&self, at: Moment, now: Now) -> Error {
-        self.error().cloned().unwrap_or_else(|| {
+        // An attempt that is due is held up by the limits alone.
+        let due = self.backs_off_until().is_some_and(|until| until < at);
+        let error = self.error().filter(|_| !due).cloned();
+        error.unwrap_or_else(|| {
             Error::new(
                 ErrorKind::TokenEndpoint,
                 Recovery::WaitUntil(now.wall_at(at)),
-                "no token now: token requests are limited to one per second",
+                "no token now: the limit on token requests is reached",
             )
         })
+    }
+
+    /// Whether a flight that begins now would only read the store again.
+    pub(crate) fn only_rereads(&self, need: Need, now: Now) -> bool {
+        let row = self.row(need, now);
+        matches!(self.column(row, now.moment), Column::Latched { .. })
     }
 
     /// A flight begins, after [`State::decide`] said so.
     pub(crate) fn take_off(&mut self, need: Need, now: Now) -> Plan {
         let row = self.row(need, now);
-        let reread_only = matches!(self.column(row, now.moment), Column::Latched { .. });
+        let reread_only = self.only_rereads(need, now);
         let forced = matches!(row, Row::Rejected | Row::Refused) && !reread_only;
         if forced {
             self.forced.take(now.moment);
@@ -215,6 +236,7 @@ impl State {
     fn reason(&self, row: Row) -> RenewalReason {
         match row {
             _ if self.token.is_none() => RenewalReason::Cold,
+            Row::Rejected if self.generation() <= self.invalidated => RenewalReason::Manual,
             Row::Rejected | Row::Refused => RenewalReason::Rejected,
             Row::Spent => RenewalReason::Expired,
             Row::Fresh | Row::Stale => RenewalReason::Stale,
@@ -252,6 +274,7 @@ impl State {
         self.phase = Phase::Idle;
         self.failures = 0;
         self.lost = false;
+        self.last_error = None;
     }
 
     /// Another token request within the same flight; false if the launch bucket is empty.
@@ -262,6 +285,12 @@ impl State {
     /// The API refused this generation: nobody begins with it while its successor is under way.
     pub(crate) fn condemn(&mut self, generation: u64) {
         self.watermark = self.watermark.max(generation);
+    }
+
+    /// Somebody has the present token taken for refused.
+    pub(super) fn invalidate(&mut self) {
+        self.invalidated = self.generation();
+        self.condemn(self.invalidated);
     }
 
     /// A flight ended without a result: it panicked, or its runtime is gone.

@@ -6,6 +6,8 @@ use std::time::SystemTime;
 
 const SECOND: Duration = Duration::from_secs(1);
 const HALF: f64 = 0.5;
+/// The endpoint publishes no limits.
+const OPEN: Moment = Moment::ZERO;
 
 fn at(seconds: f64) -> Now {
     let span = Duration::from_secs_f64(10_000.0 + seconds);
@@ -103,7 +105,7 @@ fn an_error_never_displaces_a_usable_token() {
         Class::Store,
     ] {
         let (state, _) = failed(with_token(), class, 460.0);
-        let decision = state.decide(Need::Usable, at(461.0));
+        let decision = state.decide(Need::Usable, at(461.0), OPEN);
         assert_eq!(decision, Decision::Use, "{class:?}");
     }
 }
@@ -115,7 +117,7 @@ fn without_a_token_back_off_doubles_from_half_a_second_to_a_minute() {
     let mut waits = Vec::new();
     for _ in 0..10 {
         state = transient(state, now);
-        let Decision::WaitUntil(until) = state.decide(Need::Usable, at(now)) else {
+        let Decision::WaitUntil(until) = state.decide(Need::Usable, at(now), OPEN) else {
             panic!("it backs off");
         };
         let wait = (until - moment(now)).as_secs_f64() / 0.875;
@@ -131,7 +133,7 @@ fn without_a_token_back_off_doubles_from_half_a_second_to_a_minute() {
 #[test]
 fn with_a_usable_token_back_off_is_a_share_of_what_it_has_left() {
     let state = transient(with_token(), 490.0);
-    let wait = |seconds| state.decide(Need::Usable, at(seconds));
+    let wait = |seconds| state.decide(Need::Usable, at(seconds), OPEN);
     // 80 s are left: 10 s, jittered to 8.75.
     assert_eq!(wait(498.7), Decision::Use);
     assert_eq!(wait(498.8), Decision::UseAndRefresh);
@@ -150,7 +152,7 @@ fn a_throttled_renewal_waits_as_long_as_it_was_told() {
     let retry_after = Some(100 * SECOND);
     let class = Class::Throttled { retry_after };
     let (state, _) = failed(State::new(false), class, 0.0);
-    let decision = state.decide(Need::Usable, at(1.0));
+    let decision = state.decide(Need::Usable, at(1.0), OPEN);
     assert_eq!(decision, Decision::WaitUntil(moment(100.0)));
 }
 
@@ -162,8 +164,14 @@ fn a_rejected_client_is_latched_and_probed_after_one_to_fifteen_minutes() {
         let (latched, error) = failed(state, Class::ClientRejected, now);
         assert_eq!(error.recovery(), Recovery::Reconfigure);
         let due = now + minutes * 60.0 * 0.875;
-        assert_eq!(latched.decide(Need::Usable, at(due - 0.1)), Decision::Fail);
-        assert_eq!(latched.decide(Need::Usable, at(due)), Decision::Refresh);
+        assert_eq!(
+            latched.decide(Need::Usable, at(due - 0.1), OPEN),
+            Decision::Fail
+        );
+        assert_eq!(
+            latched.decide(Need::Usable, at(due), OPEN),
+            Decision::Refresh
+        );
         (state, now) = (latched, due);
     }
 }
@@ -172,7 +180,7 @@ fn a_rejected_client_is_latched_and_probed_after_one_to_fifteen_minutes() {
 fn a_rejected_grant_without_a_store_is_latched_for_good() {
     let (state, error) = failed(State::new(false), Class::GrantRejected, 0.0);
     assert_eq!(error.recovery(), Recovery::LogIn);
-    assert_eq!(state.decide(Need::Usable, at(1e9)), Decision::Fail);
+    assert_eq!(state.decide(Need::Usable, at(1e9), OPEN), Decision::Fail);
 }
 
 #[test]
@@ -201,9 +209,12 @@ fn a_rejected_grant_with_a_store_looks_there_every_five_seconds_and_asks_nobody(
     let (mut state, _) = failed(State::new(true), Class::GrantRejected, 0.0);
     let mut now = 0.0;
     for _ in 0..3 {
-        assert_eq!(state.decide(Need::Usable, at(now + 4.9)), Decision::Fail);
+        assert_eq!(
+            state.decide(Need::Usable, at(now + 4.9), OPEN),
+            Decision::Fail
+        );
         now += 5.0;
-        assert_eq!(state.decide(Need::Usable, at(now)), Decision::Refresh);
+        assert_eq!(state.decide(Need::Usable, at(now), OPEN), Decision::Refresh);
         let plan = state.take_off(Need::Usable, at(now));
         assert!(plan.reread_only);
         let error = state
@@ -214,7 +225,10 @@ fn a_rejected_grant_with_a_store_looks_there_every_five_seconds_and_asks_nobody(
     state.take_off(Need::Usable, at(now + 5.0));
     let adopted = Landing::Renewed(token(9, now));
     state.land(&adopted, at(now + 5.0), HALF).expect("a token");
-    assert_eq!(state.decide(Need::Usable, at(now + 5.0)), Decision::Use);
+    assert_eq!(
+        state.decide(Need::Usable, at(now + 5.0), OPEN),
+        Decision::Use
+    );
 }
 
 #[test]
@@ -223,7 +237,7 @@ fn token_requests_are_at_most_three_and_one_per_second_whatever_happens() {
     let mut launches = 0;
     for tenth in 0..600 {
         let now = at(f64::from(tenth) / 10.0);
-        if state.decide(Need::Usable, now) == Decision::Refresh {
+        if state.decide(Need::Usable, now, OPEN) == Decision::Refresh {
             state.take_off(Need::Usable, now);
             state.abandon(false);
             launches += 1;
@@ -241,7 +255,7 @@ fn forced_refreshes_are_two_and_one_per_minute() {
     for second in 0..300 {
         let now = at(f64::from(second));
         let present = state.generation();
-        if state.decide(Need::NewerThan(present), now) == Decision::Refresh {
+        if state.decide(Need::NewerThan(present), now, OPEN) == Decision::Refresh {
             let plan = state.take_off(Need::NewerThan(present), now);
             assert_eq!(plan.reason, RenewalReason::Rejected);
             let newer = Landing::Renewed(token(plan.generation, f64::from(second)));
@@ -257,7 +271,7 @@ fn a_forced_refresh_that_fails_costs_nothing_of_the_forced_bucket() {
     let mut state = with_token();
     for round in 0..5 {
         let now = f64::from(round) * 61.0;
-        let decision = state.decide(Need::NewerThan(1), at(now));
+        let decision = state.decide(Need::NewerThan(1), at(now), OPEN);
         assert_eq!(decision, Decision::Refresh, "round {round}");
         state.take_off(Need::NewerThan(1), at(now));
         state
@@ -272,15 +286,18 @@ fn after_a_lost_answer_a_usable_token_is_left_alone_and_then_comes_the_last_reso
     state.take_off(Need::Usable, at(460.0));
     let error = state.land(&lost(), at(460.0), HALF).expect_err("a failure");
     assert!(matches!(error.recovery(), Recovery::WaitUntil(_)));
-    assert_eq!(state.decide(Need::Usable, at(569.0)), Decision::Use);
+    assert_eq!(state.decide(Need::Usable, at(569.0), OPEN), Decision::Use);
 
-    assert_eq!(state.decide(Need::Usable, at(570.0)), Decision::Refresh);
+    assert_eq!(
+        state.decide(Need::Usable, at(570.0), OPEN),
+        Decision::Refresh
+    );
     assert!(state.take_off(Need::Usable, at(570.0)).last_resort);
     let error = state.land(&lost(), at(570.0), HALF).expect_err("a failure");
     assert_eq!(error.recovery(), Recovery::LogIn);
     assert_eq!(error.kind(), ErrorKind::LoginRequired);
     assert!(error.to_string().contains("lost"), "{error}");
-    assert_eq!(state.decide(Need::Usable, at(571.0)), Decision::Fail);
+    assert_eq!(state.decide(Need::Usable, at(571.0), OPEN), Decision::Fail);
 }
 
 #[test]
@@ -290,7 +307,7 @@ fn a_request_that_never_left_does_not_spend_the_last_resort() {
     state.land(&lost(), at(0.0), HALF).expect_err("a failure");
     state = transient(state, 10.0);
     assert!(matches!(
-        state.decide(Need::Usable, at(10.0)),
+        state.decide(Need::Usable, at(10.0), OPEN),
         Decision::WaitUntil(_)
     ));
     assert!(state.take_off(Need::Usable, at(20.0)).last_resort);
@@ -300,7 +317,7 @@ fn a_request_that_never_left_does_not_spend_the_last_resort() {
 fn an_abandoned_flight_frees_its_place_and_its_forced_charge() {
     let mut state = with_token();
     for second in [1.0, 2.0, 3.0, 4.0] {
-        let decision = state.decide(Need::NewerThan(1), at(second));
+        let decision = state.decide(Need::NewerThan(1), at(second), OPEN);
         assert_eq!(decision, Decision::Refresh);
         state.take_off(Need::NewerThan(1), at(second));
         state.abandon(false);
@@ -326,4 +343,37 @@ fn reasons_are_told_apart() {
         reason(with_token(), Need::NewerThan(1), 1.0),
         RenewalReason::Rejected
     );
+    let mut refused = with_token();
+    refused.condemn(1);
+    assert_eq!(reason(refused, Need::Usable, 1.0), RenewalReason::Rejected);
+    let mut invalidated = with_token();
+    invalidated.invalidate();
+    assert_eq!(
+        reason(invalidated.clone(), Need::Usable, 1.0),
+        RenewalReason::Manual
+    );
+    assert_eq!(
+        reason(invalidated.clone(), Need::NewerThan(1), 1.0),
+        RenewalReason::Rejected,
+        "the API said so too"
+    );
+    assert_eq!(
+        reason(invalidated, Need::Usable, 580.0),
+        RenewalReason::Expired
+    );
+}
+
+#[test]
+fn published_limits_without_room_are_treated_like_an_empty_launch_bucket() {
+    let closed = moment(700.0);
+    let state = with_token();
+    let decide = |seconds| state.decide(Need::Usable, at(seconds), closed);
+    assert_eq!(decide(1.0), Decision::Use);
+    assert_eq!(decide(460.0), Decision::Use, "stale");
+    assert_eq!(decide(580.0), Decision::WaitUntil(closed));
+    assert_eq!(decide(700.0), Decision::Refresh);
+    let refused = state.decide(Need::NewerThan(1), at(1.0), closed);
+    assert_eq!(refused, Decision::WaitUntil(closed));
+    let error = state.not_before(closed, at(600.0));
+    assert_eq!(error.recovery(), Recovery::WaitUntil(at(700.0).wall));
 }

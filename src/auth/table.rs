@@ -14,7 +14,8 @@
 //! or fail" means to wait until the next attempt is due, if the caller's patience reaches so far,
 //! and else to fail now. Once it is due, backing off is idle again. "None" is an empty bucket for
 //! forced refreshes. An empty launch bucket is treated like backing off: it bounds token requests
-//! in every state, also in those that nobody thought of.
+//! in every state, also in those that nobody thought of. So are the token endpoint's published
+//! limits, where they leave no room.
 
 use crate::clock::Moment;
 
@@ -56,8 +57,8 @@ pub(crate) enum Decision {
     LetStand,
 }
 
-/// The table. `launch` is when the launch bucket allows the next request, if not now; `forced` is
-/// whether the forced bucket allows one.
+/// The table. `launch` is when launch bucket and limits allow the next request, if not now;
+/// `forced` is whether the forced bucket allows one.
 pub(crate) fn decide(row: Row, column: Column, launch: Option<Moment>, forced: bool) -> Decision {
     use Decision::{Fail, Join, LetStand, Refresh, Use, UseAndRefresh, WaitUntil};
     match (row, column, launch) {

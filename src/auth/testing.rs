@@ -69,6 +69,7 @@ pub(crate) struct Script(Arc<Mutex<Scripted>>);
 struct Scripted {
     acts: VecDeque<Act>,
     presented: Vec<Option<String>>,
+    moments: Vec<Moment>,
 }
 
 impl Script {
@@ -80,6 +81,11 @@ impl Script {
 
     pub(crate) fn requests(&self) -> usize {
         self.0.lock().expect("no panic").presented.len()
+    }
+
+    /// When each request left.
+    pub(crate) fn moments(&self) -> Vec<Moment> {
+        self.0.lock().expect("no panic").moments.clone()
     }
 
     /// The refresh tokens and codes presented.
@@ -94,6 +100,7 @@ impl Script {
     fn next(&self, refresh_token: Option<&str>) -> Act {
         let mut scripted = self.0.lock().expect("no panic");
         scripted.presented.push(refresh_token.map(str::to_owned));
+        scripted.moments.push(clock().now().moment);
         let number = scripted.presented.len();
         let act = scripted.acts.pop_front();
         act.unwrap_or_else(|| issue(&format!("t{number}")))
@@ -198,6 +205,8 @@ pub(crate) fn oauth(grant: Grant) -> OAuthSettings {
         token_fields: Vec::new(),
         token_client: default_client().expect("a client"),
         store: None,
+        limit: None,
+        keep_warm: false,
         refresh_lead: Duration::from_secs(300),
         fallback_lifetime: None,
         authorization_url: None,

@@ -353,7 +353,16 @@ async fn a_storm_of_refused_tokens_ends_with_the_apis_own_401() {
         assert_eq!(status(&client, "/x").await, 401);
     }
     assert_eq!(script.requests(), 3, "one, and two forced");
-    assert!(log.lines().iter().any(|line| line.contains("Storm")));
+    let rejected = |verdict: &str| {
+        let lines = log.lines();
+        let lines = lines
+            .iter()
+            .filter(|line| line.starts_with("TokenRejected"));
+        lines.filter(|line| line.contains(verdict)).count()
+    };
+    // Two requests were replayed, with a token that was refused too; the others were not.
+    assert_eq!((rejected("Renew"), rejected("NotTheToken")), (2, 2));
+    assert_eq!(rejected("Storm"), 18, "once for each");
 }
 
 #[tokio::test(start_paused = true)]

@@ -129,6 +129,14 @@ impl Times {
         self.stale.has_come(now)
     }
 
+    /// How long it is fresh yet, by the clock that ends it first.
+    pub(crate) fn fresh_for(&self, now: Now) -> Duration {
+        let by_wall = self.stale.wall.map(|wall| wall.duration_since(now.wall));
+        let by_wall = by_wall.map(Result::unwrap_or_default);
+        let by_moment = self.stale.moment - now.moment;
+        by_wall.map_or(by_moment, |span| span.min(by_moment))
+    }
+
     /// Whether the token must no longer be sent.
     pub(crate) fn is_expired(&self, now: Now) -> bool {
         self.expired.is_some_and(|turn| turn.has_come(now))

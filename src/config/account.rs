@@ -44,9 +44,9 @@ fn read(name: &str, table: Table, shared: &Shared) -> (AccountBuilder, Problems)
     let mut fields = Fields::new(table);
     let (builder, preset) = begin(&mut fields);
     let mut builder = builder.name(name);
+    builder = own_keys(&mut fields, builder, preset);
     builder = place(&mut fields, builder);
     builder = credentials(&mut fields, builder);
-    builder = own_keys(&mut fields, builder, preset);
     builder = token_request(&mut fields, builder);
     builder = refusals(&mut fields, builder);
     builder = limits(&mut fields, builder);
@@ -81,7 +81,8 @@ fn begin(fields: &mut Fields) -> (AccountBuilder, Option<&'static Preset>) {
     (builder, preset)
 }
 
-/// What only this distributor asks for.
+/// What this distributor asks for. It comes first: a key that every account may have (`client_id`)
+/// can mean more to this one.
 fn own_keys(
     fields: &mut Fields,
     mut builder: AccountBuilder,
@@ -160,11 +161,15 @@ fn token_request(fields: &mut Fields, builder: AccountBuilder) -> AccountBuilder
     let builder = form.fold(builder, |builder, (name, value)| {
         builder.token_field(&name, value)
     });
+    let windows = fields.list("token_windows", window).into_iter();
+    let builder = windows.fold(builder, AccountBuilder::token_window);
     let builder = set(
         builder,
         fields.read("refresh_lead", span),
         AccountBuilder::refresh_lead,
     );
+    let keep = fields.read("keep_warm", Value::into_flag);
+    let builder = set(builder, keep, AccountBuilder::keep_warm);
     let lifetime = fields.read("fallback_lifetime", span);
     set(builder, lifetime, AccountBuilder::fallback_lifetime)
 }

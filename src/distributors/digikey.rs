@@ -8,7 +8,7 @@
 //! * **Three-legged** ([`Grant::authorization_code`](crate::Grant::authorization_code) or
 //!   [`Grant::refresh_token`](crate::Grant::refresh_token)): quotes, ordering, lists, bar codes.
 //!   Each refresh token is good for one use, so the account needs a [token
-//!   store](crate::AccountBuilder::token_store).
+//!   store](crate::AccountBuilder::token_store). [`three_legged`] begins with a login.
 //!
 //! DigiKey limits each *API product* by itself: 120 requests a minute and 1000 a day for most. The
 //! preset has a quota for each product, told apart by path, and the default quota for the rest. The
@@ -16,19 +16,34 @@
 //! default quota, so `.window(Window::per_minute(60))` changes them all; [`QUOTING`], [`ORDERING`]
 //! and [`BATCH`] have windows of their own and are replaced by a quota of that name.
 //!
-//! Optional headers (`X-DIGIKEY-Locale-Site`, `-Language`, `-Currency`, `X-DIGIKEY-Customer-Id`,
-//! `X-DIGIKEY-Account-Id`) are set by [`header`](crate::AccountBuilder::header).
+//! The preset uses the vendor's full numbers. Clients that send every 500 ms were seen to trip the
+//! minute's limit, since a request may be counted later than it was sent; here one counts until a
+//! minute after its *answer*, which needs no margin beyond that.
+//!
+//! Optional headers choose the shop whose prices the answers have, and the customer:
+//!
+//! ```
+//! use reqwest_tollgate::distributors::digikey;
+//!
+//! let german = digikey::account("my-client-id", "my-client-secret")
+//!     .header(digikey::LOCALE_SITE, "DE")
+//!     .header(digikey::LOCALE_CURRENCY, "EUR");
+//! ```
+//!
+//! In a configuration file they are `locale_site`, `locale_language`, `locale_currency`,
+//! `locale_ship_to_country`, `customer_id` and `account_id`.
 
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Key, Preset, Set};
+use super::{Key, Preset};
 use crate::account::{Account, AccountBuilder};
-use crate::auth::ClientAuth;
+use crate::auth::{ClientAuth, Grant};
 use crate::error::Error;
 use crate::rate_limit::{Quota, Window};
 use crate::secret::Secret;
+use crate::verdict::{Rule, Verdict};
 
 /// The production API. Source: developer.digikey.com.
 pub const PRODUCTION_URL: &str = "https://api.digikey.com";
@@ -81,6 +96,20 @@ const PRODUCTS_WITH_DEFAULT_WINDOWS: [(&str, &[&str]); 3] = [
     (BARCODE, &["/Barcoding/v3/"]),
 ];
 
+/// The header with the shop (`US`, `DE`) whose prices are given. Source, as for the next three:
+/// developer.digikey.com.
+pub const LOCALE_SITE: &str = "X-DIGIKEY-Locale-Site";
+/// The header with the language of the answers (`en`).
+pub const LOCALE_LANGUAGE: &str = "X-DIGIKEY-Locale-Language";
+/// The header with the currency of the prices (`USD`).
+pub const LOCALE_CURRENCY: &str = "X-DIGIKEY-Locale-Currency";
+/// The header with the country that is delivered to.
+pub const LOCALE_SHIP_TO_COUNTRY: &str = "X-DIGIKEY-Locale-ShipToCountry";
+/// The header with the customer whose prices are given; client code sends `0` for none.
+pub const CUSTOMER_ID: &str = "X-DIGIKEY-Customer-Id";
+/// The header with the account whose prices are given, two-legged in version 4. Source: client code.
+pub const ACCOUNT_ID: &str = "X-DIGIKEY-Account-Id";
+
 /// The client's id, required on every API call beside the token. Source: developer.digikey.com.
 const CLIENT_ID_HEADER: &str = "X-DIGIKEY-Client-Id";
 /// The vendor's name for an exchange, which its support asks for.
@@ -94,21 +123,64 @@ const NOT_THE_TOKEN: [&str; 3] = [
     "X-DIGIKEY-Client-Id invalid for requested resource",
 ];
 
+/// What the body of a 429 says, where its headers say nothing. Source: developer.digikey.com, and
+/// observed in both shapes of the body.
+const MINUTE_EXCEEDED: &str = "BurstLimit exceeded";
+const DAY_EXCEEDED: &str = "Daily Ratelimit exceeded";
+
 pub(crate) const PRESET: Preset = Preset {
     name: "digikey",
     keys: &[
-        Key {
-            name: "client_id",
-            required: true,
-            variables: &["DIGIKEY_CLIENT_ID"],
-            set: Set::Text(AccountBuilder::client_id),
-        },
-        Key {
-            name: "client_secret",
-            required: true,
-            variables: &["DIGIKEY_CLIENT_SECRET"],
-            set: Set::Secret(AccountBuilder::client_secret),
-        },
+        Key::text(
+            "client_id",
+            &["DIGIKEY_CLIENT_ID"],
+            AccountBuilder::client_id,
+        ),
+        Key::secret(
+            "client_secret",
+            &["DIGIKEY_CLIENT_SECRET"],
+            AccountBuilder::client_secret,
+        ),
+        Key::text(
+            "locale_site",
+            &["DIGIKEY_LOCALE_SITE", "DIGIKEY_SITE", "DIGIKEY_LOCAL_SITE"],
+            |builder, site| builder.header(LOCALE_SITE, site),
+        )
+        .optional(),
+        Key::text(
+            "locale_language",
+            &[
+                "DIGIKEY_LOCALE_LANGUAGE",
+                "DIGIKEY_LANGUAGE",
+                "DIGIKEY_LOCAL_LANGUAGE",
+            ],
+            |builder, language| builder.header(LOCALE_LANGUAGE, language),
+        )
+        .optional(),
+        Key::text(
+            "locale_currency",
+            &[
+                "DIGIKEY_LOCALE_CURRENCY",
+                "DIGIKEY_CURRENCY",
+                "DIGIKEY_LOCAL_CURRENCY",
+            ],
+            |builder, currency| builder.header(LOCALE_CURRENCY, currency),
+        )
+        .optional(),
+        Key::text(
+            "locale_ship_to_country",
+            &["DIGIKEY_LOCALE_SHIP_TO_COUNTRY"],
+            |builder, country| builder.header(LOCALE_SHIP_TO_COUNTRY, country),
+        )
+        .optional(),
+        Key::text("customer_id", &["DIGIKEY_CUSTOMER_ID"], |builder, id| {
+            builder.header(CUSTOMER_ID, id)
+        })
+        .optional(),
+        Key::text("account_id", &["DIGIKEY_ACCOUNT_ID"], |builder, id| {
+            builder.header(ACCOUNT_ID, id)
+        })
+        .optional(),
     ],
     sandbox_variable: Some("DIGIKEY_CLIENT_SANDBOX"),
     builder,
@@ -121,8 +193,32 @@ pub fn account(client_id: impl Into<String>, client_secret: impl Into<Secret>) -
     builder().client_id(client_id).client_secret(client_secret)
 }
 
-/// The same from the environment variables that most DigiKey clients use: `DIGIKEY_CLIENT_ID`,
-/// `DIGIKEY_CLIENT_SECRET` and, if set, `DIGIKEY_CLIENT_SANDBOX` (`True` or `False`).
+/// The same for what needs a person's login (quotes, orders, lists): `redirect_uri` is the callback
+/// URL of the app, letter by letter. It needs a token store;
+/// [`Account::authorization_request`](crate::Account::authorization_request) begins the login.
+///
+/// ```
+/// use reqwest_tollgate::{MemoryStore, distributors::digikey};
+///
+/// let callback = "https://localhost:8139/digikey_callback";
+/// let account = digikey::three_legged("my-client-id", "my-client-secret", callback)
+///     .token_store(MemoryStore::new()) // in real life one that survives: `FileStore`
+///     .build()?;
+/// # Ok::<(), reqwest_tollgate::Error>(())
+/// ```
+pub fn three_legged(
+    client_id: impl Into<String>,
+    client_secret: impl Into<Secret>,
+    redirect_uri: impl AsRef<str>,
+) -> AccountBuilder {
+    account(client_id, client_secret).grant(Grant::authorization_code(redirect_uri))
+}
+
+/// The two-legged one from the environment variables that most DigiKey clients use:
+/// `DIGIKEY_CLIENT_ID` and `DIGIKEY_CLIENT_SECRET`. If set, `DIGIKEY_CLIENT_SANDBOX` (`True` or
+/// `False`), `DIGIKEY_LOCALE_SITE`, `DIGIKEY_LOCALE_LANGUAGE`, `DIGIKEY_LOCALE_CURRENCY`,
+/// `DIGIKEY_LOCALE_SHIP_TO_COUNTRY`, `DIGIKEY_CUSTOMER_ID` and `DIGIKEY_ACCOUNT_ID` count too; for
+/// the first three, names without `LOCALE_` or with `LOCAL_` are in use and do as well.
 ///
 /// # Errors
 /// [`ErrorKind::Config`](crate::ErrorKind::Config) that lists every variable which is missing or
@@ -140,6 +236,8 @@ fn builder() -> AccountBuilder {
         .request_id_header(REQUEST_ID_HEADER)
         .window(minute(PER_MINUTE))
         .window(day(PER_DAY))
+        .rule(Rule::new(429, Verdict::RateExceeded).body(MINUTE_EXCEEDED))
+        .rule(Rule::new(429, Verdict::QuotaSpent).body(DAY_EXCEEDED))
         .quota(few(QUOTING).path("/quoting/v4/"))
         .quota(few(ORDERING).path("/Ordering/v3/"))
         .quota(

@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::{Key, Preset, Set};
+use super::{Key, Preset};
 use crate::account::{Account, AccountBuilder};
 use crate::auth::scheme::Ingredients;
 use crate::auth::{Attempt, Signer};
@@ -33,7 +33,7 @@ use crate::rate_limit::Window;
 use crate::secret::Secret;
 
 /// The API. Source: client code.
-pub const URL: &str = "https://api.masterelectronics.com";
+pub const PRODUCTION_URL: &str = "https://api.masterelectronics.com";
 /// The API of e-Sonic. Source: client code.
 pub const E_SONIC_URL: &str = "https://api.e-sonic.com";
 /// What stands for the key in the path of a request.
@@ -51,12 +51,9 @@ pub(crate) const PRESET: Preset = Preset {
     builder,
 };
 
-const KEY: Key = Key {
-    name: "api_key",
-    required: true,
-    variables: &["MASTERELECTRONICS_API_KEY"],
-    set: Set::Secret(|builder, key| builder.signing_secret("api_key", key)),
-};
+const KEY: Key = Key::secret("api_key", &["MASTERELECTRONICS_API_KEY"], |builder, key| {
+    builder.signing_secret("api_key", key)
+});
 
 /// An account named `masterelectronics`.
 pub fn account(api_key: impl Into<Secret>) -> AccountBuilder {
@@ -73,7 +70,7 @@ pub fn from_env() -> Result<AccountBuilder, Error> {
 }
 
 fn builder() -> AccountBuilder {
-    Account::builder(PRESET.name, URL)
+    Account::builder(PRESET.name, PRODUCTION_URL)
         .window(Window::per_second(PER_SECOND))
         .signed_by(signer)
 }
@@ -127,7 +124,7 @@ mod tests {
     use super::*;
 
     fn signed(path: &str) -> Result<String, BoxError> {
-        let url = format!("{URL}/wapi/v2/cgpriceavailability/{path}");
+        let url = format!("{PRODUCTION_URL}/wapi/v2/cgpriceavailability/{path}");
         let mut request = Request::new(Method::GET, url.parse()?);
         let signer = IntoPath {
             key: "k/1".to_owned().into(),

@@ -13,18 +13,47 @@
 //! assert_eq!(account.base_url().as_str(), "https://api.digikey.com/");
 //! # Ok::<(), reqwest_tollgate::Error>(())
 //! ```
+//!
+//! In a [configuration file](crate::Config) the module's name is what `distributor` says, beside the
+//! keys of the column "needs"; `from_env` reads the environment. Confidence is that of the way to
+//! authenticate, then that of the limits: **D** the vendor's own page, **D2** a copy of it, **L**
+//! observed by somebody, **C** client code, **H** hearsay, **own** this crate's own caution, and
+//! **?** nothing found.
+//!
+#![doc = include_str!("table.md")]
 
-pub mod arrow_list;
+pub mod arrow_itemservice;
+mod arrow_list;
+pub mod avnet;
+pub mod buerklin;
+pub mod conrad;
 pub mod digikey;
+pub mod disruptive;
 pub mod element14;
+pub mod future;
 #[cfg(feature = "signing")]
 pub mod jlcpcb;
 #[cfg(feature = "signing")]
 pub mod lcsc;
+mod mashery;
 pub mod masterelectronics;
+pub mod mouser;
+pub mod my_arrow;
+pub mod nexar;
+pub mod oemsecrets;
+pub mod renesas;
+pub mod rs;
+pub mod rutronik;
+pub mod sager;
+pub mod samtec;
+pub mod sourcengine;
+pub mod te;
+pub mod ti;
 #[cfg(feature = "signing")]
 pub mod tme_v1;
+pub mod tme_v2;
 pub mod trusted_parts;
+pub mod tti;
 
 use crate::account::problems::Problems;
 use crate::account::{AccountBuilder, Environment};
@@ -53,6 +82,42 @@ pub(crate) struct Key {
     pub(crate) set: Set,
 }
 
+impl Key {
+    /// One that the vendor gives to every customer, and that is no secret.
+    const fn text(
+        name: &'static str,
+        variables: &'static [&'static str],
+        set: fn(AccountBuilder, String) -> AccountBuilder,
+    ) -> Self {
+        Self {
+            name,
+            required: true,
+            variables,
+            set: Set::Text(set),
+        }
+    }
+
+    /// One that the vendor gives to every customer, and that is a secret.
+    const fn secret(
+        name: &'static str,
+        variables: &'static [&'static str],
+        set: fn(AccountBuilder, Secret) -> AccountBuilder,
+    ) -> Self {
+        Self {
+            name,
+            required: true,
+            variables,
+            set: Set::Secret(set),
+        }
+    }
+
+    /// One that the account can do without.
+    const fn optional(mut self) -> Self {
+        self.required = false;
+        self
+    }
+}
+
 /// How a builder is told.
 #[derive(Clone, Copy)]
 pub(crate) enum Set {
@@ -62,16 +127,36 @@ pub(crate) enum Set {
 
 /// All presets, by name.
 pub(crate) const PRESETS: &[Preset] = &[
+    arrow_itemservice::PRESET,
+    avnet::PRESET,
+    buerklin::PRESET,
+    conrad::PRESET,
     digikey::PRESET,
+    disruptive::PRESET,
     element14::PRESET,
+    future::PRESET,
     #[cfg(feature = "signing")]
     jlcpcb::PRESET,
     #[cfg(feature = "signing")]
     lcsc::PRESET,
     masterelectronics::PRESET,
+    mouser::PRESET,
+    my_arrow::PRESET,
+    nexar::PRESET,
+    oemsecrets::PRESET,
+    renesas::PRESET,
+    rs::PRESET,
+    rutronik::PRESET,
+    sager::PRESET,
+    samtec::PRESET,
+    sourcengine::PRESET,
+    te::PRESET,
+    ti::PRESET,
     #[cfg(feature = "signing")]
     tme_v1::PRESET,
+    tme_v2::PRESET,
     trusted_parts::PRESET,
+    tti::PRESET,
 ];
 
 impl Preset {
@@ -128,3 +213,6 @@ fn environment(sandbox: Option<String>) -> Result<Environment, String> {
         Some(other) => Err(format!("found {other:?}; expected True or False")),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::{Key, Preset, Set};
+use super::{Key, Preset};
 use crate::account::{Account, AccountBuilder};
 use crate::auth::scheme::Ingredients;
 use crate::auth::{Attempt, Signer};
@@ -19,30 +19,24 @@ use crate::error::{BoxError, Error};
 use crate::secret::Secret;
 
 /// The API. Source: trustedparts.com/docs/trustedparts-api.
-pub const URL: &str = "https://api.trustedparts.com";
+pub const PRODUCTION_URL: &str = "https://api.trustedparts.com";
 
 pub(crate) const PRESET: Preset = Preset {
-    name: "trusted-parts",
+    name: "trusted_parts",
     keys: &[COMPANY_ID, KEY],
     sandbox_variable: None,
     builder,
 };
 
-const COMPANY_ID: Key = Key {
-    name: "company_id",
-    required: true,
-    variables: &["TRUSTEDPARTS_COMPANY_ID"],
-    set: Set::Text(|builder, id| builder.signing_secret("company_id", id.into())),
-};
+const COMPANY_ID: Key = Key::text("company_id", &["TRUSTEDPARTS_COMPANY_ID"], |builder, id| {
+    builder.signing_secret("company_id", id.into())
+});
 
-const KEY: Key = Key {
-    name: "api_key",
-    required: true,
-    variables: &["TRUSTEDPARTS_API_KEY"],
-    set: Set::Secret(|builder, key| builder.signing_secret("api_key", key)),
-};
+const KEY: Key = Key::secret("api_key", &["TRUSTEDPARTS_API_KEY"], |builder, key| {
+    builder.signing_secret("api_key", key)
+});
 
-/// An account named `trusted-parts`.
+/// An account named `trusted_parts`.
 pub fn account(company_id: impl Into<String>, api_key: impl Into<Secret>) -> AccountBuilder {
     builder()
         .signing_secret(COMPANY_ID.name, company_id.into().into())
@@ -59,7 +53,7 @@ pub fn from_env() -> Result<AccountBuilder, Error> {
 }
 
 fn builder() -> AccountBuilder {
-    Account::builder(PRESET.name, URL).signed_by(signer)
+    Account::builder(PRESET.name, PRODUCTION_URL).signed_by(signer)
 }
 
 fn signer(secrets: &Ingredients) -> Result<Option<Arc<dyn Signer>>, &'static str> {
@@ -111,7 +105,7 @@ mod tests {
     use super::*;
 
     fn signed(body: &'static str) -> Result<String, BoxError> {
-        let mut request = Request::new(Method::POST, URL.parse()?);
+        let mut request = Request::new(Method::POST, PRODUCTION_URL.parse()?);
         *request.body_mut() = Some(body.into());
         let owned = |text: &str| Zeroizing::new(text.to_owned());
         let signer = IntoBody {

@@ -34,7 +34,7 @@ pub(crate) struct Ticket {
     due: Moment,
     /// The how manyth of its quota.
     number: u64,
-    is_high: bool,
+    priority: Priority,
 }
 
 impl Ticket {
@@ -47,13 +47,13 @@ impl Ticket {
         Self {
             due: now + Priority::HEAD_START * levels,
             number,
-            is_high: priority == Priority::High,
+            priority,
         }
     }
 
     /// Before all that are not of high priority, however long they have waited.
     pub(crate) fn foremost(mut self) -> Self {
-        if self.is_high {
+        if self.is_high() {
             self.due = Moment::ZERO;
         }
         self
@@ -61,7 +61,12 @@ impl Ticket {
 
     /// Whether it may use what is reserved for high priority.
     pub(crate) fn is_high(self) -> bool {
-        self.is_high
+        self.priority == Priority::High
+    }
+
+    /// The priority it was drawn with.
+    pub(crate) fn priority(self) -> Priority {
+        self.priority
     }
 
     #[cfg(test)]
@@ -69,7 +74,7 @@ impl Ticket {
         Self {
             due: Moment::ZERO,
             number,
-            is_high: false,
+            priority: Priority::Normal,
         }
     }
 }

@@ -263,6 +263,11 @@ impl Live {
         self.left_by_server.map_or(ours, |theirs| theirs.min(ours))
     }
 
+    /// Until when a request counts that is answered now.
+    pub(crate) fn counts_until(&self, now: Now) -> Moment {
+        self.answered.longest(now)
+    }
+
     /// When the window resets, by the server's word or by the calendar.
     pub(crate) fn resets_at(&self, now: Now) -> Option<SystemTime> {
         let told = self.reset.map(|reset| now.wall_at(reset.at));

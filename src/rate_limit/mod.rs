@@ -4,6 +4,7 @@ mod answered;
 mod gate;
 mod headers;
 mod in_flight;
+mod ledger;
 mod limiter;
 mod line;
 mod live;
@@ -28,6 +29,7 @@ use crate::origin::Origins;
 use crate::passage::AccountId;
 use crate::verdict::Rules;
 
+pub(crate) use ledger::Ledger;
 #[cfg(feature = "retry")]
 pub(crate) use limiter::FinalRejection;
 pub(crate) use limiter::Limiter;

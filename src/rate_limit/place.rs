@@ -13,6 +13,7 @@ use crate::clock::{BoxFuture, Moment, Now};
 use crate::error::Error;
 use crate::event::Event;
 use crate::options::Priority;
+use crate::span::Span;
 
 /// With what a request comes to the line.
 #[derive(Clone, Copy, Debug)]
@@ -67,13 +68,18 @@ impl Place {
     /// granted.
     pub(super) async fn wait(mut self) -> Result<(Ticket, Permit), Error> {
         let mut timer = None;
-        let decision = std::future::poll_fn(|context| self.poll(context, &mut timer)).await;
-        let settings = &self.limiter.settings;
-        let now = settings.clock.now();
-        settings.events.emit(|| Event::Waited {
-            quota: self.quota.name.clone(),
-            span: now.moment - self.since.moment,
+        let account = &self.limiter.settings.account;
+        let priority = self.ticket.priority();
+        let span = Span::wait(account, &self.quota.name, priority);
+        let wait = std::future::poll_fn(|context| self.poll(context, &mut timer));
+        let decision = span.around(wait).await;
+        let now = self.limiter.settings.clock.now();
+        span.waited(now.moment - self.since.moment);
+        span.ended(match decision {
+            Ok(_) => "granted",
+            Err(_) => "refused",
         });
+        self.tell(now);
         decision
             .map(|id| {
                 (
@@ -85,6 +91,13 @@ impl Place {
                 )
             })
             .map_err(|refusal| self.limiter.refused(&self.quota, refusal, now))
+    }
+
+    fn tell(&self, now: Now) {
+        self.limiter.settings.events.emit(|| Event::Waited {
+            quota: self.quota.name.clone(),
+            span: now.moment - self.since.moment,
+        });
     }
 
     fn poll(
@@ -147,6 +160,7 @@ impl Drop for Place {
             let now = self.limiter.settings.clock.now();
             self.quota
                 .with(|line, wakers| line.leave(self.ticket, now, wakers));
+            self.tell(now);
         }
     }
 }

@@ -270,6 +270,12 @@ impl Window {
         }
     }
 
+    /// Whether it was told no more than its limit and its length.
+    pub(crate) fn is_plain(&self) -> bool {
+        let is_default = self.pacing == Pacing::default() && self.reserve == 0;
+        is_default && self.headers == WindowHeaders::default()
+    }
+
     /// As long as it may be by the server's clock.
     pub(crate) fn by_another_clock(&self) -> Self {
         let mut window = self.clone();

@@ -13,7 +13,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
@@ -203,10 +203,13 @@ impl Drop for Leaves<'_> {
     }
 }
 
+/// Makes the requests and sends none; to make one with TLS takes long.
+static POOL: LazyLock<reqwest::Client> = LazyLock::new(reqwest::Client::new);
+
 /// A client whose requests pass both layers of the account and end at the stub.
 pub fn client(account: &Account, stub: &Arc<Stub>) -> ClientWithMiddleware {
     account
-        .attach(ClientBuilder::new(reqwest::Client::new()))
+        .attach(ClientBuilder::new(POOL.clone()))
         .with(Terminal(stub.clone()))
         .build()
 }

@@ -32,6 +32,7 @@ fn the_keys_of_places_and_credentials_reach_their_settings() {
         "grant": "refresh_token", "refresh_token": "rt",
         "token_url": "t", "scope": "s", "token_headers": {"X-T": "th"},
         "token_fields": {"audience": "au"}, "token_store": "memory",
+        "token_windows": ["2/s", "200/15min"], "keep_warm": true,
         "refresh_lead": "30s", "fallback_lifetime": "10min"
         }"#,
     );
@@ -60,6 +61,10 @@ fn the_keys_of_places_and_credentials_reach_their_settings() {
         [("audience", "au".to_owned())]
     );
     assert!(settings.token_store.is_some());
+    let quarter = Duration::from_secs(15 * 60);
+    let windows = [Window::per_second(2), Window::new(200, quarter)];
+    assert_eq!(settings.token_windows, windows);
+    assert!(settings.keep_warm);
     assert_eq!(settings.refresh_lead, Duration::from_secs(30));
     assert_eq!(settings.fallback_lifetime, Some(Duration::from_secs(600)));
 }

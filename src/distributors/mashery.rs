@@ -1,0 +1,19 @@
+//! What the gateway of Mashery says, which several distributors rent: a 403 for a quota, told in a
+//! header (documented by Mashery's customers) and in a page of HTML (observed).
+
+use crate::verdict::{Rule, Verdict};
+
+const STATUS: u16 = 403;
+const HEADER: &str = "X-Mashery-Error-Code";
+
+/// In any order: no answer says both.
+pub(super) fn rules() -> [Rule; 4] {
+    let second = Rule::new(STATUS, Verdict::RateExceeded);
+    let day = Rule::new(STATUS, Verdict::QuotaSpent);
+    [
+        second.clone().header(HEADER, "DEVELOPER_OVER_QPS"),
+        second.body("Developer Over Qps"),
+        day.clone().header(HEADER, "DEVELOPER_OVER_RATE"),
+        day.body("Developer Over Rate"),
+    ]
+}

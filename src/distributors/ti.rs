@@ -1,0 +1,80 @@
+//! Texas Instruments, `https://transact.ti.com/v2/store/products`.
+//!
+//! Client credentials in the form; a token lives an hour. TI's page of the inventory and pricing API
+//! allows 20 requests a second and a million a month, and the whole [catalog](CATALOG) once in four
+//! hours; all are the vendor's full numbers. The product information APIs have others (1500 a day,
+//! and 5 a second for the orchestrated one): set your own windows for them.
+//!
+//! Part numbers with a slash are percent-encoded in the path (`LM317%2FNOPB`), as TI asks for.
+
+use std::time::Duration;
+
+use super::{Key, Preset};
+use crate::account::{Account, AccountBuilder};
+use crate::auth::ClientAuth;
+use crate::error::Error;
+use crate::rate_limit::{Quota, Window};
+use crate::secret::Secret;
+
+/// The API. Source: api-portal.ti.com, client code.
+pub const PRODUCTION_URL: &str = "https://transact.ti.com";
+/// The token endpoint, relative to it; same source.
+pub const TOKEN_URL: &str = "v1/oauth/accesstoken";
+
+/// The lifetime of a token whose answer does not say it: `expires_in` is 3599. Source: client code.
+pub const FALLBACK_LIFETIME: Duration = Duration::from_secs(3599);
+
+/// Requests a second. Source: api-portal.ti.com/api/inventory-ovw.
+pub const PER_SECOND: u64 = 20;
+/// Requests a month, same source; it begins on the 1st as far as anybody says.
+pub const PER_MONTH: u64 = 1_000_000;
+
+/// The quota of the whole catalog.
+pub const CATALOG: &str = "catalog";
+/// Where the catalog is asked for. Source: client code.
+pub const CATALOG_PATH: &str = "/v2/store/products/catalog";
+/// Between two requests for the catalog. Source: api-portal.ti.com/api/inventory-ovw.
+pub const CATALOG_INTERVAL: Duration = Duration::from_secs(4 * 60 * 60);
+/// Requests for the catalog a day. Source: e2e.ti.com, thread 1126205.
+pub const CATALOG_PER_DAY: u64 = 6;
+
+pub(crate) const PRESET: Preset = Preset {
+    name: "ti",
+    keys: &[
+        Key::text("client_id", &["TI_CLIENT_ID"], AccountBuilder::client_id),
+        Key::secret(
+            "client_secret",
+            &["TI_CLIENT_SECRET"],
+            AccountBuilder::client_secret,
+        ),
+    ],
+    sandbox_variable: None,
+    builder,
+};
+
+/// An account named `ti`, of the API key and secret of a company account.
+pub fn account(client_id: impl Into<String>, client_secret: impl Into<Secret>) -> AccountBuilder {
+    builder().client_id(client_id).client_secret(client_secret)
+}
+
+/// The same from the environment: `TI_CLIENT_ID`, `TI_CLIENT_SECRET`.
+///
+/// # Errors
+/// [`ErrorKind::Config`](crate::ErrorKind::Config) that lists every variable which is missing.
+pub fn from_env() -> Result<AccountBuilder, Error> {
+    PRESET.built_from_env()
+}
+
+fn builder() -> AccountBuilder {
+    let catalog = Quota::new(CATALOG)
+        .path(CATALOG_PATH)
+        .window(Window::new(1, CATALOG_INTERVAL))
+        .window(Window::per_day(CATALOG_PER_DAY));
+    Account::builder(PRESET.name, PRODUCTION_URL)
+        .token_url(TOKEN_URL)
+        .client_auth(ClientAuth::Body)
+        .fallback_lifetime(FALLBACK_LIFETIME)
+        .window(Window::per_second(PER_SECOND))
+        .window(Window::per_utc_month(PER_MONTH))
+        .quota(catalog)
+}
