@@ -6,7 +6,7 @@
 
 mod common;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::UNIX_EPOCH;
 
@@ -275,12 +275,12 @@ fn retry_outside(account: &Account, stub: &Arc<Stub>) -> ClientWithMiddleware {
 
 /// These answers in order, then 200; but 400 to whatever the vendor would not accept.
 fn strict(vendor: &'static Vendor, checks: Checks, answers: &[Answer]) -> Arc<Stub> {
-    let answers = Mutex::new(answers.to_vec().into_iter());
+    let answers: Mutex<VecDeque<_>> = Mutex::new(answers.iter().cloned().collect());
     Stub::new(move |request| match (vendor.accepts)(&checks, request) {
         true => answers
             .lock()
             .unwrap()
-            .next()
+            .pop_front()
             .unwrap_or_else(|| answer(200)),
         false => answer(400),
     })
@@ -544,6 +544,36 @@ async fn a_refused_signature_is_made_anew_of_the_secret_that_is_there_by_now() {
     assert_eq!(jlcpcb.await, 2);
     let tme = with_a_changed_secret("tme_v1", tme_says, |secret| tme_v1::account(KEY, secret));
     assert_eq!(tme.await, 2);
+}
+
+/// A server that has moved its search and sends everything that it was asked along.
+#[tokio::test]
+async fn a_redirect_that_carries_the_keys_along_shows_none_of_them() {
+    let server = httpmock::MockServer::start_async().await;
+    let moved = server.mock_async(|when, then| {
+        when.path("/list");
+        then.respond_with(|request: &httpmock::HttpMockRequest| {
+            let query = request.uri().query().unwrap().to_owned();
+            let location = format!("/v5/list?{query}&asked={}", percent(&query));
+            let answer = http::Response::builder().status(302);
+            answer.header("location", location).body("").unwrap().into()
+        });
+    });
+    moved.await;
+    let found = server.mock_async(|when, then| {
+        when.path("/v5/list").query_param_exists("req");
+        then.status(200);
+    });
+    found.await;
+    let account = arrow_itemservice::account(KEY, SECRET).base_url(server.base_url());
+    let account = account.build().unwrap();
+    let client = account
+        .attach(ClientBuilder::new(reqwest::Client::new()))
+        .build();
+    let url = format!("{}?rows=5&req={}", server.url("/list"), percent(LIST));
+    let response = client.get(url).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.url().as_str(), server.url("/v5/list?rows=5"));
 }
 
 #[tokio::test]

@@ -52,7 +52,11 @@ pub(crate) const PRESET: Preset = Preset {
     keys: &[
         Key::secret(
             "api_key",
-            &["ELEMENT14_PART_API_KEY", "FARNELL_API_KEY"],
+            &[
+                "ELEMENT14_PART_API_KEY",
+                "FARNELL_API_KEY",
+                "PROVIDER_ELEMENT14_KEY",
+            ],
             |builder, key| builder.query(KEY, key),
         ),
         Key::text("store", &["ELEMENT14_STORE"], |builder, store| {
@@ -73,8 +77,8 @@ pub fn account(api_key: impl Into<Secret>) -> AccountBuilder {
     builder().query(KEY, api_key)
 }
 
-/// The same from the environment: `ELEMENT14_PART_API_KEY` or `FARNELL_API_KEY`, and if set
-/// `ELEMENT14_STORE`; with the feature `signing` also `ELEMENT14_CUSTOMER_ID` and
+/// The same from the environment: `ELEMENT14_PART_API_KEY`, `FARNELL_API_KEY` or
+/// `PROVIDER_ELEMENT14_KEY`, and if set `ELEMENT14_STORE`; with the feature `signing` also `ELEMENT14_CUSTOMER_ID` and
 /// `ELEMENT14_CONTRACT_SECRET`, both or none.
 ///
 /// # Errors

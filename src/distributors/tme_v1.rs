@@ -77,13 +77,13 @@ pub(crate) const PRESET: Preset = Preset {
 
 const TOKEN: Key = Key::secret(
     "token",
-    &["TME_TOKEN", "TME_API_TOKEN"],
+    &["TME_TOKEN", "TME_API_TOKEN", "PROVIDER_TME_KEY"],
     |builder, token| builder.signing_secret("token", token),
 );
 
 const SECRET: Key = Key::secret(
     "app_secret",
-    &["TME_APP_SECRET", "TME_API_SECRET"],
+    &["TME_APP_SECRET", "TME_API_SECRET", "PROVIDER_TME_SECRET"],
     |builder, secret| builder.signing_secret("app_secret", secret),
 );
 
@@ -106,8 +106,8 @@ pub fn account(token: impl Into<Secret>, app_secret: impl Into<Secret>) -> Accou
         .signing_secret(SECRET.name, app_secret.into())
 }
 
-/// The same from the environment: `TME_TOKEN` or `TME_API_TOKEN`, `TME_APP_SECRET` or
-/// `TME_API_SECRET`, and if set `TME_COUNTRY` and `TME_LANGUAGE`.
+/// The same from the environment: `TME_TOKEN`, `TME_API_TOKEN` or `PROVIDER_TME_KEY`;
+/// `TME_APP_SECRET`, `TME_API_SECRET` or `PROVIDER_TME_SECRET`; and if set `TME_COUNTRY` and `TME_LANGUAGE`.
 ///
 /// # Errors
 /// [`ErrorKind::Config`](crate::ErrorKind::Config) that lists every variable which is missing or
