@@ -54,6 +54,7 @@ pub async fn survive_everything<A: Authority>(mut scene: Scene<A>, aim: Aim) {
     scene.tell().await;
     assert!(well, "a fresh process gets a token");
     assert_eq!(scene.logins(), 0, "nobody had to log in");
+    assert_eq!(scene.errors(), [""; 0]);
     assert_eq!(scene.kills(true) > 0, aim == Aim::Anywhere);
     assert!(scene.kills(false) > 0, "somebody was killed");
     assert_eq!(scene.counts().await.families_revoked, 0);
@@ -68,6 +69,7 @@ pub async fn lose_only_inside<A: Authority>(mut scene: Scene<A>) {
     let counts = scene.counts().await;
     assert!(counts.rotations > 0 && scene.kills(true) > 0);
     assert!(scene.logins() <= scene.kills(true));
+    assert_eq!(scene.errors(), [""; 0]);
     // A family may end after it has brought the last token.
     let silent = counts.families_revoked.checked_sub(scene.logins() as u64);
     assert!(matches!(silent, Some(0 | 1)), "{counts:?}");

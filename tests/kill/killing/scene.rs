@@ -88,6 +88,14 @@ impl<A: Authority> Scene<A> {
         counted.map(|(_, count)| count).sum()
     }
 
+    /// Errors of ours, but for the need of a login; refusals of the API are none.
+    pub fn errors(&self) -> Vec<&str> {
+        let troubles = self.troubles.keys().map(String::as_str);
+        troubles
+            .filter(|text| text.parse::<u16>().is_err())
+            .collect()
+    }
+
     /// Lets them work, and kills nobody.
     pub async fn watch(&mut self, rotations: u64, longest: Duration) {
         self.start_workers();
@@ -196,14 +204,11 @@ impl<A: Authority> Scene<A> {
 
     /// A person sees that the chain has ended, logs in, and starts all workers with the new login.
     async fn log_in_if_needed(&mut self) {
-        let ends = self
-            .workers
-            .iter()
-            .filter_map(|worker| match worker.last() {
-                Last::End(end) => Some(end),
-                Last::Step(_) => None,
-            });
-        let Some(end) = ends.last() else {
+        let end = self.workers.iter().find_map(|worker| match worker.last() {
+            Last::End(end) => Some(end),
+            Last::Step(_) => None,
+        });
+        let Some(end) = end else {
             return;
         };
         self.end_chain(end);

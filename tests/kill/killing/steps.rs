@@ -70,8 +70,8 @@ const TROUBLE: &str = "trouble: ";
 
 pub fn last(log: &Path) -> Last {
     let text = fs::read_to_string(log).expect("a log");
-    let lines = text.lines().filter(|line| !line.starts_with(TROUBLE));
-    match lines.last() {
+    let mut lines = text.lines().filter(|line| !line.starts_with(TROUBLE));
+    match lines.next_back() {
         None => Last::Step(Step::Starting),
         Some(line) => match line.strip_prefix(END) {
             Some(end) => Last::End(end.to_owned()),
