@@ -146,7 +146,7 @@ impl Source {
         let token = tokens.fresh_token(generation, &self.settings, refused, draw, now);
         Ok(token.map(|token| {
             let event = Event::TokenAdopted { generation };
-            (Landing::Renewed(Arc::new(token)), Some(event))
+            (Landing::Adopted(Arc::new(token)), Some(event))
         }))
     }
 
