@@ -276,6 +276,9 @@ fn a_forced_refresh_that_fails_costs_nothing_of_the_forced_bucket() {
         state
             .land(&failure(Class::Transient), at(now), HALF)
             .expect_err("a failure");
+        let mut left = state.forced;
+        let both = left.take(moment(now)) && left.take(moment(now));
+        assert!(both, "round {round}");
     }
 }
 
