@@ -12,20 +12,22 @@ use crate::tokens::{Api, Aws, Azure, Endpoint, Google, Ours, Peer, runtime};
 
 const REQUESTS: usize = 128_000;
 const AFTER_ONE: usize = 1_000;
-const AT_ONCE: [usize; 2] = [1, 64];
+/// How many at once, and how long the API takes for each: one after another they would take minutes.
+const AT_ONCE: [(usize, Duration); 2] = [(1, Duration::ZERO), (64, API_TAKES)];
+const API_TAKES: Duration = Duration::from_millis(1);
 
 pub(crate) fn run() {
-    for at_once in AT_ONCE {
-        println!("{REQUESTS} requests, {at_once} at a time, all answered 401");
+    for (at_once, takes) in AT_ONCE {
+        println!("{REQUESTS} requests, {at_once} at a time, all answered 401 after {takes:?}");
         println!(
             "{:26} {:>15} {:>8} {:>9} {:>9}",
             "", "token requests", "ratio", "time", "not sent"
         );
         let outcomes = [
-            refuse_all::<Ours>(at_once),
-            refuse_all::<Azure>(at_once),
-            refuse_all::<Aws>(at_once),
-            refuse_all::<Google>(at_once),
+            refuse_all::<Ours>(at_once, takes),
+            refuse_all::<Azure>(at_once, takes),
+            refuse_all::<Aws>(at_once, takes),
+            refuse_all::<Google>(at_once, takes),
         ];
         for (name, requests, elapsed, unsent) in outcomes {
             let ratio = requests as f64 / outcomes[0].1 as f64;
@@ -50,10 +52,10 @@ pub(crate) fn run() {
     println!("aws and google have no way to say that a token was refused: it stays until it ends.");
 }
 
-fn refuse_all<P: Peer>(at_once: usize) -> (&'static str, u64, Duration, usize) {
+fn refuse_all<P: Peer>(at_once: usize, takes: Duration) -> (&'static str, u64, Duration, usize) {
     let endpoint = Endpoint::start(Duration::ZERO);
     runtime().block_on(async {
-        let api = Arc::new(Api::default());
+        let api = Arc::new(Api::that_takes(takes));
         api.revoke(u64::MAX);
         let peer = Arc::new(P::new(&endpoint, api));
         let begun = Instant::now();
@@ -66,7 +68,7 @@ fn refuse_all<P: Peer>(at_once: usize) -> (&'static str, u64, Duration, usize) {
 fn refuse_one<P: Peer>() -> (&'static str, usize, u64) {
     let endpoint = Endpoint::start(Duration::from_millis(5));
     runtime().block_on(async {
-        let api = Arc::new(Api::default());
+        let api = Arc::new(Api::that_takes(API_TAKES));
         let peer = Arc::new(P::new(&endpoint, api.clone()));
         assert!(peer.token().await, "{}", P::NAME);
         let before = endpoint.requests();

@@ -68,7 +68,7 @@ impl Peer for Aws {
             return 0;
         };
         let token = identity.data::<String>().expect("a token");
-        self.api.answer(Some(&format!("Bearer {token}")))
+        self.api.answer(Some(&format!("Bearer {token}"))).await
     }
 }
 

@@ -30,7 +30,11 @@ impl Peer for Google {
 
     async fn send(&self) -> u16 {
         match self.credentials.access_token().await {
-            Ok(token) => self.api.answer(Some(&format!("Bearer {}", token.token))),
+            Ok(token) => {
+                self.api
+                    .answer(Some(&format!("Bearer {}", token.token)))
+                    .await
+            }
             Err(_) => 0,
         }
     }

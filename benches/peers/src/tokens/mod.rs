@@ -39,20 +39,32 @@ pub(crate) trait Peer: Sized + Send + Sync + 'static {
     fn send(&self) -> impl Future<Output = u16> + Send;
 }
 
-/// An API without sockets: it answers at once, by the number of the token alone.
+/// An API without sockets: it answers by the number of the token alone.
 #[derive(Debug, Default)]
 pub(crate) struct Api {
     revoked: AtomicU64,
+    takes: Duration,
 }
 
 impl Api {
+    /// It takes so long for each answer, so that requests overlap.
+    pub(crate) fn that_takes(takes: Duration) -> Self {
+        Self {
+            takes,
+            ..Self::default()
+        }
+    }
+
     /// Revokes all tokens up to this number.
     pub(crate) fn revoke(&self, number: u64) {
         self.revoked.store(number, Ordering::Relaxed);
     }
 
     /// 200 or 401.
-    fn answer(&self, authorization: Option<&str>) -> u16 {
+    async fn answer(&self, authorization: Option<&str>) -> u16 {
+        if !self.takes.is_zero() {
+            tokio::time::sleep(self.takes).await;
+        }
         let number = authorization.and_then(|text| text.strip_prefix("Bearer token-"));
         let number = number.and_then(|number| number.parse().ok());
         match number {

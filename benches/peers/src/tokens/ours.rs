@@ -31,7 +31,8 @@ impl Middleware for Stub {
         let authorization = request.headers().get(AUTHORIZATION);
         let status = self
             .0
-            .answer(authorization.and_then(|value| value.to_str().ok()));
+            .answer(authorization.and_then(|value| value.to_str().ok()))
+            .await;
         let response = http::Response::builder()
             .status(status)
             .url(request.url().clone())
