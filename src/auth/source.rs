@@ -146,13 +146,8 @@ impl Source {
         let draw = fastrand::f64();
         let token = tokens.fresh_token(generation, &self.settings, refused, draw, now);
         Ok(token.map(|token| {
-<<<<<<< HEAD
             let event = Event::TokenAdopted { reason, generation };
             (Landing::Adopted(Arc::new(token)), Some(event))
-=======
-            let event = Event::TokenAdopted { generation };
-            (Landing::Adopted(Arc::new(token)), Some(event))
->>>>>>> authbench
         }))
     }
 
