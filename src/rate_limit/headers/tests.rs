@@ -520,7 +520,10 @@ const READ: [&str; 24] = [
 #[test]
 fn the_longest_window_there_is_reads_policies_too() {
     let mut headers = HeaderMap::new();
-    headers.insert("ratelimit-policy", HeaderValue::from_static("\"b\";t=0;w=0"));
+    headers.insert(
+        "ratelimit-policy",
+        HeaderValue::from_static("\"b\";t=0;w=0"),
+    );
     let windows = [Window::new(u64::MAX, Duration::MAX)];
     assert_eq!(read(&fields(&windows), &headers, now()).len(), 1);
 }
