@@ -460,9 +460,10 @@ impl AccountBuilder {
         self
     }
 
-    /// Defaults for all requests, beneath those of a handle, a task or a request.
+    /// Defaults for all requests, beneath those of a handle, a task or a request. Given again, the
+    /// later ones win field by field, so that a preset's stay where nothing is said.
     pub fn options(mut self, defaults: RequestOptions) -> Self {
-        self.settings.options = defaults;
+        self.settings.options = defaults.over(&self.settings.options);
         self
     }
 
@@ -485,5 +486,20 @@ impl AccountBuilder {
     /// field.
     pub fn build(self) -> Result<Account, Error> {
         build::build(self.settings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_given_again_win_field_by_field() {
+        let builder = Account::builder("acme", "https://api.acme.example")
+            .options(RequestOptions::new().quota("q").timeout(Duration::ZERO))
+            .options(RequestOptions::new().timeout(Duration::MAX));
+        let options = builder.settings.options;
+        assert_eq!(options.quota.as_deref(), Some("q"));
+        assert_eq!(options.timeout, Some(Duration::MAX));
     }
 }

@@ -1,8 +1,8 @@
-//! Arrow's pricing and availability API ("itemservice"), `https://api.arrow.com/itemservice/v4/…`.
+//! Arrow's pricing and availability API ("itemservice"): `https://api.arrow.com/itemservice/v4/…`.
 //!
 //! The login and the API key go in the query of every request, as Arrow's pages document it
-//! (developers.arrow.com, "Search Token"). Those pages print `http://` addresses; with this account a
-//! request to one fails before anything is sent.
+//! (developers.arrow.com, "Search Token"). Those pages print `http://` addresses; with this account
+//! a request to one fails before anything is sent.
 //!
 //! * `search/list` wants both inside the JSON of its `req` parameter: write it without them
 //!   (`req={"request":{"parts":[…]}}`, up to 100 parts), and they are moved in there. Neither they
