@@ -107,7 +107,8 @@ pub fn account(token: impl Into<Secret>, app_secret: impl Into<Secret>) -> Accou
 }
 
 /// The same from the environment: `TME_TOKEN`, `TME_API_TOKEN` or `PROVIDER_TME_KEY`;
-/// `TME_APP_SECRET`, `TME_API_SECRET` or `PROVIDER_TME_SECRET`; and if set `TME_COUNTRY` and `TME_LANGUAGE`.
+/// `TME_APP_SECRET`, `TME_API_SECRET` or `PROVIDER_TME_SECRET`; and if set `TME_COUNTRY` and
+/// `TME_LANGUAGE`.
 ///
 /// # Errors
 /// [`ErrorKind::Config`](crate::ErrorKind::Config) that lists every variable which is missing or
