@@ -123,8 +123,8 @@ mod tests {
 
     use super::*;
 
-    /// Derived with Python 3: `hashlib.sha1(b"key=user123&nonce=0001020304050607&secret=mysecret456`
-    /// `&timestamp=1704700800").hexdigest()`.
+    /// Derived with Python 3: `hashlib.sha1(text).hexdigest()` for the text
+    /// `key=user123&nonce=0001020304050607&secret=mysecret456&timestamp=1704700800`.
     #[test]
     fn the_signature_is_the_hash_of_all_four() {
         let signer = InQuery {
