@@ -78,8 +78,8 @@ pub fn account(api_key: impl Into<Secret>) -> AccountBuilder {
 }
 
 /// The same from the environment: `ELEMENT14_PART_API_KEY`, `FARNELL_API_KEY` or
-/// `PROVIDER_ELEMENT14_KEY`, and if set `ELEMENT14_STORE`; with the feature `signing` also `ELEMENT14_CUSTOMER_ID` and
-/// `ELEMENT14_CONTRACT_SECRET`, both or none.
+/// `PROVIDER_ELEMENT14_KEY`, and if set `ELEMENT14_STORE`; with the feature `signing` also
+/// `ELEMENT14_CUSTOMER_ID` and `ELEMENT14_CONTRACT_SECRET`, both or none.
 ///
 /// # Errors
 /// [`ErrorKind::Config`](crate::ErrorKind::Config) that lists every variable which is missing or

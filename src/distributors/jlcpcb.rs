@@ -154,8 +154,8 @@ mod tests {
         signature.expect("a body of bytes")
     }
 
-    /// The worked example of the vendor's "API request signature"; several public clients have it as
-    /// their test.
+    /// The worked example of the vendor's "API request signature"; several public clients have it
+    /// as their test.
     #[test]
     fn the_vendors_example_is_signed_as_the_vendor_does() {
         let url = "https://open.jlcpcb.com/order/v1/createOrder";

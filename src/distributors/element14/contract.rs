@@ -124,9 +124,8 @@ mod tests {
         Ok(request.url().query_pairs().into_owned().collect())
     }
 
-    /// Derived with OpenSSL 3:
-    /// `printf %s searchByKeyword2026-11-21T12:00:00.123 | openssl dgst -sha1 -hmac s3cr3t -binary |
-    /// base64`, and the same for the others.
+    /// Derived with OpenSSL 3: `printf %s searchByKeyword2026-11-21T12:00:00.123 |
+    /// openssl dgst -sha1 -hmac s3cr3t -binary | base64`, and the same for the others.
     #[test]
     fn each_kind_of_search_is_signed_as_its_operation() {
         for (term, expected) in [
