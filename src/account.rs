@@ -18,6 +18,7 @@ use reqwest_middleware::ClientBuilder;
 use url::Url;
 
 use crate::auth::{AuthMiddleware, Authenticator};
+use crate::error::Error;
 use crate::options::RequestOptions;
 use crate::rate_limit::{Limiter, QuotaSnapshot, RateLimitMiddleware};
 
@@ -80,6 +81,19 @@ impl Account {
     /// What is left of each of its quotas; for where the response is hidden.
     pub fn quotas(&self) -> Vec<QuotaSnapshot> {
         self.shared.limiter.snapshots()
+    }
+
+    /// Counts a cost that only the answer told, such as the number of parts it holds, in the windows
+    /// of `quota` that count this unit ([`Window::unit`](crate::Window::unit)). It may exceed their
+    /// limit: then the next requests that cost something in that unit wait until it is made up for.
+    ///
+    /// The default quota is named [`Quota::DEFAULT`](crate::Quota::DEFAULT);
+    /// [`QuotaSnapshot::quota`] tells that of a response.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config): the account has no quota of that name.
+    pub fn charge(&self, quota: &str, unit: &str, amount: u64) -> Result<(), Error> {
+        self.shared.limiter.charge(quota, unit, amount)
     }
 
     /// Its name.

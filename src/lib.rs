@@ -32,6 +32,7 @@ mod error;
 mod event;
 
 mod clock;
+mod cost;
 mod origin;
 mod passage;
 mod response;

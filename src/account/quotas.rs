@@ -2,7 +2,7 @@
 //!
 //! Two rules make a preset adjustable window by window:
 //!
-//! * A window replaces the one of the same length; if it names no response headers, those of the
+//! * A window replaces the one of the same length and unit; if it names no response headers, those of the
 //!   window it replaces go on reporting on it.
 //! * A quota without windows of its own has the windows of the default quota, counted for itself.
 
@@ -45,10 +45,7 @@ fn inheriting(quota: &Quota, windows: &[Window]) -> Quota {
 }
 
 fn replace(quota: &mut Quota, mut window: Window) {
-    let replaced = quota
-        .windows
-        .iter()
-        .find(|old| old.length() == window.length());
+    let replaced = quota.windows.iter().find(|old| old.is_alike(&window));
     if let Some(old) = replaced.filter(|_| window.headers == WindowHeaders::default()) {
         window.headers = old.headers.clone();
     }

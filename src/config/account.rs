@@ -5,7 +5,7 @@ use http::StatusCode;
 use super::Shared;
 use super::fields::Fields;
 use super::grants::grant;
-use super::limits::{quota, span, window};
+use super::limits::{costs, quota, span, window};
 use super::stores;
 use super::value::{Table, Value};
 use crate::account::problems::Problems;
@@ -188,6 +188,10 @@ fn patience(fields: &mut Fields, builder: AccountBuilder) -> AccountBuilder {
         fields.read("timeout", span),
         RequestOptions::timeout,
     );
+    let costs = costs(fields).into_iter();
+    let options = costs.fold(options, |options, (unit, amount)| {
+        options.cost(&unit, amount)
+    });
     builder.options(options)
 }
 

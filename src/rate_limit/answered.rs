@@ -80,27 +80,33 @@ impl Answered {
         }
     }
 
-    pub(super) fn push(&mut self, answered: Moment) {
+    /// Counts so many that were answered then.
+    pub(super) fn push(&mut self, answered: Moment, count: u64) {
+        if count == 0 {
+            return;
+        }
         match self {
-            Self::Calendar { total, .. } => *total = total.saturating_add(1),
+            Self::Calendar { total, .. } => *total = total.saturating_add(count),
             Self::Rolling {
                 length,
                 grain,
                 entries,
                 total,
             } => {
-                *total = total.saturating_add(1);
+                *total = total.saturating_add(count);
+                let is_long = entries.len() as u64 >= FINEST_ENTRIES;
+                let grain = if is_long { finest(*length) } else { *grain };
                 let until = answered + *length;
                 match entries.back_mut() {
                     // To its later end: an early end would let one leave too soon.
-                    Some(last) if until - last.from < *grain => {
+                    Some(last) if until - last.from < grain => {
                         last.until = until;
-                        last.count += 1;
+                        last.count = last.count.saturating_add(count);
                     }
                     _ => entries.push_back(Entry {
                         from: until,
                         until,
-                        count: 1,
+                        count,
                     }),
                 }
             }
@@ -150,6 +156,34 @@ impl Answered {
         }
     }
 
+    /// Before when `amount` more cannot leave at this limit, as if everything in flight were answered
+    /// now, and everything else at once: what leaves a limit's worth later leaves a window later.
+    pub(super) fn not_before(&self, amount: u64, in_flight: u64, limit: u64, now: Now) -> Moment {
+        let used = self.total().saturating_add(in_flight);
+        match self {
+            Self::Rolling { length, .. } => {
+                let last = amount.saturating_sub(1);
+                let over = used.saturating_add(last % limit + 1).saturating_sub(limit);
+                let first = match over {
+                    0 => now.moment,
+                    _ => self
+                        .when_freed(over, now)
+                        .unwrap_or(now.moment + *length),
+                };
+                first + times(*length, last / limit)
+            }
+            Self::Calendar { period, ends, .. } => {
+                match amount.checked_sub(limit.saturating_sub(used) + 1) {
+                    None => now.moment,
+                    Some(later) => {
+                        let end = now.moment_at(*ends + CALENDAR_MARGIN);
+                        end + times(period.shortest(), later / limit)
+                    }
+                }
+            }
+        }
+    }
+
     /// When a window that begins now has ended.
     pub(super) fn longest(&self, now: Now) -> Moment {
         match self {
@@ -159,12 +193,20 @@ impl Answered {
     }
 }
 
+fn times(span: Duration, count: u64) -> Duration {
+    span.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
 fn grain(length: Duration, limit: u64) -> Duration {
     if limit <= FINEST_ENTRIES {
         Duration::ZERO
     } else {
-        length / u32::try_from(FINEST_ENTRIES).unwrap_or(u32::MAX)
+        finest(length)
     }
+}
+
+fn finest(length: Duration) -> Duration {
+    length / u32::try_from(FINEST_ENTRIES).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -184,7 +226,7 @@ mod tests {
         let window = Window::new(40_960, Duration::from_secs(4096));
         let mut answered = Answered::new(&window, at(0));
         for _ in 0..40_960 {
-            answered.push(at(1).moment);
+            answered.push(at(1).moment, 1);
         }
         answered.forget(at(4096));
         assert_eq!(answered.when_freed(1, at(4096)), Some(at(4097).moment));

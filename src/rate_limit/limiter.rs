@@ -7,13 +7,14 @@ use reqwest::Response;
 use super::LimiterSettings;
 use super::in_flight::PermitId;
 use super::line::{Refusal, Standing};
+use super::meter::Excess;
 use super::place::{Claim, Entry, Place};
 use super::quota::Quota;
 use super::quota_line::QuotaLine;
 use super::snapshot::QuotaSnapshot;
 use crate::clock::{Moment, Now};
 use crate::error::{Error, ErrorKind, Recovery};
-use crate::options::{Patience, RequestOptions};
+use crate::options::{RequestOptions, Terms};
 
 /// The rate-limit half of one account, shared by all layers and clients made from it.
 pub(crate) struct Limiter {
@@ -48,14 +49,28 @@ impl Limiter {
         path: &str,
     ) -> Result<&Arc<QuotaLine>, Error> {
         if let Some(name) = options.quota.as_deref() {
-            let named = self.quotas.iter().find(|quota| &*quota.name == name);
-            return named.ok_or_else(|| self.no_such_quota(name));
+            return self.named(name);
         }
         let by_path = self
             .quotas
             .iter()
             .max_by_key(|quota| quota.prefix_length(path));
         by_path.ok_or_else(|| self.no_such_quota(Quota::DEFAULT))
+    }
+
+    fn named(&self, name: &str) -> Result<&Arc<QuotaLine>, Error> {
+        let named = self.quotas.iter().find(|quota| &*quota.name == name);
+        named.ok_or_else(|| self.no_such_quota(name))
+    }
+
+    /// A cost that showed only in an answer.
+    ///
+    /// # Errors
+    /// The account has no such quota.
+    pub(crate) fn charge(&self, quota: &str, unit: &str, amount: u64) -> Result<(), Error> {
+        let now = self.settings.clock.now();
+        self.named(quota)?.charge(unit, amount, now);
+        Ok(())
     }
 
     fn no_such_quota(&self, name: &str) -> Error {
@@ -84,10 +99,10 @@ impl Limiter {
         self: &Arc<Self>,
         quota: &Arc<QuotaLine>,
         claim: Claim,
-        patience: Patience,
+        terms: &Terms,
         now: Now,
     ) -> Result<Entry, Error> {
-        let (ticket, standing) = quota.enter(claim, patience, now);
+        let (ticket, standing) = quota.enter(claim, terms, now);
         match standing {
             Standing::Granted(id) => {
                 let granted = now.moment;
@@ -130,6 +145,13 @@ impl Limiter {
             Refusal::QueueFull => {
                 let message = format!("too many requests wait for quota {name} already");
                 Error::new(ErrorKind::QueueFull, Recovery::Retry, message)
+            }
+            Refusal::TooCostly(excess) => {
+                let Excess { unit, cost, limit } = excess;
+                let message =
+                    format!("a cost of {cost} {unit} exceeds quota {name}'s limit of {limit}");
+                let kind = ErrorKind::CostExceedsLimit;
+                Error::new(kind, Recovery::Reconfigure, message)
             }
         };
         error.with_account(&self.settings.account)

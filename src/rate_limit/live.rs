@@ -107,7 +107,8 @@ impl Live {
         looks_again || (rolled_over && was_full)
     }
 
-    /// When one more may leave beside `in_flight` others. Call [`forget`](Self::forget) first.
+    /// When one more may leave beside `in_flight` others; one that costs more is that many less one
+    /// of the others. Call [`forget`](Self::forget) first.
     pub(crate) fn room(&self, in_flight: u64, now: Now) -> Room {
         if self.spent_until > now.moment {
             return Room::At(self.spent_until);
@@ -117,6 +118,13 @@ impl Live {
         let first = self.when_freed(ours.saturating_sub(self.limit), 0, now);
         let second = self.when_freed(all.saturating_sub(self.total), self.by_others(), now);
         first.and(second)
+    }
+
+    /// Before when so much more cannot leave beside what is in flight, whatever others take.
+    pub(crate) fn not_before(&self, amount: u64, in_flight: u64, now: Now) -> Moment {
+        let limit = self.limit.max(1);
+        let room = self.answered.not_before(amount, in_flight, limit, now);
+        room.max(self.spent_until)
     }
 
     /// When so many fewer count, of ours or of the others'.
@@ -144,9 +152,9 @@ impl Live {
         enough.or_else(some).map_or(Room::WhenAnswered, Room::At)
     }
 
-    /// Counts an answered request.
-    pub(crate) fn count(&mut self, now: Now) {
-        self.answered.push(now.moment);
+    /// Counts so much that was answered now.
+    pub(crate) fn count(&mut self, amount: u64, now: Now) {
+        self.answered.push(now.moment, amount);
     }
 
     fn by_others(&self) -> u64 {
@@ -300,7 +308,7 @@ mod tests {
     #[test]
     fn a_request_counts_until_its_answer_plus_the_window() {
         let mut live = live("1/10s");
-        live.count(at(3));
+        live.count(1, at(3));
         live.forget(at(12));
         assert_eq!(live.room(0, at(12)), Room::At(at(13).moment));
         live.forget(at(13));
@@ -316,7 +324,7 @@ mod tests {
     fn a_day_ends_at_midnight_and_a_margin() {
         const DAY: u64 = 24 * 60 * 60;
         let mut live = live("1/utc-day");
-        live.count(at(5));
+        live.count(1, at(5));
         live.forget(at(DAY));
         assert_eq!(live.room(0, at(DAY)), Room::At(at(DAY + 2).moment));
         assert!(
@@ -329,7 +337,7 @@ mod tests {
     #[test]
     fn a_lone_client_is_not_held_back_by_the_servers_count() {
         let mut live = live("10/10s");
-        live.count(at(1));
+        live.count(1, at(1));
         live.learn(remaining(9, Some(9)), 1, at(1).moment, at(1));
         assert_eq!(live.room(8, at(1)), Room::Now);
     }
@@ -337,7 +345,7 @@ mod tests {
     #[test]
     fn what_others_took_counts_until_the_reset() {
         let mut live = live("10/10s");
-        live.count(at(1));
+        live.count(1, at(1));
         live.learn(remaining(3, Some(5)), 1, at(1).moment, at(1));
         assert_eq!(live.room(2, at(1)), Room::Now);
         assert_eq!(live.room(3, at(1)), Room::At(at(6).moment));
@@ -377,7 +385,7 @@ mod tests {
     #[test]
     fn machines_that_divide_a_limit_do_not_starve_each_other() {
         let mut live = live("5/10s");
-        live.count(at(1));
+        live.count(1, at(1));
         let reading = Reading {
             limit: Some(10),
             ..remaining(4, Some(9))
@@ -408,8 +416,8 @@ mod tests {
     #[test]
     fn two_full_shares_do_not_wait_for_an_answer_that_never_comes() {
         let mut live = live("2/10s");
-        live.count(at(1));
-        live.count(at(1));
+        live.count(1, at(1));
+        live.count(1, at(1));
         live.learn(remaining(1, None), 0, at(1).moment, at(1));
         assert_eq!(live.room(0, at(1)), Room::At(at(11).moment));
     }
@@ -485,7 +493,7 @@ mod tests {
     #[test]
     fn a_spent_day_without_a_reset_ends_by_the_calendar() {
         let mut live = live("1000/utc-day");
-        live.count(at(10));
+        live.count(1, at(10));
         live.learn(remaining(0, None), 1, at(10).moment, at(10));
         assert_eq!(live.room(0, at(10)), Room::At(at(86_402).moment));
     }

@@ -1,12 +1,15 @@
 //! When a request may leave.
 
 mod answered;
+#[cfg(test)]
+mod cost_tests;
 mod gate;
 mod headers;
 mod in_flight;
 mod limiter;
 mod line;
 mod live;
+mod meter;
 mod middleware;
 mod pace;
 mod place;

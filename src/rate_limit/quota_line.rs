@@ -17,14 +17,13 @@ use super::snapshot::{QuotaSnapshot, WindowSnapshot};
 use super::state::{Change, Ledger, Report, Settlement};
 use super::window::Window;
 use crate::clock::Now;
-use crate::options::Patience;
+use crate::options::Terms;
 
 /// One quota and its line.
 pub(crate) struct QuotaLine {
     pub(super) name: Arc<str>,
     account: Arc<str>,
     paths: Vec<String>,
-    windows: Vec<Window>,
     fields: Vec<Fields>,
     line: Mutex<Line>,
 }
@@ -43,7 +42,6 @@ impl QuotaLine {
             name: quota.name.as_str().into(),
             account: settings.account.clone(),
             paths: quota.paths.clone(),
-            windows: windows.clone(),
             fields: (0..windows.len())
                 .filter_map(|index| Fields::of(windows, index))
                 .collect(),
@@ -75,13 +73,13 @@ impl QuotaLine {
         result
     }
 
-    pub(super) fn enter(&self, claim: Claim, patience: Patience, now: Now) -> (Ticket, Standing) {
+    pub(super) fn enter(&self, claim: Claim, terms: &Terms, now: Now) -> (Ticket, Standing) {
         self.with(|line, _| {
             let ticket = match claim {
                 Claim::New(priority) => line.ticket(priority, now),
                 Claim::Again(ticket) => ticket,
             };
-            (ticket, line.enter(ticket, patience, now))
+            (ticket, line.enter(ticket, terms, now))
         })
     }
 
@@ -94,6 +92,11 @@ impl QuotaLine {
         now: Now,
     ) -> Change {
         self.with(|line, wakers| line.settle(permit, ticket, settlement, now, wakers))
+    }
+
+    /// A cost that showed only in an answer.
+    pub(super) fn charge(&self, unit: &str, amount: u64, now: Now) {
+        self.with(|line, wakers| line.charge(unit, amount, now, wakers));
     }
 
     pub(super) fn abandon(&self, ticket: Ticket, now: Now) {
@@ -117,13 +120,13 @@ impl QuotaLine {
 
     pub(super) fn snapshot(&self, now: Now) -> QuotaSnapshot {
         let line = self.lock();
-        let (lives, in_flight) = line.ledger.windows();
         let mut windows = SmallVec::new();
-        for (window, live) in self.windows.iter().zip(lives) {
+        for (live, meter) in line.ledger.windows() {
             windows.push(WindowSnapshot {
-                length: window.length(),
+                length: meter.length,
+                unit: meter.unit.clone(),
                 limit: live.limit(),
-                remaining: live.left(in_flight),
+                remaining: live.left(meter.in_flight()),
                 reset: live.resets_at(now),
             });
         }

@@ -5,12 +5,14 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::HeaderName;
 use time::{Date, Month, OffsetDateTime, Time};
 
 use super::pace::Pacing;
+use crate::cost::REQUESTS;
 use crate::error::Error;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -24,7 +26,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const CLOCK_DRIFT: u32 = 2_000;
 const CLOCK_GRAIN: Duration = Duration::from_millis(1);
 
-/// A limit on the number of requests in a length of time.
+/// A limit on the number of requests, or of what else they cost ([`unit`](Self::unit)), in a length
+/// of time.
 ///
 /// Written as text (configuration files, command lines, [`FromStr`]) it is `LIMIT/LENGTH`:
 /// `120/min`, `10/s`, `20/500ms`, `3000/12h`, `5000/day` (any 24 hours), `1000/utc-day` (resets at
@@ -49,6 +52,7 @@ const CLOCK_GRAIN: Duration = Duration::from_millis(1);
 pub struct Window {
     pub(crate) limit: u64,
     pub(crate) span: Span,
+    pub(crate) unit: Arc<str>,
     pub(crate) headers: WindowHeaders,
     pub(crate) pacing: Pacing,
     pub(crate) reserve: u64,
@@ -75,6 +79,14 @@ pub(crate) enum Period {
 }
 
 impl Period {
+    /// How long it is at least.
+    pub(crate) fn shortest(self) -> Duration {
+        match self {
+            Self::UtcDay => DAY,
+            Self::UtcMonth => 28 * DAY,
+        }
+    }
+
     /// The first boundary after `time`.
     pub(crate) fn ends_after(self, time: SystemTime) -> SystemTime {
         let date = OffsetDateTime::from(time).date();
@@ -182,6 +194,31 @@ impl Window {
         Self::with_span(limit, Span::Calendar(Period::UtcMonth))
     }
 
+    /// What the window counts; default `"requests"`, of which every request costs one.
+    ///
+    /// A request is concerned by a window of another unit only if it names its cost in that unit
+    /// ([`RequestOptions::cost`](crate::RequestOptions::cost)). What the window's limit, reserve and
+    /// response headers tell is in this unit too.
+    ///
+    /// ```
+    /// use reqwest_tollgate::{Account, RequestOptions, Window};
+    ///
+    /// let account = Account::builder("acme", "https://api.acme.example")
+    ///     .window(Window::per_minute(100).unit("lines"))
+    ///     .window(Window::per_day(1000))
+    ///     .build()?;
+    /// let order = RequestOptions::new().cost("lines", 12);
+    /// # Ok::<(), reqwest_tollgate::Error>(())
+    /// ```
+    #[must_use]
+    pub fn unit(mut self, unit: &str) -> Self {
+        if unit.trim().is_empty() {
+            self.problems.push("a window's unit is empty".to_owned());
+        }
+        self.unit = unit.into();
+        self
+    }
+
     /// How the requests follow each other; default [`Pacing::Auto`].
     #[must_use]
     pub fn pacing(mut self, pacing: Pacing) -> Self {
@@ -189,7 +226,7 @@ impl Window {
         self
     }
 
-    /// Keeps the last `amount` requests of the window for
+    /// Keeps the last `amount` of the window for
     /// [`Priority::High`](crate::Priority::High); default 0, and less than the limit.
     ///
     /// In a quota with such a window a request of high priority passes all others, however long
@@ -242,7 +279,7 @@ impl Window {
         self
     }
 
-    /// How many requests the window allows.
+    /// How many requests the window allows, or how much of its unit.
     pub fn limit(&self) -> u64 {
         self.limit
     }
@@ -254,6 +291,11 @@ impl Window {
             Span::Calendar(Period::UtcDay) => DAY,
             Span::Calendar(Period::UtcMonth) => 31 * DAY,
         }
+    }
+
+    /// Whether both count the same in the same length, so that one replaces the other.
+    pub(crate) fn is_alike(&self, other: &Self) -> bool {
+        self.length() == other.length() && self.unit == other.unit
     }
 
     /// As long as it may be by the server's clock.
@@ -273,6 +315,7 @@ impl Window {
         Self {
             limit,
             span,
+            unit: REQUESTS.into(),
             headers: WindowHeaders::default(),
             pacing: Pacing::default(),
             reserve: 0,
