@@ -187,11 +187,17 @@ async fn a_configuration_file_names_units_and_what_a_request_costs() {
     let config: Config = toml::from_str(toml).unwrap();
     let account = config.build().unwrap().remove("avnet").unwrap();
     let units: Vec<_> = account.quotas()[0].windows().to_vec();
-    let units: Vec<_> = units.iter().map(|window| (&*window.unit, window.limit)).collect();
+    let units: Vec<_> = units
+        .iter()
+        .map(|window| (&*window.unit, window.limit))
+        .collect();
     assert_eq!(units, [("lines", 100), ("requests", 1000)]);
     let client = client(&account, &Stub::answering([]));
     let refused = client.get(API).send().await.expect_err("its own costs");
-    assert_eq!(Error::find(&refused).unwrap().kind(), ErrorKind::CostExceedsLimit);
+    assert_eq!(
+        Error::find(&refused).unwrap().kind(),
+        ErrorKind::CostExceedsLimit
+    );
 
     for (window, costs, told) in [
         ("unit = \"\"", "lines = 1", "unit is empty"),

@@ -166,9 +166,7 @@ impl Answered {
                 let over = used.saturating_add(last % limit + 1).saturating_sub(limit);
                 let first = match over {
                     0 => now.moment,
-                    _ => self
-                        .when_freed(over, now)
-                        .unwrap_or(now.moment + *length),
+                    _ => self.when_freed(over, now).unwrap_or(now.moment + *length),
                 };
                 first + times(*length, last / limit)
             }
@@ -181,6 +179,14 @@ impl Answered {
                     }
                 }
             }
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::Rolling { entries, .. } => entries.capacity(),
+            Self::Calendar { .. } => 1,
         }
     }
 

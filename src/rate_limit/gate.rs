@@ -178,7 +178,13 @@ impl Gate {
 
     /// A request was answered, and not rejected, while so many others are in flight. True if that
     /// opened the gate.
-    pub(crate) fn answered(&mut self, ticket: Ticket, sent: Moment, others: u64, now: Moment) -> bool {
+    pub(crate) fn answered(
+        &mut self,
+        ticket: Ticket,
+        sent: Moment,
+        others: u64,
+        now: Moment,
+    ) -> bool {
         self.round_trip = (self.round_trip * 7 + (now - sent)) / 8;
         let probe = self.is_probe(ticket);
         if let Some(release) = &mut self.release {
@@ -292,7 +298,11 @@ mod tests {
         let mut gate = closed_until(10);
         gate.opens(FIRST, at(10));
         gate.pass(FIRST, at(10));
-        assert_eq!(gate.most_in_flight(at(10)), None, "the probe is alone anyway");
+        assert_eq!(
+            gate.most_in_flight(at(10)),
+            None,
+            "the probe is alone anyway"
+        );
         let mut most = 2;
         gate.answered(FIRST, at(10), 0, at(11));
         for second in 11..15 {

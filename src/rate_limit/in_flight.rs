@@ -70,6 +70,11 @@ impl InFlight {
             .map(|slot| slot.granted)
     }
 
+    #[cfg(test)]
+    pub(super) fn size(&self) -> usize {
+        self.slots.capacity()
+    }
+
     fn drop_taken(&mut self) {
         while let Some(None) = self.slots.front() {
             self.slots.pop_front();

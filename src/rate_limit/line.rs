@@ -250,7 +250,10 @@ impl Line {
             return self.ledger.not_before(sum, costs, now);
         }
         // Mostly it is the last of many alike.
-        let is_last = self.waiting.last_key_value().is_none_or(|(last, _)| *last < ticket);
+        let is_last = self
+            .waiting
+            .last_key_value()
+            .is_none_or(|(last, _)| *last < ticket);
         let count = match is_last {
             true => self.waiting.len(),
             false => ahead.count(),
@@ -328,59 +331,4 @@ fn refusal(patience: Patience, now: Now, moment: Moment) -> Option<Refusal> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::rate_limit::state::Report;
-    use http::StatusCode;
-    use smallvec::SmallVec;
-    use std::time::{Duration, SystemTime};
-
-    const PATIENT: &Terms = &Terms {
-        patience: Patience {
-            deadline: None,
-            max_wait: Duration::MAX,
-        },
-        costs: Costs::ONE,
-    };
-
-    fn at(seconds: u64) -> Now {
-        let span = Duration::from_secs(seconds);
-        Now {
-            moment: Moment::after_start(span),
-            wall: SystemTime::UNIX_EPOCH + span,
-        }
-    }
-
-    fn answered(status: StatusCode, rejected: Option<Option<Duration>>) -> Settlement {
-        Settlement::Answered(Report {
-            status,
-            rejected,
-            readings: SmallVec::new(),
-        })
-    }
-
-    fn granted(standing: Standing) -> PermitId {
-        match standing {
-            Standing::Granted(permit) => permit,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn the_replay_of_a_probe_passes_those_of_a_higher_priority() {
-        let ledger = Ledger::new(&[], None, Duration::from_secs(300), at(0));
-        let mut line = Line::new(ledger, None);
-        let probe = line.ticket(Priority::Low, at(0));
-        let permit = granted(line.enter(probe, PATIENT, at(0)));
-        let pause = Some(Some(Duration::from_secs(3)));
-        let rejection = answered(StatusCode::TOO_MANY_REQUESTS, pause);
-        line.settle(permit, probe, &rejection, at(0), &mut Wakers::new());
-        let permit = granted(line.enter(probe, PATIENT, at(3)));
-        let urgent = line.ticket(Priority::High, at(3));
-        let standing = line.enter(urgent, PATIENT, at(3));
-        assert!(matches!(standing, Standing::Waiting(_)), "{standing:?}");
-        let unauthorized = answered(StatusCode::UNAUTHORIZED, None);
-        line.settle(permit, probe, &unauthorized, at(4), &mut Wakers::new());
-        granted(line.enter(probe, PATIENT, at(4)));
-    }
-}
+mod tests;

@@ -260,6 +260,11 @@ impl Live {
         true
     }
 
+    #[cfg(test)]
+    pub(crate) fn size(&self) -> usize {
+        self.answered.size()
+    }
+
     /// The limit in force.
     pub(crate) fn limit(&self) -> u64 {
         self.limit

@@ -270,9 +270,7 @@ impl Ledger {
             }
         }
         let others = self.in_flight.count();
-        let opened = self
-            .gate
-            .answered(ticket, slot.granted, others, now.moment);
+        let opened = self.gate.answered(ticket, slot.granted, others, now.moment);
         match opened {
             true => Change::Reopened,
             false => Change::None,
@@ -334,6 +332,13 @@ impl Ledger {
     /// The end of the pause after a rejection, while there is one.
     pub(crate) fn closed_until(&self, now: Now) -> Option<Moment> {
         self.gate.closed_until().filter(|until| *until > now.moment)
+    }
+
+    /// How many entries it holds, of whatever kind.
+    #[cfg(test)]
+    pub(super) fn size(&self) -> usize {
+        let entries: usize = self.windows.iter().map(Live::size).sum();
+        entries + self.in_flight.size()
     }
 
     /// The windows, each with its unit and what of it is in flight.
