@@ -294,8 +294,8 @@ impl AccountBuilder {
         self
     }
 
-    /// Adds a window to the default quota; it replaces the one of the same length and unit, and if it
-    /// names no response headers, those of the replaced one go on reporting on it.
+    /// Adds a window to the default quota; it replaces the one of the same length and unit, and if
+    /// it names no response headers, those of the replaced one go on reporting on it.
     ///
     /// Quotas without windows of their own have these windows too, each counting for itself: with
     /// a preset that limits each API product alike, `.window(Window::per_minute(60))` changes the

@@ -64,6 +64,53 @@ impl Answered {
         }
     }
 
+    /// When it forgets.
+    pub(super) fn span(&self) -> Span {
+        match self {
+            Self::Rolling { length, .. } => Span::Rolling(*length),
+            Self::Calendar { period, .. } => Span::Calendar(*period),
+        }
+    }
+
+    /// The window's limit is another one.
+    pub(super) fn set_limit(&mut self, limit: u64) {
+        if let Self::Rolling { length, grain, .. } = self {
+            *grain = self::grain(*length, limit);
+        }
+    }
+
+    /// Counts what a window of another length knows of the same requests: rather too many than too
+    /// few.
+    pub(super) fn take_over(&mut self, other: &Self, now: Now) {
+        match (other, &*self) {
+            (Self::Calendar { total, .. }, _) => self.push(now.moment, *total),
+            (
+                Self::Rolling {
+                    entries, length, ..
+                },
+                Self::Rolling { .. },
+            ) => {
+                for entry in entries {
+                    self.push(entry.until.earlier(*length), entry.count);
+                }
+            }
+            (
+                Self::Rolling {
+                    entries, length, ..
+                },
+                Self::Calendar { period, ends, .. },
+            ) => {
+                let began = now.moment_at(*ends - period.longest());
+                let answered = entries
+                    .iter()
+                    .filter(|entry| entry.until >= began + *length);
+                let count = answered.fold(0, |sum: u64, entry| sum.saturating_add(entry.count));
+                self.push(now.moment, count);
+            }
+        }
+        self.forget(now);
+    }
+
     /// The length of a rolling window.
     pub(super) fn rolling(&self) -> Option<Duration> {
         match self {
@@ -156,8 +203,9 @@ impl Answered {
         }
     }
 
-    /// Before when `amount` more cannot leave at this limit, as if everything in flight were answered
-    /// now, and everything else at once: what leaves a limit's worth later leaves a window later.
+    /// Before when `amount` more cannot leave at this limit, as if everything in flight were
+    /// answered now, and everything else at once: what leaves a limit's worth later leaves a window
+    /// later.
     pub(super) fn not_before(&self, amount: u64, in_flight: u64, limit: u64, now: Now) -> Moment {
         let used = self.total().saturating_add(in_flight);
         match self {

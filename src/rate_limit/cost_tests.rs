@@ -293,3 +293,128 @@ fn a_server_that_counts_units_shows_no_others_to_a_lone_client() {
         Admission::Now
     );
 }
+
+/// What somebody does to a quota.
+#[derive(Clone, Debug)]
+enum Act {
+    /// A request of this cost, answered so much later.
+    Send(u64, u64),
+    Pass(u64),
+    /// Another limit and length, and whether it has another window beside it.
+    Change(u64, u64, bool),
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        8 => (1..4_u64, 0..900_u64).prop_map(|(cost, after)| Act::Send(cost, after)),
+        3 => (0..700_u64).prop_map(Act::Pass),
+        1 => (4..12_u64, prop_oneof![Just(1_000), 300..2_000_u64], any::<bool>())
+            .prop_map(|(limit, length, beside)| Act::Change(limit, length, beside)),
+    ]
+}
+
+fn windows(limit: u64, length: u64, beside: bool) -> Vec<Window> {
+    let lines = Window::new(limit, Duration::from_millis(length)).unit("lines");
+    match beside {
+        true => vec![Window::new(1_000, Duration::from_millis(50)), lines],
+        false => vec![lines],
+    }
+}
+
+proptest! {
+    /// Counted apart from the ledger: what is on the wire, and what was answered less than a window
+    /// ago, is never more than the limit, however often that and the window change. What an
+    /// earlier, shorter window has forgotten nobody can know.
+    #[test]
+    fn no_change_of_the_windows_lets_too_many_leave(
+        acts in prop::collection::vec(act(), 1..120),
+    ) {
+        let (mut limit, mut length, mut horizon, mut now) = (8, 1_000, 0, 0);
+        let mut ledger = Ledger::new(&windows(limit, length, false), None, HANGING, at(0));
+        // Permit, ticket, cost, and when the answer comes.
+        let mut wire = Vec::new();
+        let mut answers: Vec<(u64, u64)> = Vec::new();
+        for (ticket, act) in (0..).zip(acts) {
+            match act {
+                Act::Pass(span) => now += span,
+                Act::Change(new_limit, new_length, beside) => {
+                    horizon = horizon.max(now.saturating_sub(length));
+                    (limit, length) = (new_limit, new_length);
+                    ledger.change(&windows(limit, length, beside), at(now));
+                }
+                Act::Send(cost, after) => {
+                    let own = Ticket::numbered(ticket);
+                    if ledger.when(own, &lines(cost), at(now)) == Admission::Now {
+                        let permit = ledger.grant(own, &lines(cost), at(now));
+                        wire.push((permit, own, cost, now + after));
+                        let flying: u64 = wire.iter().map(|(_, _, cost, _)| cost).sum();
+                        let live = answers.iter().filter(|(answered, _)| {
+                            answered + length > now && *answered >= horizon
+                        });
+                        let live: u64 = live.map(|(_, cost)| cost).sum();
+                        prop_assert!(flying + live <= limit, "{flying} + {live} of {limit}");
+                    }
+                }
+            }
+            wire.sort_by_key(|(_, _, _, answered)| *answered);
+            while let Some((permit, own, cost, answered)) = wire.first().copied() {
+                if answered > now {
+                    break;
+                }
+                wire.remove(0);
+                // The answer is taken in late, now; the ledger counts from then.
+                ledger.settle(permit, own, &self::answered(), at(now));
+                answers.push((now, cost));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_new_window_knows_what_the_others_know() {
+    let minute = || Window::per_minute(10);
+    let mut ledger = Ledger::new(&[minute()], None, HANGING, at(0));
+    for (ticket, time) in [(1, 0), (2, 10_000), (3, 20_000)] {
+        let permit = ledger.grant(Ticket::numbered(ticket), &Costs::ONE, at(time));
+        ledger.settle(permit, Ticket::numbered(ticket), &answered(), at(time));
+    }
+    let flying = ledger.grant(Ticket::numbered(4), &Costs::ONE, at(25_000));
+    let windows = [
+        Window::new(4, Duration::from_secs(12)),
+        Window::per_utc_day(5),
+        Window::per_minute(9).unit("lines"),
+    ];
+    ledger.change(&windows, at(26_000));
+    let left = |ledger: &Ledger| -> Vec<u64> {
+        let windows = ledger.windows();
+        windows
+            .map(|(live, meter)| live.left(meter.in_flight()))
+            .collect()
+    };
+    assert_eq!(
+        left(&ledger),
+        [2, 1, 9],
+        "one answered 6 s ago, one in flight; four of the day"
+    );
+    ledger.settle(flying, Ticket::numbered(4), &answered(), at(30_000));
+    assert_eq!(left(&ledger), [2, 1, 9]);
+    ledger.change(&[minute()], at(33_000));
+    assert_eq!(left(&ledger), [6], "the day does not know when");
+    let reading = super::headers::Reading {
+        remaining: Some(6),
+        ..Default::default()
+    };
+    let permit = ledger.grant(Ticket::numbered(5), &Costs::ONE, at(34_000));
+    let report = Report {
+        status: StatusCode::OK,
+        rejected: None,
+        readings: [reading].into_iter().collect(),
+    };
+    ledger.settle(
+        permit,
+        Ticket::numbered(5),
+        &Settlement::Answered(report),
+        at(34_000),
+    );
+    assert_eq!(left(&ledger), [5]);
+}

@@ -62,6 +62,11 @@ impl InFlight {
         self.take(PermitId(self.first))
     }
 
+    /// All of them, oldest first.
+    pub(crate) fn slots(&mut self) -> impl Iterator<Item = &mut Slot> {
+        self.slots.iter_mut().flatten()
+    }
+
     /// When the oldest permit left.
     pub(crate) fn oldest(&self) -> Option<Moment> {
         self.slots

@@ -1,7 +1,8 @@
 //! The limiter of one account: its quotas, each with a line, and the choice between them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwap;
 use reqwest::Response;
 
 use super::LimiterSettings;
@@ -19,7 +20,9 @@ use crate::options::{RequestOptions, Terms};
 /// The rate-limit half of one account, shared by all layers and clients made from it.
 pub(crate) struct Limiter {
     pub(super) settings: LimiterSettings,
-    quotas: Vec<Arc<QuotaLine>>,
+    quotas: ArcSwap<Vec<Arc<QuotaLine>>>,
+    /// One change at a time.
+    changing: Mutex<()>,
 }
 
 /// The right to send once.
@@ -32,11 +35,15 @@ pub(super) struct Permit {
 impl Limiter {
     pub(crate) fn new(settings: LimiterSettings) -> Self {
         let now = settings.clock.now();
-        let quotas = settings.quotas.iter();
-        let quotas = quotas
+        let quotas = settings.quotas.iter().cloned();
+        let quotas: Vec<_> = quotas
             .map(|quota| Arc::new(QuotaLine::new(quota, &settings, now)))
             .collect();
-        Self { settings, quotas }
+        Self {
+            settings,
+            quotas: ArcSwap::from_pointee(quotas),
+            changing: Mutex::new(()),
+        }
     }
 
     /// The quota a request belongs to: by option, else by the longest prefix of its path.
@@ -47,20 +54,40 @@ impl Limiter {
         &self,
         options: &RequestOptions,
         path: &str,
-    ) -> Result<&Arc<QuotaLine>, Error> {
+    ) -> Result<Arc<QuotaLine>, Error> {
         if let Some(name) = options.quota.as_deref() {
             return self.named(name);
         }
-        let by_path = self
-            .quotas
-            .iter()
-            .max_by_key(|quota| quota.prefix_length(path));
-        by_path.ok_or_else(|| self.no_such_quota(Quota::DEFAULT))
+        let quotas = self.quotas.load();
+        let by_path = quotas.iter().max_by_key(|quota| quota.prefix_length(path));
+        by_path
+            .cloned()
+            .ok_or_else(|| self.no_such_quota(Quota::DEFAULT))
     }
 
-    fn named(&self, name: &str) -> Result<&Arc<QuotaLine>, Error> {
-        let named = self.quotas.iter().find(|quota| &*quota.name == name);
-        named.ok_or_else(|| self.no_such_quota(name))
+    fn named(&self, name: &str) -> Result<Arc<QuotaLine>, Error> {
+        let quotas = self.quotas.load();
+        let named = quotas.iter().find(|quota| &*quota.name == name);
+        named.cloned().ok_or_else(|| self.no_such_quota(name))
+    }
+
+    /// Replaces the quota of this name, or adds it. `check` sees the quotas that there are, and may
+    /// complete it.
+    pub(crate) fn set_quota<E>(
+        &self,
+        check: impl FnOnce(&[&Quota]) -> Result<Quota, E>,
+    ) -> Result<(), E> {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut quotas = self.quotas.load().to_vec();
+        let known: Vec<_> = quotas.iter().map(|line| line.quota()).collect();
+        let quota = check(&known)?;
+        let now = self.settings.clock.now();
+        match quotas.iter_mut().find(|line| *line.name == *quota.name) {
+            Some(line) => *line = Arc::new(line.changed(quota, now)),
+            None => quotas.push(Arc::new(QuotaLine::new(quota, &self.settings, now))),
+        }
+        self.quotas.store(Arc::new(quotas));
+        Ok(())
     }
 
     /// A cost that showed only in an answer.
@@ -74,7 +101,8 @@ impl Limiter {
     }
 
     fn no_such_quota(&self, name: &str) -> Error {
-        let known: Vec<_> = self.quotas.iter().map(|quota| &*quota.name).collect();
+        let quotas = self.quotas.load();
+        let known: Vec<_> = quotas.iter().map(|quota| &*quota.name).collect();
         Error::config(format!(
             "no quota {name:?}: the account has {}",
             known.join(", ")
@@ -85,10 +113,8 @@ impl Limiter {
     /// What is left of each quota.
     pub(crate) fn snapshots(&self) -> Vec<QuotaSnapshot> {
         let now = self.settings.clock.now();
-        self.quotas
-            .iter()
-            .map(|quota| quota.snapshot(now))
-            .collect()
+        let quotas = self.quotas.load();
+        quotas.iter().map(|quota| quota.snapshot(now)).collect()
     }
 
     /// A permit of `quota` at once, or a place in its line.

@@ -14,6 +14,7 @@ use super::gate::Ticket;
 use super::in_flight::PermitId;
 use super::meter::{Excess, Meter};
 use super::state::{Admission, Change, Ledger, Settlement};
+use super::window::Window;
 use crate::clock::{Moment, Now};
 use crate::cost::Costs;
 use crate::options::{Patience, Priority, Terms};
@@ -223,6 +224,12 @@ impl Line {
         if let Some(Ok(permit)) = self.decided.remove(&ticket) {
             self.ledger.settle(permit, ticket, &Settlement::Unsent, now);
         }
+        self.serve(now, wakers);
+    }
+
+    /// Other windows from now on; those who wait are looked at again.
+    pub(crate) fn change(&mut self, windows: &[Window], now: Now, wakers: &mut Wakers) {
+        self.ledger.change(windows, now);
         self.serve(now, wakers);
     }
 

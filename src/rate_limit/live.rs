@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use super::answered::Answered;
 use super::headers::Reading;
-use super::window::Window;
+use super::window::{Span, Window};
 use crate::clock::{Moment, Now};
 
 /// Servers round a reset to the second, and some add another half on the way.
@@ -82,6 +82,41 @@ impl Live {
             reset: None,
             left_by_server: None,
         }
+    }
+
+    /// The same window with what was configured since. What the server said of the limit is as old
+    /// as the configured one that was replaced.
+    pub(crate) fn changed(mut self, window: &Window) -> Self {
+        if window.limit != self.configured {
+            self.configured = window.limit;
+            self.limit = window.limit;
+            self.total = window.limit;
+            self.answered.set_limit(window.limit);
+        }
+        self
+    }
+
+    /// A new window that begins with what others know of its requests, whichever knows most.
+    pub(crate) fn among<'a>(
+        window: &Window,
+        others: impl Iterator<Item = &'a Self>,
+        now: Now,
+    ) -> Self {
+        let mut live = Self::new(window, now);
+        let candidates = others.map(|other| {
+            let mut answered = Answered::new(window, now);
+            answered.take_over(&other.answered, now);
+            answered
+        });
+        if let Some(answered) = candidates.max_by_key(Answered::total) {
+            live.answered = answered;
+        }
+        live
+    }
+
+    /// When it forgets.
+    pub(crate) fn span(&self) -> Span {
+        self.answered.span()
     }
 
     /// Forgets what no longer counts. True if the next request is a probe: a calendar period in

@@ -41,7 +41,7 @@ impl Meter {
     pub(super) fn new(window: &Window) -> Self {
         Self {
             unit: window.unit.clone(),
-            length: window.length(),
+            length: window.shown.unwrap_or_else(|| window.length()),
             counts_requests: &*window.unit == REQUESTS,
             in_flight: 0,
             granted: 0,

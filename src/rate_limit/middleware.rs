@@ -108,9 +108,9 @@ impl Middleware for RateLimitMiddleware {
             Err(error) => return self.fail(error),
         };
         let claim = Claim::New(options.priority.unwrap_or_default());
-        match self.limiter.enter(quota, claim, &terms, now) {
+        match self.limiter.enter(&quota, claim, &terms, now) {
             Ok(Entry::Granted(ticket, permit)) => {
-                let place = (quota.clone(), terms);
+                let place = (quota, terms);
                 let factory = options.body_factory.as_ref();
                 let granted = (ticket, permit);
                 let turn = self.turn(&request, &chain, place, granted, factory, extensions);
@@ -118,7 +118,7 @@ impl Middleware for RateLimitMiddleware {
             }
             Ok(Entry::Waiting(line)) => Box::pin(async move {
                 let granted = line.wait().await.map_err(|error| self.refuse(error))?;
-                let place = (quota.clone(), terms);
+                let place = (quota, terms);
                 let factory = options.body_factory.as_ref();
                 let turn = self.turn(&request, &chain, place, granted, factory, extensions);
                 self.pass(request, chain, turn, extensions, next).await

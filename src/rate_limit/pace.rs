@@ -108,6 +108,17 @@ impl Pace {
         }
     }
 
+    /// The same window's pace with what was configured since.
+    pub(super) fn changed(self, window: &Window) -> Self {
+        match self.pacing == window.pacing {
+            true => Self {
+                reserve: window.reserve,
+                ..self
+            },
+            false => Self::new(window),
+        }
+    }
+
     /// The slot to wait for, if it has not come.
     pub(super) fn opens(&self, now: Moment) -> Option<Moment> {
         Some(self.slot).filter(|slot| *slot > now && self.is_spread(now))

@@ -19,21 +19,22 @@ use super::window::Window;
 use crate::clock::Now;
 use crate::options::Terms;
 
-/// One quota and its line.
+/// One quota and its line. A change of the quota makes another one of the same line; requests on
+/// their way keep the one they know.
 pub(crate) struct QuotaLine {
     pub(super) name: Arc<str>,
     account: Arc<str>,
-    paths: Vec<String>,
+    quota: Quota,
     fields: Vec<Fields>,
-    line: Mutex<Line>,
+    /// Of the ledger, when its windows were the quota's.
+    edition: u64,
+    line: Arc<Mutex<Line>>,
 }
 
 impl QuotaLine {
-    pub(super) fn new(quota: &Quota, settings: &LimiterSettings, now: Now) -> Self {
-        let windows = &quota.windows;
-        let counted: Vec<_> = windows.iter().map(Window::by_another_clock).collect();
+    pub(super) fn new(quota: Quota, settings: &LimiterSettings, now: Now) -> Self {
         let ledger = Ledger::new(
-            &counted,
+            &counted(&quota),
             settings.max_in_flight,
             settings.unanswered_after,
             now,
@@ -41,21 +42,39 @@ impl QuotaLine {
         Self {
             name: quota.name.as_str().into(),
             account: settings.account.clone(),
-            paths: quota.paths.clone(),
-            fields: (0..windows.len())
-                .filter_map(|index| Fields::of(windows, index))
-                .collect(),
-            line: Mutex::new(Line::new(ledger, settings.max_queue)),
+            fields: fields(&quota),
+            quota,
+            edition: 0,
+            line: Arc::new(Mutex::new(Line::new(ledger, settings.max_queue))),
         }
+    }
+
+    /// The same line with another quota of this name.
+    pub(super) fn changed(&self, quota: Quota, now: Now) -> Self {
+        let edition = self.with(|line, wakers| {
+            line.change(&counted(&quota), now, wakers);
+            line.ledger.edition()
+        });
+        Self {
+            name: self.name.clone(),
+            account: self.account.clone(),
+            fields: fields(&quota),
+            quota,
+            edition,
+            line: self.line.clone(),
+        }
+    }
+
+    /// As it was configured.
+    pub(crate) fn quota(&self) -> &Quota {
+        &self.quota
     }
 
     /// How much of the path its longest matching prefix takes, and one more; 1 for the default
     /// quota, which takes any path, 0 for one that does not match.
     pub(super) fn prefix_length(&self, path: &str) -> usize {
-        let matching = self
-            .paths
-            .iter()
-            .filter(|prefix| path.starts_with(prefix.as_str()));
+        let paths = self.quota.paths.iter();
+        let matching = paths.filter(|prefix| path.starts_with(prefix.as_str()));
         let longest = matching.map(|prefix| prefix.len() + 2).max();
         longest.unwrap_or(usize::from(&*self.name == Quota::DEFAULT))
     }
@@ -91,7 +110,13 @@ impl QuotaLine {
         settlement: &Settlement,
         now: Now,
     ) -> Change {
-        self.with(|line, wakers| line.settle(permit, ticket, settlement, now, wakers))
+        self.with(|line, wakers| {
+            if line.ledger.edition() == self.edition {
+                return line.settle(permit, ticket, settlement, now, wakers);
+            }
+            let settlement = settlement.without_readings();
+            line.settle(permit, ticket, &settlement, now, wakers)
+        })
     }
 
     /// A cost that showed only in an answer.
@@ -140,6 +165,19 @@ impl QuotaLine {
                 .map(|moment| now.wall_at(moment)),
         }
     }
+}
+
+/// The windows, as long as they may be by the server's clock.
+fn counted(quota: &Quota) -> Vec<Window> {
+    quota.windows.iter().map(Window::by_another_clock).collect()
+}
+
+fn fields(quota: &Quota) -> Vec<Fields> {
+    let windows = &quota.windows;
+    let indices = 0..windows.len();
+    indices
+        .filter_map(|index| Fields::of(windows, index))
+        .collect()
 }
 
 /// "Too many requests": 429 (RFC 6585), and 503 where it says when to come back (RFC 9110 section

@@ -1,11 +1,11 @@
 //! The ledger of one quota: the pure decision who may leave when.
 //!
 //! A request may leave if for every window `live + in flight + cost ≤ limit`, in the window's unit,
-//! the gate is open, and `max_in_flight` allows it. It stays *live* in a window until its response arrived + W: the
-//! server counted it at some moment between its departure and that arrival, and forgets it W after
-//! that moment. So the ledger never lets more leave than any server of that limit accepts, whether
-//! it counts by fixed windows, by a log or by a bucket, and whatever the latency. The price is a
-//! throughput of W/(W + round trip).
+//! the gate is open, and `max_in_flight` allows it. It stays *live* in a window until its response
+//! arrived + W: the server counted it at some moment between its departure and that arrival, and
+//! forgets it W after that moment. So the ledger never lets more leave than any server of that
+//! limit accepts, whether it counts by fixed windows, by a log or by a bucket, and whatever the
+//! latency. The price is a throughput of W/(W + round trip).
 //!
 //! | a permit ends as              | windows               | gate                              |
 //! |-------------------------------|-----------------------|-----------------------------------|
@@ -42,6 +42,7 @@ pub(crate) struct Ledger {
     windows: SmallVec<[Live; 2]>,
     paces: Paces,
     meters: SmallVec<[Meter; 2]>,
+    edition: u64,
     in_flight: InFlight,
     gate: Gate,
     max_in_flight: Option<u64>,
@@ -66,6 +67,17 @@ pub(crate) enum Settlement {
     Unsent,
     Lost,
     Answered(Report),
+}
+
+impl Settlement {
+    /// The same of an answer whose readings are of windows that are no more.
+    pub(crate) fn without_readings(&self) -> Self {
+        let mut settlement = self.clone();
+        if let Self::Answered(report) = &mut settlement {
+            report.readings.clear();
+        }
+        settlement
+    }
 }
 
 /// What an answer says to the ledger.
@@ -100,6 +112,7 @@ impl Ledger {
                 .collect(),
             paces: windows.iter().map(Pace::new).collect(),
             meters: windows.iter().map(Meter::new).collect(),
+            edition: 0,
             in_flight: InFlight::default(),
             gate: Gate::default(),
             max_in_flight: max_in_flight.map(|most| most as u64),
@@ -234,6 +247,59 @@ impl Ledger {
                 self.pass_on(report, &slot, ticket, now)
             }
         }
+    }
+
+    /// Other windows from now on. Those of the same length and unit go on counting; a new one
+    /// begins with what the others know of the requests in its unit.
+    pub(crate) fn change(&mut self, windows: &[Window], now: Now) {
+        self.forget(now);
+        self.edition += 1;
+        let old = std::mem::take(&mut self.windows);
+        let paces = std::mem::take(&mut self.paces);
+        let meters = std::mem::take(&mut self.meters);
+        let mut kept = SmallVec::<[_; 2]>::new();
+        for window in windows {
+            let of_unit = |meter: &Meter| meter.unit == window.unit;
+            let same = old
+                .iter()
+                .zip(&meters)
+                .position(|(live, meter)| of_unit(meter) && live.span() == window.span);
+            kept.push(same);
+            let (live, pace, meter) = match same {
+                Some(at) => (
+                    old[at].clone().changed(window),
+                    paces[at].clone().changed(window),
+                    meters[at].clone(),
+                ),
+                None => {
+                    let others = old.iter().zip(&meters);
+                    let others = others.filter(|(_, meter)| of_unit(meter));
+                    let live = Live::among(window, others.map(|(live, _)| live), now);
+                    (live, Pace::new(window), Meter::new(window))
+                }
+            };
+            self.windows.push(live);
+            self.paces.push(pace);
+            self.meters.push(meter);
+        }
+        self.mark_again(&kept);
+    }
+
+    /// What is in flight is marked for each window, for the new ones as if it left now.
+    fn mark_again(&mut self, kept: &[Option<usize>]) {
+        for slot in self.in_flight.slots() {
+            let windows = self.windows.iter().zip(&mut self.meters).zip(kept);
+            let marks = windows.map(|((window, meter), kept)| {
+                let kept = kept.and_then(|at| slot.marks.get(at).copied());
+                kept.unwrap_or_else(|| meter.leave(&slot.costs, window.own()))
+            });
+            slot.marks = marks.collect();
+        }
+    }
+
+    /// How often the windows have changed: readings of others must not be taken for theirs.
+    pub(crate) fn edition(&self) -> u64 {
+        self.edition
     }
 
     /// Whether a part of a window is for high priority alone.

@@ -53,6 +53,8 @@ pub struct Window {
     pub(crate) limit: u64,
     pub(crate) span: Span,
     pub(crate) unit: Arc<str>,
+    /// Its length before a margin was added, if one was.
+    pub(crate) shown: Option<Duration>,
     pub(crate) headers: WindowHeaders,
     pub(crate) pacing: Pacing,
     pub(crate) reserve: u64,
@@ -79,6 +81,14 @@ pub(crate) enum Period {
 }
 
 impl Period {
+    /// How long it is at most.
+    pub(crate) fn longest(self) -> Duration {
+        match self {
+            Self::UtcDay => DAY,
+            Self::UtcMonth => 31 * DAY,
+        }
+    }
+
     /// How long it is at least.
     pub(crate) fn shortest(self) -> Duration {
         match self {
@@ -197,8 +207,8 @@ impl Window {
     /// What the window counts; default `"requests"`, of which every request costs one.
     ///
     /// A request is concerned by a window of another unit only if it names its cost in that unit
-    /// ([`RequestOptions::cost`](crate::RequestOptions::cost)). What the window's limit, reserve and
-    /// response headers tell is in this unit too.
+    /// ([`RequestOptions::cost`](crate::RequestOptions::cost)). What the window's limit, reserve
+    /// and response headers tell is in this unit too.
     ///
     /// ```
     /// use reqwest_tollgate::{Account, RequestOptions, Window};
@@ -288,8 +298,7 @@ impl Window {
     pub fn length(&self) -> Duration {
         match self.span {
             Span::Rolling(length) => length,
-            Span::Calendar(Period::UtcDay) => DAY,
-            Span::Calendar(Period::UtcMonth) => 31 * DAY,
+            Span::Calendar(period) => period.longest(),
         }
     }
 
@@ -303,6 +312,7 @@ impl Window {
         let mut window = self.clone();
         if let Span::Rolling(length) = self.span {
             window.span = Span::Rolling(length + length / CLOCK_DRIFT + CLOCK_GRAIN);
+            window.shown = Some(length);
         }
         window
     }
@@ -316,6 +326,7 @@ impl Window {
             limit,
             span,
             unit: REQUESTS.into(),
+            shown: None,
             headers: WindowHeaders::default(),
             pacing: Pacing::default(),
             reserve: 0,

@@ -1,8 +1,8 @@
 //! Stories about the line, with time made by hand.
 
 use super::*;
+use crate::rate_limit::Pacing;
 use crate::rate_limit::state::Report;
-use crate::rate_limit::{Pacing, Window};
 use http::StatusCode;
 use proptest::prelude::*;
 use smallvec::SmallVec;
