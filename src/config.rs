@@ -32,6 +32,7 @@ use crate::auth::store::TokenStore;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::event::Observer;
+use crate::rate_limit::QuotaStore;
 
 /// Accounts by name, from a file of any format that serde reads.
 ///
@@ -77,6 +78,7 @@ use crate::event::Observer;
 /// | `rejection_statuses` | a list of integers |
 /// | `replay_unauthorized` | true or false |
 /// | `token_store` | `"memory"`, or `{ directory = "/path" }` for a [`FileStore`](crate::FileStore), with the feature `encryption` also `{ directory, key }`; at the top of the file it is that of all accounts that name none |
+/// | `quota_store` | `"memory"` or `{ directory = "/path" }`, likewise: [`AccountBuilder::quota_store`](crate::AccountBuilder::quota_store) |
 pub struct Config {
     tree: Value,
     shared: Shared,
@@ -89,6 +91,7 @@ struct Shared {
     clock: Option<Arc<dyn Clock>>,
     token_client: Option<reqwest::Client>,
     token_store: Option<Arc<dyn TokenStore>>,
+    quota_store: Option<Arc<dyn QuotaStore>>,
 }
 
 impl Config {
@@ -121,6 +124,14 @@ impl Config {
         self
     }
 
+    /// Where the use of an account's quotas survives for which the file names no store, as
+    /// [`AccountBuilder::quota_store`](crate::AccountBuilder::quota_store).
+    #[must_use]
+    pub fn quota_store(mut self, store: impl QuotaStore) -> Self {
+        self.shared.quota_store = Some(Arc::new(store));
+        self
+    }
+
     /// Reads what the file refers to, checks everything and makes the accounts, by name. It sends
     /// nothing and needs no runtime.
     ///
@@ -148,6 +159,8 @@ fn build(tree: Value, mut shared: Shared) -> Result<BTreeMap<String, Account>, P
         .unwrap_or_default();
     let store = fields.read("token_store", stores::token_store);
     shared.token_store = store.or(shared.token_store);
+    let store = fields.read("quota_store", stores::quota_store);
+    shared.quota_store = store.or(shared.quota_store);
     let mut problems = fields.finish();
     let accounts = accounts(tables, &shared, &mut problems);
     problems.into_result(accounts)
@@ -168,13 +181,19 @@ fn accounts(tables: Table, shared: &Shared, problems: &mut Problems) -> BTreeMap
 }
 
 impl Shared {
-    /// `store` is the account's own, which goes before the shared one.
-    fn equip(&self, builder: &mut AccountBuilder, store: Option<Arc<dyn TokenStore>>) {
+    /// The stores are the account's own, which go before the shared ones.
+    fn equip(
+        &self,
+        builder: &mut AccountBuilder,
+        token_store: Option<Arc<dyn TokenStore>>,
+        quota_store: Option<Arc<dyn QuotaStore>>,
+    ) {
         let settings = &mut builder.settings;
         settings.observers.extend(self.observers.iter().cloned());
         settings.clock = self.clock.clone();
         settings.token_client = self.token_client.clone();
-        settings.token_store = store.or_else(|| self.token_store.clone());
+        settings.token_store = token_store.or_else(|| self.token_store.clone());
+        settings.quota_store = quota_store.or_else(|| self.quota_store.clone());
     }
 }
 

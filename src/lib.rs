@@ -51,7 +51,8 @@ pub use auth::{
     AccessToken, AuthMiddleware, AuthorizationRequest, ClientAuth, Grant, Health, JwtBearer,
 };
 pub use rate_limit::{
-    Pacing, Quota, QuotaSnapshot, RateLimitMiddleware, ResetUnit, Window, WindowSnapshot,
+    Pacing, Quota, QuotaSnapshot, QuotaStore, RateLimitMiddleware, ResetUnit, Window,
+    WindowSnapshot,
 };
 pub use stores::{FileStore, FileStoreError, MemoryStore};
 

@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::event::{Event, Events};
 use crate::origin::Origins;
 use crate::passage::AccountId;
-use crate::rate_limit::{Limiter, LimiterSettings, Quota};
+use crate::rate_limit::{Keeper, Limiter, LimiterSettings, Quota};
 
 pub(super) fn build(settings: Settings) -> Result<Account, Error> {
     let name: Arc<str> = settings.name.as_str().into();
@@ -122,6 +122,11 @@ fn assemble(settings: Settings, base_url: Url, parts: Parts) -> Account {
         max_in_flight: settings.max_in_flight,
         max_queue: settings.max_queue,
         unanswered_after: settings.unanswered_after,
+        keeper: settings.quota_store.map(|store| {
+            let host = base_url.host_str().unwrap_or_default();
+            let key = format!("{name}@{host}");
+            Keeper::new(store, key, name.clone(), events.clone())
+        }),
         has_credentials: parts.oauth.is_some() || !parts.headers.is_empty(),
         request_id_header: parts.request_id_header.clone(),
         snapshots: settings.snapshots,

@@ -49,7 +49,8 @@ fn read(name: &str, table: Table, shared: &Shared) -> (AccountBuilder, Problems)
     builder = limits(&mut fields, builder);
     builder = patience(&mut fields, builder);
     let store = fields.read("token_store", stores::token_store);
-    shared.equip(&mut builder, store);
+    let quota_store = fields.read("quota_store", stores::quota_store);
+    shared.equip(&mut builder, store, quota_store);
     (builder, fields.finish())
 }
 

@@ -17,7 +17,8 @@
 
 use std::time::Duration;
 
-use crate::clock::Moment;
+use super::saved::{self, Dial};
+use crate::clock::{Moment, Now};
 use crate::options::Priority;
 
 /// A probe is given up after this long, or four mean round trips if they take longer.
@@ -230,6 +231,24 @@ impl Gate {
     pub(crate) fn most_in_flight(&self, now: Moment) -> Option<u64> {
         let release = self.release.filter(|release| release.until > now);
         release.map(|release| release.most)
+    }
+
+    /// When nobody, and then a probe, may leave, to be saved; and how many rejections led there.
+    pub(super) fn save(&self, now: Now) -> (Option<u64>, u32) {
+        let until = match self.state {
+            State::Open => None,
+            State::Closed { until } => Some(saved::saved(until, now)),
+            State::HalfOpen { .. } => Some(saved::saved(now.moment, now)),
+        };
+        (until, self.rejections)
+    }
+
+    pub(super) fn restore(&mut self, until: Option<u64>, rejections: u32, dial: Dial) {
+        if let Some(until) = until {
+            let until = dial.until(until);
+            self.state = State::Closed { until };
+            self.rejections = rejections;
+        }
     }
 
     /// The mean of the last ones.

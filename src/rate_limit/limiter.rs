@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use reqwest::Response;
+use tokio::runtime::Handle;
 
 use super::LimiterSettings;
 use super::in_flight::PermitId;
@@ -12,6 +13,7 @@ use super::meter::Excess;
 use super::place::{Claim, Entry, Place};
 use super::quota::Quota;
 use super::quota_line::QuotaLine;
+use super::saved::Saved;
 use super::snapshot::QuotaSnapshot;
 use crate::clock::{Moment, Now};
 use crate::error::{Error, ErrorKind, Recovery};
@@ -35,6 +37,9 @@ pub(super) struct Permit {
 impl Limiter {
     pub(crate) fn new(settings: LimiterSettings) -> Self {
         let now = settings.clock.now();
+        if let Some(keeper) = &settings.keeper {
+            keeper.load(now);
+        }
         let quotas = settings.quotas.iter().cloned();
         let quotas: Vec<_> = quotas
             .map(|quota| Arc::new(QuotaLine::new(quota, &settings, now)))
@@ -74,7 +79,7 @@ impl Limiter {
     /// Replaces the quota of this name, or adds it. `check` sees the quotas that there are, and may
     /// complete it.
     pub(crate) fn set_quota<E>(
-        &self,
+        self: &Arc<Self>,
         check: impl FnOnce(&[&Quota]) -> Result<Quota, E>,
     ) -> Result<(), E> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -87,6 +92,7 @@ impl Limiter {
             None => quotas.push(Arc::new(QuotaLine::new(quota, &self.settings, now))),
         }
         self.quotas.store(Arc::new(quotas));
+        self.touch();
         Ok(())
     }
 
@@ -94,9 +100,15 @@ impl Limiter {
     ///
     /// # Errors
     /// The account has no such quota.
-    pub(crate) fn charge(&self, quota: &str, unit: &str, amount: u64) -> Result<(), Error> {
+    pub(crate) fn charge(
+        self: &Arc<Self>,
+        quota: &str,
+        unit: &str,
+        amount: u64,
+    ) -> Result<(), Error> {
         let now = self.settings.clock.now();
         self.named(quota)?.charge(unit, amount, now);
+        self.touch();
         Ok(())
     }
 
@@ -132,6 +144,7 @@ impl Limiter {
         match standing {
             Standing::Granted(id) => {
                 let granted = now.moment;
+                self.touch();
                 Ok(Entry::Granted(ticket, Permit { id, granted }))
             }
             Standing::Refused(refusal) => Err(self.refused(quota, refusal, now)),
@@ -140,6 +153,46 @@ impl Limiter {
                 Ok(Entry::Waiting(Place::new(limiter, quota, ticket, now)))
             }
         }
+    }
+
+    /// What is used has changed.
+    pub(super) fn touch(self: &Arc<Self>) {
+        if let Some(keeper) = &self.settings.keeper {
+            keeper.touch(self);
+        }
+    }
+
+    /// Saves what is used, if that changed. It blocks.
+    pub(super) fn save(&self) -> Result<(), Error> {
+        match &self.settings.keeper {
+            Some(keeper) => keeper.save(|| self.saved()),
+            None => Ok(()),
+        }
+    }
+
+    fn saved(&self) -> Saved {
+        let now = self.settings.clock.now();
+        let quotas = self.quotas.load();
+        let saved = quotas
+            .iter()
+            .map(|quota| (quota.name.to_string(), quota.save(now)));
+        Saved::new(saved.collect(), now)
+    }
+
+    /// Waits until what is used is saved.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`]: the store's own.
+    ///
+    /// # Cancel safety
+    /// Dropping it ends the wait; a save that has begun goes on.
+    pub(crate) async fn flush(self: &Arc<Self>) -> Result<(), Error> {
+        if self.settings.keeper.is_none() {
+            return Ok(());
+        }
+        let limiter = self.clone();
+        let saved = tokio::task::spawn_blocking(move || limiter.save()).await;
+        saved.unwrap_or(Ok(()))
     }
 
     pub(super) fn refused(&self, quota: &QuotaLine, refusal: Refusal, now: Now) -> Error {
@@ -181,6 +234,22 @@ impl Limiter {
             }
         };
         error.with_account(&self.settings.account)
+    }
+}
+
+impl Drop for Limiter {
+    /// The last state is saved, without keeping a runtime's thread.
+    fn drop(&mut self) {
+        let Some(keeper) = self.settings.keeper.take() else {
+            return;
+        };
+        let state = self.saved();
+        let save = move || keeper.save(|| state);
+        match Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(save)),
+            // The observers know what failed.
+            Err(_) => drop(save()),
+        }
     }
 }
 

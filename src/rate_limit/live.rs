@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use super::answered::Answered;
 use super::headers::Reading;
+use super::saved::{self, Dial, SavedLive};
 use super::window::{Span, Window};
 use crate::clock::{Moment, Now};
 
@@ -111,6 +112,44 @@ impl Live {
         if let Some(answered) = candidates.max_by_key(Answered::total) {
             live.answered = answered;
         }
+        live
+    }
+
+    pub(super) fn save(&self, now: Now) -> SavedLive {
+        let end = |moment| saved::saved_end(moment, now);
+        SavedLive {
+            configured: self.configured,
+            limit: self.limit,
+            total: self.total,
+            answered: self.answered.save(now),
+            others: self
+                .others
+                .and_then(|others| Some((others.count, end(others.until)?))),
+            spent_until: end(self.spent_until),
+            reset: self.reset.and_then(|reset| end(reset.at)),
+            left_by_server: self.left_by_server,
+        }
+    }
+
+    /// The window as it was saved, with what was in flight then.
+    pub(super) fn restored(window: &Window, saved: &SavedLive, in_flight: u64, dial: Dial) -> Self {
+        let mut live = Self::new(window, dial.now);
+        live.limit = saved.limit.min(window.limit);
+        live.total = saved.total.max(live.limit);
+        live.answered.restore(&saved.answered, dial);
+        live.answered.push(dial.now.moment, in_flight);
+        live.others = saved.others.map(|(count, until)| Others {
+            count,
+            until: dial.until(until),
+        });
+        live.spent_until = saved
+            .spent_until
+            .map_or(Moment::ZERO, |end| dial.until(end));
+        live.reset = saved.reset.map(|end| Reset {
+            at: dial.until(end),
+            told: dial.now.moment,
+        });
+        live.left_by_server = saved.reset.and(saved.left_by_server);
         live
     }
 

@@ -6,6 +6,7 @@ mod cost_tests;
 mod gate;
 mod headers;
 mod in_flight;
+mod keeper;
 mod limiter;
 mod line;
 mod live;
@@ -15,8 +16,12 @@ mod pace;
 mod place;
 mod quota;
 mod quota_line;
+mod saved;
+#[cfg(test)]
+mod saved_tests;
 mod snapshot;
 mod state;
+pub(crate) mod store;
 mod turn;
 pub(crate) mod window;
 
@@ -30,6 +35,7 @@ use crate::event::Events;
 use crate::origin::Origins;
 use crate::passage::AccountId;
 
+pub(crate) use keeper::Keeper;
 #[cfg(feature = "retry")]
 pub(crate) use limiter::FinalRejection;
 pub(crate) use limiter::Limiter;
@@ -37,6 +43,7 @@ pub use middleware::RateLimitMiddleware;
 pub use pace::Pacing;
 pub use quota::Quota;
 pub use snapshot::{QuotaSnapshot, WindowSnapshot};
+pub use store::QuotaStore;
 pub use window::{ResetUnit, Window};
 
 /// What the rate-limit half of an account is made of, checked by `AccountBuilder::build`.
@@ -55,6 +62,8 @@ pub(crate) struct LimiterSettings {
     pub(crate) unanswered_after: Duration,
     pub(crate) has_credentials: bool,
     pub(crate) request_id_header: Option<HeaderName>,
+    /// Where what is used of the quotas survives the process.
+    pub(crate) keeper: Option<Keeper>,
     /// Whether responses carry a `QuotaSnapshot`.
     pub(crate) snapshots: bool,
 }

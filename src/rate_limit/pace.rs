@@ -25,8 +25,9 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use super::saved::{self, Dial, SavedPace};
 use super::window::{Span, Window};
-use crate::clock::Moment;
+use crate::clock::{Moment, Now};
 
 const CUT: f64 = 0.7;
 const LEAST_FACTOR: f64 = 0.05;
@@ -117,6 +118,25 @@ impl Pace {
             },
             false => Self::new(window),
         }
+    }
+
+    pub(super) fn save(&self, now: Now) -> SavedPace {
+        let end = |moment| saved::saved_end(moment, now);
+        SavedPace {
+            factor: self.factor,
+            spread_until: self.spread_until.and_then(end),
+            relapses: self.relapses,
+            slot: end(self.slot),
+        }
+    }
+
+    pub(super) fn restore(&mut self, saved: &SavedPace, dial: Dial) {
+        if saved.factor.is_finite() {
+            self.factor = saved.factor.clamp(LEAST_FACTOR, 1.0);
+        }
+        self.spread_until = saved.spread_until.map(|end| dial.until(end));
+        self.relapses = saved.relapses.min(MOST_DOUBLINGS);
+        self.slot = saved.slot.map_or(Moment::ZERO, |slot| dial.until(slot));
     }
 
     /// The slot to wait for, if it has not come.

@@ -68,6 +68,7 @@ impl Place {
     pub(super) async fn wait(mut self) -> Result<(Ticket, Permit), Error> {
         let mut timer = None;
         let decision = std::future::poll_fn(|context| self.poll(context, &mut timer)).await;
+        self.limiter.touch();
         let settings = &self.limiter.settings;
         let now = settings.clock.now();
         settings.events.emit(|| Event::Waited {

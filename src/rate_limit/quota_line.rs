@@ -13,6 +13,7 @@ use super::in_flight::PermitId;
 use super::line::{Line, Standing, Wakers};
 use super::place::Claim;
 use super::quota::Quota;
+use super::saved::SavedQuota;
 use super::snapshot::{QuotaSnapshot, WindowSnapshot};
 use super::state::{Change, Ledger, Report, Settlement};
 use super::window::Window;
@@ -32,19 +33,25 @@ pub(crate) struct QuotaLine {
 }
 
 impl QuotaLine {
+    /// It goes on from what was saved of it, if anything was.
     pub(super) fn new(quota: Quota, settings: &LimiterSettings, now: Now) -> Self {
-        let ledger = Ledger::new(
-            &counted(&quota),
+        let windows = counted(&quota);
+        let mut ledger = Ledger::new(
+            &windows,
             settings.max_in_flight,
             settings.unanswered_after,
             now,
         );
+        let keeper = settings.keeper.as_ref();
+        if let Some((saved, dial)) = keeper.and_then(|keeper| keeper.take(&quota.name)) {
+            ledger = ledger.restored(&saved, &windows, dial);
+        }
         Self {
             name: quota.name.as_str().into(),
             account: settings.account.clone(),
             fields: fields(&quota),
             quota,
-            edition: 0,
+            edition: ledger.edition(),
             line: Arc::new(Mutex::new(Line::new(ledger, settings.max_queue))),
         }
     }
@@ -141,6 +148,10 @@ impl QuotaLine {
             rejected: rejection(status, headers, now),
             readings,
         }
+    }
+
+    pub(super) fn save(&self, now: Now) -> SavedQuota {
+        self.lock().ledger.save(now)
     }
 
     pub(super) fn snapshot(&self, now: Now) -> QuotaSnapshot {

@@ -29,7 +29,8 @@ use super::in_flight::{InFlight, PermitId, Slot};
 use super::live::{Live, Room};
 use super::meter::{Excess, Meter};
 use super::pace::{self, Pace, Paces};
-use super::window::Window;
+use super::saved::{Dial, SavedQuota, SavedWindow};
+use super::window::{Span, Window};
 use crate::clock::{Moment, Now};
 use crate::cost::Costs;
 
@@ -118,6 +119,56 @@ impl Ledger {
             max_in_flight: max_in_flight.map(|most| most as u64),
             unanswered_after,
         }
+    }
+
+    pub(super) fn save(&mut self, now: Now) -> SavedQuota {
+        self.forget(now);
+        let (closed_until, rejections) = self.gate.save(now);
+        let parts = self.windows.iter().zip(&self.paces).zip(&self.meters);
+        let windows = parts.map(|((window, pace), meter)| SavedWindow {
+            span: window.span().into(),
+            unit: (*meter.unit).to_owned(),
+            in_flight: meter.in_flight(),
+            live: window.save(now),
+            pace: pace.save(now),
+        });
+        SavedQuota {
+            closed_until,
+            rejections,
+            windows: windows.collect(),
+        }
+    }
+
+    /// The ledger of a quota that was saved, with the windows that it has now: those that differ
+    /// are treated like those that [`change`](Self::change).
+    pub(super) fn restored(self, saved: &SavedQuota, windows: &[Window], dial: Dial) -> Self {
+        let mut old = Self {
+            windows: SmallVec::new(),
+            paces: SmallVec::new(),
+            meters: SmallVec::new(),
+            ..self
+        };
+        for part in &saved.windows {
+            let window = Window::with_span(part.live.configured, part.span.into());
+            let window = window.unit(&part.unit);
+            let live = Live::restored(&window, &part.live, part.in_flight, dial);
+            old.windows.push(live);
+            old.paces.push(Pace::new(&window));
+            old.meters.push(Meter::new(&window));
+        }
+        old.change(windows, dial.now);
+        for (window, (live, pace)) in windows.iter().zip(old.windows.iter().zip(&mut old.paces)) {
+            let is_same = |part: &&SavedWindow| {
+                Span::from(part.span) == live.span() && *part.unit == *window.unit
+            };
+            *pace = Pace::new(window);
+            if let Some(part) = saved.windows.iter().find(is_same) {
+                pace.restore(&part.pace, dial);
+            }
+        }
+        old.meters = windows.iter().map(Meter::new).collect();
+        old.gate.restore(saved.closed_until, saved.rejections, dial);
+        old
     }
 
     /// When this request may leave. It grants nothing yet.

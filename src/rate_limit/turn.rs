@@ -88,6 +88,7 @@ impl Turn {
             }
         };
         let change = self.quota.settle(permit.id, self.ticket, &settlement, now);
+        self.limiter.touch();
         {
             let mut state = self.state();
             state.settled = Some(now);

@@ -317,7 +317,7 @@ impl Window {
         window
     }
 
-    fn with_span(limit: u64, span: Span) -> Self {
+    pub(crate) fn with_span(limit: u64, span: Span) -> Self {
         let problems = match limit {
             0 => vec!["a window's limit must be at least 1".to_owned()],
             _ => Vec::new(),
