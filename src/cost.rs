@@ -9,7 +9,10 @@ pub(crate) const REQUESTS: &str = "requests";
 ///
 /// Shared and mostly absent, since every request has one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Costs(Option<Arc<[(Arc<str>, u64)]>>);
+pub(crate) struct Costs(Option<Arc<[Cost]>>);
+
+/// The unit, and how much of it.
+type Cost = (Arc<str>, u64);
 
 impl Costs {
     /// One request, and nothing else.

@@ -1,8 +1,8 @@
 //! A store in a folder, for the processes of one machine.
 //!
 //! Three files per key, all named after it: the record, the lease on its renewal, and a lock under
-//! which both change; beside them, under another key, those of an account's quotas. The lock file is never removed: two processes that lock "the same" path but
-//! different files would both go on.
+//! which both change; beside them, under another key, those of an account's quotas. The lock file
+//! is never removed: two processes that lock "the same" path but different files would both go on.
 
 mod disk;
 mod envelope;

@@ -13,8 +13,8 @@ use crate::error::BoxError;
 use crate::rate_limit::QuotaStore;
 use crate::rate_limit::store::sealed::Sealed;
 
-/// Keeps tokens, and what is used of quotas, in memory. Clones share their contents, so that several accounts of one process
-/// share them too.
+/// Keeps tokens, and what is used of quotas, in memory. Clones share their contents, so that
+/// several accounts of one process share them too.
 ///
 /// For tests, for grants that can begin anew at each start, and for refresh tokens that something
 /// else saves. A rotated refresh token in it is lost at the end of the process.

@@ -45,7 +45,8 @@ pub enum FileStoreError {
         /// What is wrong with the key; never the key.
         problem: String,
     },
-    /// Another process saves the quotas of the same account there. Once it has ended, this one does.
+    /// Another process saves the quotas of the same account there. Once it has ended, this one
+    /// does.
     InUse {
         /// The lock file.
         path: PathBuf,
