@@ -5,12 +5,13 @@
 mod common;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use common::{API, Events, Stub, acme, answer, client, noon, seconds, send_all};
 use reqwest_tollgate::{
     Account, AccountBuilder, Config, Error, ErrorKind, Event, FileStore, MemoryStore, PausedClock,
-    Quota, RequestOptions, Window,
+    Quota, QuotaStore, RequestOptions, SystemClock, Window,
 };
 use tokio::runtime::Builder;
 use tokio::time::sleep;
@@ -101,6 +102,32 @@ async fn a_change_is_saved_a_second_later_with_what_is_on_the_wire() {
     // As after a kill -9: nobody has flushed or ended.
     let other = crawler().quota_store(store).build().unwrap();
     assert_eq!(left(&other), [113, 993]);
+}
+
+#[test]
+fn a_save_that_went_with_its_runtime_is_made_up_for_in_the_next() {
+    let store: Arc<dyn QuotaStore> = Arc::new(MemoryStore::new());
+    let builder = || acme().clock(SystemClock).window("9/day".parse().unwrap());
+    let account = builder().quota_store(store.clone()).build().unwrap();
+    for _ in 0..2 {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build();
+        runtime
+            .unwrap()
+            .block_on(send_all(&client(&account, &Stub::answering([])), 1));
+    }
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build();
+    runtime.unwrap().block_on(async {
+        send_all(&client(&account, &Stub::answering([])), 1).await;
+        sleep(seconds(2)).await;
+        let other = builder().quota_store(store).build().unwrap();
+        assert_eq!(left(&other), [6]);
+    });
 }
 
 #[tokio::test(start_paused = true)]

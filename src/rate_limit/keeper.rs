@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -31,15 +31,23 @@ pub(crate) struct Keeper {
     is_dirty: AtomicBool,
     /// A save is coming.
     is_due: AtomicBool,
-    /// Held for each save, the store's answer included.
-    book: Mutex<Book>,
+    /// What was read, until a quota of that name takes it.
+    found: Mutex<BTreeMap<String, (SavedQuota, Dial)>>,
+    /// Held for each save, the store's answer included: whether the last one failed.
+    saving: Mutex<bool>,
 }
 
-#[derive(Default)]
-struct Book {
-    /// What was found, until a quota of that name takes it.
-    found: BTreeMap<String, (SavedQuota, Dial)>,
-    has_failed: bool,
+/// A save that is to come. Should its task end before, with its runtime, another may be asked for.
+struct Due(Weak<Limiter>);
+
+impl Drop for Due {
+    fn drop(&mut self) {
+        if let Some(limiter) = self.0.upgrade() {
+            if let Some(keeper) = &limiter.settings.keeper {
+                keeper.is_due.store(false, Ordering::Release);
+            }
+        }
+    }
 }
 
 impl Keeper {
@@ -56,12 +64,13 @@ impl Keeper {
             events,
             is_dirty: AtomicBool::new(false),
             is_due: AtomicBool::new(false),
-            book: Mutex::default(),
+            found: Mutex::default(),
+            saving: Mutex::default(),
         }
     }
 
-    fn book(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    fn found(&self) -> MutexGuard<'_, BTreeMap<String, (SavedQuota, Dial)>> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads what was saved. What cannot be read is told and then as good as nothing. It blocks.
@@ -75,7 +84,7 @@ impl Keeper {
             Ok(saved) => {
                 let dial = saved.dial(now);
                 let found = saved.quotas.into_iter();
-                self.book().found = found.map(|(name, quota)| (name, (quota, dial))).collect();
+                *self.found() = found.map(|(name, quota)| (name, (quota, dial))).collect();
             }
             Err(error) => self.tell("what was saved of the quotas cannot be read", error),
         }
@@ -83,7 +92,7 @@ impl Keeper {
 
     /// What was found of this quota; once.
     pub(super) fn take(&self, quota: &str) -> Option<(SavedQuota, Dial)> {
-        self.book().found.remove(quota)
+        self.found().remove(quota)
     }
 
     /// Something has changed.
@@ -98,11 +107,14 @@ impl Keeper {
             return;
         };
         let pause = limiter.settings.clock.sleep(INTERVAL);
-        let limiter = Arc::downgrade(limiter);
+        let due = Due(Arc::downgrade(limiter));
         runtime.spawn(async move {
             pause.await;
+            let limiter = due.0.upgrade();
+            // What changes from here on needs another one.
+            drop(due);
             // Where the account has ended, its end has saved.
-            if let Some(limiter) = limiter.upgrade() {
+            if let Some(limiter) = limiter {
                 let _ = tokio::task::spawn_blocking(move || limiter.save()).await;
             }
         });
@@ -110,20 +122,19 @@ impl Keeper {
 
     /// Saves the state that `state` gives, if it has changed. It blocks.
     pub(super) fn save(&self, state: impl FnOnce() -> Saved) -> Result<(), Error> {
-        let mut book = self.book();
-        self.is_due.store(false, Ordering::Release);
+        let mut has_failed = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.is_dirty.swap(false, Ordering::AcqRel) {
             return Ok(());
         }
         let mut state = state();
-        for (name, (quota, _)) in &book.found {
+        for (name, (quota, _)) in self.found().iter() {
             let quotas = &mut state.quotas;
             quotas.entry(name.clone()).or_insert_with(|| quota.clone());
         }
         let saved = self.store.save_quotas(&self.key, &state.to_bytes());
-        let is_first = saved.is_err() && !book.has_failed;
-        book.has_failed = saved.is_err();
-        drop(book);
+        let is_first = saved.is_err() && !*has_failed;
+        *has_failed = saved.is_err();
+        drop(has_failed);
         saved.map_err(|error| {
             self.is_dirty.store(true, Ordering::Release);
             let error = self.error("the quotas were not saved", error);

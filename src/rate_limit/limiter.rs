@@ -191,8 +191,14 @@ impl Limiter {
             return Ok(());
         }
         let limiter = self.clone();
-        let saved = tokio::task::spawn_blocking(move || limiter.save()).await;
-        saved.unwrap_or(Ok(()))
+        match Handle::try_current() {
+            // One that did not run to its end went with its runtime.
+            Ok(runtime) => {
+                let saved = runtime.spawn_blocking(move || limiter.save()).await;
+                saved.unwrap_or(Ok(()))
+            }
+            Err(_) => limiter.save(),
+        }
     }
 
     pub(super) fn refused(&self, quota: &QuotaLine, refusal: Refusal, now: Now) -> Error {
