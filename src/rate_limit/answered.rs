@@ -126,7 +126,7 @@ impl Answered {
                 length, entries, ..
             } => {
                 let grain = *length / SAVED_PIECES;
-                let mut pieces = Vec::new();
+                let mut pieces: Vec<(u64, u64)> = Vec::new();
                 let mut began = Moment::ZERO;
                 for entry in entries {
                     let answered = saved::saved(entry.until.earlier(*length), now);
@@ -134,7 +134,7 @@ impl Answered {
                         // To its later end, as ever.
                         Some((last, count)) if entry.until - began < grain => {
                             *last = answered;
-                            *count += entry.count;
+                            *count = count.saturating_add(entry.count);
                         }
                         _ => {
                             began = entry.until;
@@ -275,7 +275,7 @@ impl Answered {
                 first + times(*length, last / limit)
             }
             Self::Calendar { period, ends, .. } => {
-                match amount.checked_sub(limit.saturating_sub(used) + 1) {
+                match amount.checked_sub(limit.saturating_sub(used).saturating_add(1)) {
                     None => now.moment,
                     Some(later) => {
                         let end = now.moment_at(*ends + CALENDAR_MARGIN);

@@ -280,3 +280,15 @@ fn a_hundred_thousand_requests_leave_no_trace_but_what_counts() {
     let size = line.ledger.size();
     assert!(size < 10_000, "{size}");
 }
+
+#[test]
+fn a_place_behind_three_days_of_requests_is_foretold_by_the_calendar() {
+    const DAY: u64 = 24 * 60 * 60;
+    let windows = [Window::per_utc_day(2), Window::per_utc_month(u64::MAX)];
+    let times = run(&windows, &vec![Costs::default(); 6]);
+    let foretold: Vec<_> = times.iter().map(|(_, not_before)| *not_before).collect();
+    let day = |number: u64| at(number * DAY + 2).moment;
+    let now = at(0).moment;
+    assert_eq!(foretold, [now, now, day(1), day(1), day(2), day(2)]);
+    assert!(times.iter().all(|(left, not_before)| not_before <= left));
+}
