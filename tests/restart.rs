@@ -104,6 +104,25 @@ async fn a_change_is_saved_a_second_later_with_what_is_on_the_wire() {
     assert_eq!(left(&other), [113, 993]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn one_who_waited_is_saved_as_soon_as_it_is_on_the_wire() {
+    let store = MemoryStore::new();
+    let windows = || {
+        let builder = acme().window("1/10s".parse().unwrap());
+        builder.window(Window::per_utc_day(1_000))
+    };
+    let account = windows().quota_store(store.clone()).build().unwrap();
+    let stub = Stub::new(|request| match request.url().path() {
+        "/0" => answer(200),
+        _ => answer(200).after(seconds(30)),
+    });
+    let client = client(&account, &stub);
+    tokio::spawn(async move { send_all(&client, 2).await });
+    sleep(seconds(13)).await;
+    let other = windows().quota_store(store).build().unwrap();
+    assert_eq!(left(&other)[1], 998);
+}
+
 #[test]
 fn a_save_that_went_with_its_runtime_is_made_up_for_in_the_next() {
     let store: Arc<dyn QuotaStore> = Arc::new(MemoryStore::new());
