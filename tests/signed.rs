@@ -22,7 +22,7 @@ use reqwest_tollgate::distributors::{
     arrow_itemservice, element14, jlcpcb, lcsc, masterelectronics, tme_v1, trusted_parts,
 };
 use reqwest_tollgate::{
-    Account, AccountBuilder, Config, Error, ErrorKind, PausedClock, RetryStrategy, Secret,
+    Account, AccountBuilder, Config, Error, ErrorKind, PausedClock, RequestOptions, RetryStrategy, Secret,
 };
 use sha1::{Digest, Sha1};
 use sha2::Sha256;
@@ -450,6 +450,35 @@ async fn tme_has_two_requests_a_second_for_prices_and_eight_for_the_rest() {
         paths,
         ["/Products/GetStocks.json", "/Products/Get8.json"].into()
     );
+}
+
+/// Fifty parts in ten seconds, a hundred and fifty in a minute.
+#[tokio::test(start_paused = true)]
+async fn trusted_parts_counts_parts_and_not_requests() {
+    let stub = Stub::answering([]);
+    let account = built((vendor("trusted_parts").account)());
+    let client = client(&account, &stub);
+    let forty = RequestOptions::new().cost(trusted_parts::PARTS, 40);
+    let search = client.post(format!("{API}/v2/search")).body("{}");
+    let asked = |options: &RequestOptions| {
+        let search = search.try_clone().unwrap();
+        search.with_extension(options.clone()).send()
+    };
+    for _ in 0..4 {
+        asked(&forty).await.unwrap();
+    }
+    assert_eq!(stub.arrivals(), [0, 10, 20, 60]);
+    let too_many = RequestOptions::new().cost(trusted_parts::PARTS, 51);
+    let error = asked(&too_many).await.unwrap_err();
+    let error = Error::find(&error).unwrap();
+    assert_eq!(error.kind(), ErrorKind::CostExceedsLimit);
+    let before = stub.count();
+    for _ in 0..10 {
+        search.try_clone().unwrap().send().await.unwrap();
+    }
+    assert_eq!(stub.count(), before + 10, "one part each where nothing is said");
+    let parts = account.quotas()[0].windows()[0].remaining;
+    assert_eq!(parts, 0);
 }
 
 #[tokio::test(start_paused = true)]

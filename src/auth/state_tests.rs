@@ -272,7 +272,11 @@ fn a_refused_token_that_another_process_has_replaced_costs_nothing_of_the_forced
     for second in 0..30 {
         let now = at(f64::from(second));
         let need = Need::NewerThan(state.generation());
-        assert_eq!(state.decide(need, now, Moment::ZERO), Decision::Refresh, "{second}");
+        assert_eq!(
+            state.decide(need, now, Moment::ZERO),
+            Decision::Refresh,
+            "{second}"
+        );
         let plan = state.take_off(need, now);
         let adopted = Landing::Adopted(token(plan.generation, f64::from(second)));
         state.land(&adopted, now, HALF).expect("a token");
