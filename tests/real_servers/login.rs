@@ -18,6 +18,8 @@ use crate::client;
 use crate::listener::Listener;
 use crate::node::Server;
 
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Someone with a browser: keeps cookies, fills in forms, follows redirects one at a time.
 struct Person {
     client: Client,
@@ -153,7 +155,7 @@ fn account(server: &Server, store: Spy) -> Result<Account> {
 async fn log_in(server: &Server, account: &Account, wish: Wish) -> Result<(String, Result<()>)> {
     let request = Arc::new(account.authorization_request()?);
     let listener = Listener::bind(&request).await?.context("a listener")?;
-    let listening = tokio::spawn(listener.log_in(request.clone()));
+    let listening = tokio::spawn(listener.log_in(request.clone(), PATIENCE));
     let mut person = Person::new()?;
     let end = person.walk(server.url(), request.url(), wish).await?;
 

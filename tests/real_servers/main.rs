@@ -3,7 +3,12 @@
 
 #![allow(clippy::disallowed_methods)] // Tests may read the time.
 
+mod browser;
+#[path = "../../examples/login/certificate.rs"]
+mod certificate;
 mod crawl;
+#[path = "../../examples/login/desk.rs"]
+mod desk;
 mod express;
 #[path = "../../examples/login/listener.rs"]
 mod listener;
