@@ -5,6 +5,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, ensure};
 use reqwest_tollgate::{Account, Config, Recovery};
@@ -113,24 +114,33 @@ token_store = {{ directory = "{}" }}
             .args([&address, wish])
             .arg(self.folder.join("page"))
             .current_dir(installed("browser")?)
-            .stderr(Stdio::inherit())
             .kill_on_drop(true)
             .output()
             .await?;
-        ensure!(person.status.success(), "the browser: {}", person.status);
+        let complaint = String::from_utf8_lossy(&person.stderr);
+        ensure!(person.status.success(), "the browser: {complaint}");
         let seen: Value = serde_json::from_slice(&person.stdout)?;
         check_page(&seen)?;
         Ok((seen, login.wait_with_output().await?))
     }
 }
 
-/// Built by the same `cargo test`.
+/// `cargo test` builds the tests of an example that has some, and not the example itself.
 fn example() -> Result<PathBuf> {
-    let test = std::env::current_exe()?;
-    let folder = test.ancestors().nth(2).context("deps has a parent")?;
-    let example = folder.join("examples/login");
-    ensure!(example.exists(), "cargo build --example login comes first");
-    Ok(example)
+    static BUILT: Mutex<bool> = Mutex::new(false);
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    let temporary = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let target = temporary.parent().context("the target directory")?;
+    if !*built {
+        let status = std::process::Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--example", "login", "--target-dir"])
+            .arg(target)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status()?;
+        ensure!(status.success(), "cargo build --example login: {status}");
+        *built = true;
+    }
+    Ok(target.join("debug/examples/login"))
 }
 
 /// What holds for the last page, whatever it says.

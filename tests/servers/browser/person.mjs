@@ -4,6 +4,7 @@
 // the state of another login, then agrees) or `dawdle` (comes back when the code has expired).
 // PICTURE.png, PICTURE-dark.png and PICTURE-narrow.png show the last page. Prints as JSON what the
 // person saw there.
+import { execSync } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import puppeteer from 'puppeteer-core';
 
@@ -12,7 +13,7 @@ const CODE_LIFETIME = 2_500; // The server's is 2 s.
 
 const redirect = new URL(new URL(address).searchParams.get('redirect_uri'));
 const browser = await puppeteer.launch({
-  executablePath: process.env.CHROMIUM ?? 'chromium',
+  executablePath: execSync('command -v chromium', { encoding: 'utf8' }).trim(),
   acceptInsecureCerts: true, // As a person who has compared the fingerprint.
   args: ['--no-sandbox', '--disable-dev-shm-usage', '--disable-gpu'],
 });
