@@ -22,6 +22,8 @@ mod certificate;
 mod desk;
 mod listener;
 mod page;
+#[cfg(test)]
+mod tests;
 
 use std::io::{BufRead as _, Write as _};
 use std::path::PathBuf;

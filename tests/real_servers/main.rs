@@ -10,6 +10,7 @@ mod crawl;
 #[path = "../../examples/login/desk.rs"]
 mod desk;
 mod express;
+#[allow(dead_code)] // The example prints the certificate's fingerprint.
 #[path = "../../examples/login/listener.rs"]
 mod listener;
 mod login;
