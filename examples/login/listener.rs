@@ -70,11 +70,11 @@ impl Listener {
     }
 
     /// Ends with the login, once a browser has come whose address belongs to it and has fetched
-    /// the page that says how it ended.
+    /// the page that says how it ended; or fails once it is `late`.
     pub(crate) async fn log_in(
         self,
         request: Arc<AuthorizationRequest>,
-        patience: Duration,
+        late: impl Future<Output = ()>,
     ) -> Result<()> {
         let (desk, mut news) = Desk::new(request);
         let acceptor = self.certificate.map(|certificate| certificate.acceptor);
@@ -84,14 +84,14 @@ impl Listener {
         }
         let mut refused = None;
         let ended = tokio::select! {
+            biased;
             ended = end(&mut news, &mut refused) => ended,
-            () = SystemClock.sleep(patience) => None,
+            () = late => None,
         };
         let Some(ended) = ended else {
-            let seconds = patience.as_secs();
             match refused {
-                Some(why) => bail!("the login was not finished in {seconds} s: {why}"),
-                None => bail!("nobody came back from the login in {seconds} s"),
+                Some(why) => bail!("the login was not finished in time: {why}"),
+                None => bail!("nobody came back from the login in time"),
             }
         };
         tokio::select! {

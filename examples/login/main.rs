@@ -130,9 +130,9 @@ impl Login {
         if !arguments.no_open {
             open(&self.request)?;
         }
-        let patience = Duration::from_secs(arguments.patience);
+        let late = SystemClock.sleep(Duration::from_secs(arguments.patience));
         let ended = match self.listener {
-            Some(listener) => listener.log_in(self.request, patience).await,
+            Some(listener) => listener.log_in(self.request, late).await,
             None => paste(&self.request).await,
         };
         match ended {

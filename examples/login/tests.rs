@@ -1,7 +1,7 @@
 //! Visitors that are no browser, or none that knows what it does.
 
+use std::future::pending;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Result;
 use reqwest::{Client, StatusCode};
@@ -11,8 +11,6 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use crate::listener::Listener;
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 fn request(scheme: &str, port: u16) -> Result<Arc<AuthorizationRequest>> {
     let account = Account::builder("acme", "https://api.acme.example")
@@ -35,7 +33,7 @@ fn free_port() -> Result<u16> {
 
 async fn listen(request: &Arc<AuthorizationRequest>) -> Result<JoinHandle<Result<()>>> {
     let listener = Listener::bind(request).await?.expect("it is this machine");
-    Ok(tokio::spawn(listener.log_in(request.clone(), PATIENCE)))
+    Ok(tokio::spawn(listener.log_in(request.clone(), pending())))
 }
 
 /// The end of a login that needs no server.
@@ -163,9 +161,12 @@ async fn a_port_in_use_is_said_by_its_number() -> Result<()> {
 async fn a_login_that_nobody_finishes_ends_with_what_was_refused() -> Result<()> {
     let request = request("http", free_port()?)?;
     let listener = Listener::bind(&request).await?.expect("it is this machine");
-    let login = tokio::spawn(listener.log_in(request.clone(), Duration::from_secs(1)));
+    let (say_late, late) = tokio::sync::oneshot::channel();
+    let late = async { late.await.expect("it is told") };
+    let login = tokio::spawn(listener.log_in(request.clone(), late));
     let forged = format!("{}?code=c&state=guessed", request.redirect_uri());
     browser()?.get(forged).send().await?;
+    say_late.send(()).expect("it listens");
     let error = login.await?.expect_err("not finished").to_string();
     assert!(error.contains("another login"), "{error}");
     Ok(())

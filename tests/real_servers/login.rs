@@ -1,6 +1,7 @@
 //! A person who logs in at oidc-provider, by way of the example's listener.
 
 use std::collections::BTreeMap;
+use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,8 +18,6 @@ use reqwest_tollgate::{
 use crate::client;
 use crate::listener::Listener;
 use crate::node::Server;
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Someone with a browser: keeps cookies, fills in forms, follows redirects one at a time.
 struct Person {
@@ -155,7 +154,7 @@ fn account(server: &Server, store: Spy) -> Result<Account> {
 async fn log_in(server: &Server, account: &Account, wish: Wish) -> Result<(String, Result<()>)> {
     let request = Arc::new(account.authorization_request()?);
     let listener = Listener::bind(&request).await?.context("a listener")?;
-    let listening = tokio::spawn(listener.log_in(request.clone(), PATIENCE));
+    let listening = tokio::spawn(listener.log_in(request.clone(), pending()));
     let mut person = Person::new()?;
     let end = person.walk(server.url(), request.url(), wish).await?;
 
