@@ -160,19 +160,19 @@ async fn log_in(server: &Server, account: &Account, wish: Wish) -> Result<(Strin
 
     let mut forged = end.clone();
     forged.set_query(Some("code=stolen&state=guessed"));
-    let page = person.send(person.client.get(forged)).await?;
+    // From here on they are sent on to pages whose address holds no code.
+    let browser = Client::new();
+    let page = browser.get(forged).send().await?;
     ensure!(page.status() == 400, "a forged address");
     ensure!(
         page.text()
             .await?
             .contains("its state is that of another login")
     );
-    let icon = person
-        .send(person.client.get(end.join("/favicon.ico")?))
-        .await?;
+    let icon = browser.get(end.join("/favicon.ico")?).send().await?;
     ensure!(icon.status() == 404, "no end of the login");
 
-    let page = person.send(person.client.get(end)).await?.text().await?;
+    let page = browser.get(end).send().await?.text().await?;
     Ok((page, listening.await?))
 }
 
