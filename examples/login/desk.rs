@@ -1,8 +1,8 @@
 //! What a visitor of the redirect URI is answered.
 //!
 //! The address at which a person arrives holds the code of the login. So it is not what their
-//! browser keeps: the answer sends them on to a page of its own, and the address with the code never
-//! gets into the history (a redirect needs no script, which `history.replaceState` would).
+//! browser keeps: the answer sends them on to a page of its own, and the address with the code
+//! never gets into the history (a redirect needs no script; `history.replaceState` would).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -4,14 +4,15 @@
 //! cargo run --example login -- --config tollgate.toml --account digikey
 //! ```
 //!
-//! It opens the address where the person logs in (and prints it: `--no-open` does only that), awaits
-//! their browser at the account's redirect URI, shows a page there that says whether it worked and
-//! why not, and stores the tokens in the account's `token_store`. After that, whatever uses the same
-//! configuration finds them.
+//! It opens the address where the person logs in (and prints it: `--no-open` does only that),
+//! awaits their browser at the account's redirect URI, shows a page there that says whether it
+//! worked and why not, and stores the tokens in the account's `token_store`. After that, whatever
+//! uses the same configuration finds them. (A store named `memory` ends with this program: then it
+//! only shows that the login works.)
 //!
 //! * A redirect URI of plain http, `http://127.0.0.1:8139/callback`, is awaited as it is.
-//! * For `https://localhost:8139/callback` it makes a certificate, in memory alone. No browser knows
-//!   it, so there is a warning to be clicked away; its fingerprint is printed to compare.
+//! * For `https://localhost:8139/callback` it makes a certificate, in memory alone. No browser
+//!   knows it, so there is a warning to be clicked away; its fingerprint is printed to compare.
 //! * Where no browser can reach this program (a server by ssh; a redirect URI elsewhere) the person
 //!   pastes the address at which the browser ends up: `--paste`, and by itself if it has to be.
 //!

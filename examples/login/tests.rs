@@ -12,10 +12,13 @@ use tokio::task::JoinHandle;
 
 use crate::listener::Listener;
 
+const ISSUER: &str = "https://api.acme.example";
+
 fn request(scheme: &str, port: u16) -> Result<Arc<AuthorizationRequest>> {
     let account = Account::builder("acme", "https://api.acme.example")
         .authorization_url("authorize")
         .token_url("token")
+        .issuer(ISSUER)
         .client_id("my-client-id")
         .grant(Grant::authorization_code(format!(
             "{scheme}://localhost:{port}/cb"
@@ -40,7 +43,7 @@ async fn listen(request: &Arc<AuthorizationRequest>) -> Result<JoinHandle<Result
 fn denial(request: &AuthorizationRequest) -> String {
     let state = request.state();
     format!(
-        "{}?error=access_denied&state={state}",
+        "{}?error=access_denied&state={state}&iss={ISSUER}",
         request.redirect_uri()
     )
 }
@@ -138,6 +141,24 @@ async fn both_addresses_of_localhost_answer_and_requests_in_a_row_are_answered_i
         .collect();
     assert_eq!(statuses, ["404", "303", "303", "400"], "{answers}");
     assert!(login.await?.is_err());
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_answer_in_the_name_of_another_issuer_ends_the_login_and_says_so() -> Result<()> {
+    let request = request("https", free_port()?)?;
+    let login = listen(&request).await?;
+    let (uri, state) = (request.redirect_uri(), request.state());
+    let mixed_up = format!("{uri}?code=c0de&state={state}&iss=https://evil.example");
+    let page = browser()?.get(mixed_up).send().await?;
+    assert_eq!(page.status(), StatusCode::BAD_REQUEST);
+    let text = page.text().await?;
+    assert!(
+        text.contains("another issuer") && !text.contains("c0de"),
+        "{text}"
+    );
+    let error = login.await?.expect_err("a mix-up").to_string();
+    assert!(error.contains("another issuer"), "{error}");
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! The example `login` as a person uses it: the program itself, a real browser (chromium, headless),
+//! The example `login` as a person uses it: the program itself, a real browser (headless chromium),
 //! https with the certificate that it makes, and the login and consent pages of oidc-provider.
 
 use std::fs;
