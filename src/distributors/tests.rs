@@ -9,6 +9,7 @@ use crate::auth::grant::GrantKind;
 use crate::auth::keys::HeaderPlace;
 use crate::auth::scheme::Scheme;
 use crate::config::Config;
+use crate::cost::REQUESTS;
 use crate::{Quota, Window};
 
 const CANARY: &str = "canary-4711";
@@ -164,19 +165,13 @@ fn every_quota_is_sane() {
             for pair in quota.windows.windows(2) {
                 let rate = |window: &Window| window.limit() as f64 / window.length().as_secs_f64();
                 // Else the shorter one would never be felt.
-                let units_differ = unit(&pair[0]) != unit(&pair[1]);
+                let units_differ = pair[0].unit != pair[1].unit;
                 let is_felt = units_differ || rate(&pair[0]) >= rate(&pair[1]);
                 assert!(is_felt, "{}: {} {}", preset.name, pair[0], pair[1]);
             }
         }
         assert!(problems.is_empty(), "{}: {problems}", preset.name);
     }
-}
-
-fn unit(window: &Window) -> Option<String> {
-    let text = window.to_string();
-    let unit = text.split('/').next()?.split_once(' ')?.1;
-    Some(unit.to_owned())
 }
 
 #[test]
@@ -336,7 +331,7 @@ fn lifetime(settings: &Settings) -> String {
 fn limits(settings: &Settings) -> String {
     let quotas = quotas::quotas(settings, &mut Problems::default());
     let windows = |windows: &[Window]| {
-        let windows: Vec<_> = windows.iter().map(Window::to_string).collect();
+        let windows: Vec<_> = windows.iter().map(window).collect();
         windows.join(", ")
     };
     let default = &quotas[0].windows;
@@ -348,4 +343,13 @@ fn limits(settings: &Settings) -> String {
     let tokens = Some(windows(&settings.token_windows)).filter(|text| !text.is_empty());
     let tokens = tokens.map(|text| format!("tokens {text}"));
     parts.chain(tokens).collect::<Vec<_>>().join("; ")
+}
+
+/// `100 lines/min`.
+fn window(window: &Window) -> String {
+    let text = window.to_string();
+    match &*window.unit {
+        REQUESTS => text,
+        unit => text.replacen('/', &format!(" {unit}/"), 1),
+    }
 }

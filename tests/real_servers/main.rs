@@ -3,8 +3,14 @@
 
 #![allow(clippy::disallowed_methods)] // Tests may read the time.
 
+mod browser;
+#[path = "../../examples/login/certificate.rs"]
+mod certificate;
 mod crawl;
+#[path = "../../examples/login/desk.rs"]
+mod desk;
 mod express;
+#[allow(dead_code)] // The example prints the certificate's fingerprint.
 #[path = "../../examples/login/listener.rs"]
 mod listener;
 mod login;

@@ -3,13 +3,14 @@
 //   POST /token     client_credentials; clients cc-basic and cc-post, secret cc-secret
 //                   assertions (RFC 7523) of the service svc@project.example
 //   GET  /auth      a login, for the public client native (http://127.0.0.1:.../cb); anybody may
+//                   and the client shop, if SHOP_REDIRECT_URI says where it ends
 //   any  /api/...   wants a bearer token of it
 //   GET  /seed      the refresh token of a new login of native, without a person
 //   GET  /stats     what was asked so far
 //
-// TOKEN_TTL: the lifetime of a token in seconds (5).
 // TOKEN_DELAY: so long a token request is under way, there and back, in milliseconds (0).
 // GRACE: for so long a spent refresh token is taken once more, in milliseconds (0).
+// TOKEN_TTL, CODE_TTL: the lifetimes of a token (5) and of a code (60) in seconds.
 import { createServer } from 'node:http';
 import { jwtVerify } from 'jose';
 import Provider, { errors } from 'oidc-provider';
@@ -123,6 +124,15 @@ async function seed(provider) {
   return { refresh_token: await token.save() };
 }
 
+const shop = {
+  client_id: 'shop',
+  client_secret: 'shop-secret',
+  token_endpoint_auth_method: 'client_secret_post',
+  grant_types: ['authorization_code', 'refresh_token'],
+  response_types: ['code'],
+  redirect_uris: [process.env.SHOP_REDIRECT_URI],
+};
+
 function authorizationServer(issuer) {
   const provider = new Provider(issuer, {
     ...(grace > 0 && { adapter: ForgivingAdapter }),
@@ -131,6 +141,7 @@ function authorizationServer(issuer) {
       client('cc-post', 'client_secret_post'),
       native,
       service,
+      ...(process.env.SHOP_REDIRECT_URI ? [shop] : []),
     ],
     clockTolerance: 0, // A token ends when it says.
     cookies: { keys: ['only for tests'] },
@@ -145,7 +156,7 @@ function authorizationServer(issuer) {
     scopes: ['api', 'openid', 'offline_access'],
     ttl: {
       AccessToken: lifetime,
-      AuthorizationCode: 60,
+      AuthorizationCode: Number(process.env.CODE_TTL ?? 60),
       ClientCredentials: lifetime,
       Grant: 86400,
       IdToken: 60,
