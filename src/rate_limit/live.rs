@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use super::answered::Answered;
 use super::headers::Reading;
+use super::share::Heard;
 use super::window::Window;
 use crate::clock::{Moment, Now};
 
@@ -166,6 +167,36 @@ impl Live {
     /// Our own answered requests that count.
     pub(crate) fn own(&self) -> u64 {
         self.answered.total()
+    }
+
+    /// What a response says to a request that left at `sent`, for the window's share; none if it is
+    /// stale, or tells nothing.
+    pub(super) fn heard(
+        &self,
+        reading: Reading,
+        (ours, since): (u64, u64),
+        sent: Moment,
+        now: Now,
+    ) -> Option<Heard> {
+        let reset = reading.reset.map(|span| now.moment + span);
+        if self.is_stale(reset, sent) {
+            return None;
+        }
+        Some(Heard {
+            remaining: reading.remaining?,
+            reset,
+            total: reading.limit.unwrap_or(self.total),
+            ours,
+            since,
+            sent,
+        })
+    }
+
+    /// The window's share decides what others leave; the count of what they took need not.
+    pub(super) fn leave_others_to_share(&mut self) {
+        self.others = None;
+        self.spent_until = Moment::ZERO;
+        self.blind_until = None;
     }
 
     /// Takes in what a response says to a request that left at `sent`. `ours` is the most that the

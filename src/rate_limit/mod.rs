@@ -12,6 +12,7 @@ mod pace;
 mod place;
 mod quota;
 mod quota_line;
+mod share;
 mod snapshot;
 mod state;
 mod turn;

@@ -4,6 +4,7 @@
 //! |--------|--------------------------------------------------|----------------------------|
 //! | burst  | at first; an hour or more after a rejection      | all whom the ledger allows |
 //! | spread | the server rejected what the ledger had allowed  | one per slot               |
+//! | shared | the server counts more than ours (`share.rs`)    | one per slot of our share  |
 //!
 //! `Burst` and `Spread` stay what they are, `Auto` goes from one to the other.
 //!
@@ -24,6 +25,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use super::share::{Heard, Share, Terms};
 use super::window::{Span, Window};
 use crate::clock::Moment;
 
@@ -85,6 +87,8 @@ pub(super) struct Pace {
     slot: Moment,
     /// So many of the limit are for high priority alone.
     reserve: u64,
+    /// What is ours, if others use it too.
+    share: Share,
 }
 
 /// The paces of a quota's windows, in their order.
@@ -104,20 +108,69 @@ impl Pace {
             cut: None,
             slot: Moment::ZERO,
             reserve: window.reserve,
+            share: Share::default(),
         }
     }
 
-    /// The slot to wait for, if it has not come.
-    pub(super) fn opens(&self, now: Moment) -> Option<Moment> {
-        Some(self.slot).filter(|slot| *slot > now && self.is_spread(now))
+    /// The slot to wait for, if it has not come, or the end of the hold.
+    pub(super) fn opens(&self, limit: u64, round_trip: Duration, now: Moment) -> Option<Moment> {
+        let slot = Some(self.slot).filter(|slot| *slot > now && self.is_spread(now));
+        if !self.is_shared(now) {
+            return slot;
+        }
+        slot.max(self.share.holds(self.terms(limit, round_trip), now))
+    }
+
+    /// Whether others use this window too, and it takes its part.
+    pub(super) fn is_shared(&self, now: Moment) -> bool {
+        self.is_short && self.pacing != Pacing::Burst && self.share.is_shared(now)
+    }
+
+    /// Whether what is on its way takes all that the server said is left, so that the next one
+    /// waits for an answer.
+    pub(super) fn awaits_answer(&self, round_trip: Duration, now: Moment) -> bool {
+        self.is_short
+            && self.pacing == Pacing::Auto
+            && !self.is_shared(now)
+            && self.share.awaits_answer(round_trip, now)
+    }
+
+    /// An answer tells what remains.
+    pub(super) fn heard(&mut self, heard: Heard, now: Moment) {
+        self.share.learn(heard, self.length, now);
+        if self.is_shared(now) {
+            self.spread_until = self.spread_until.max(Some(now + SHORTEST_SPREAD));
+        }
+    }
+
+    /// How much later than told to come back.
+    pub(super) fn shift(&self, limit: u64, round_trip: Duration, now: Moment) -> Duration {
+        match self.is_shared(now) {
+            true => self.share.shift(self.terms(limit, round_trip), now),
+            false => Duration::ZERO,
+        }
+    }
+
+    fn terms(&self, limit: u64, round_trip: Duration) -> Terms {
+        let length = self.length;
+        Terms {
+            limit,
+            length,
+            round_trip,
+        }
     }
 
     /// A request leaves. `limit` is the window's limit in force, `round_trip` the mean.
     pub(super) fn grant(&mut self, limit: u64, round_trip: Duration, now: Moment) {
+        self.share.grant(now);
         if self.is_spread(now) {
             let is_on_time = now - self.slot <= TIMER_GRAIN;
             let taken = if is_on_time { self.slot } else { now };
-            self.slot = taken + self.interval(limit, round_trip);
+            let interval = match self.is_shared(now) {
+                true => self.share.interval(self.terms(limit, round_trip), now),
+                false => self.interval(limit, round_trip),
+            };
+            self.slot = taken + interval;
         }
     }
 
@@ -132,6 +185,10 @@ impl Pace {
     /// The server rejected a request that left at `granted`, though the ledger had allowed it.
     fn rejected(&mut self, granted: Moment, now: Moment) {
         if self.is_before_cut(granted) {
+            return;
+        }
+        // What remains tells a window that is shared how fast it may be.
+        if self.is_shared(now) {
             return;
         }
         if self.is_spread(now) {
@@ -170,7 +227,9 @@ impl Pace {
         match self.pacing {
             Pacing::Burst => false,
             Pacing::Spread => true,
-            Pacing::Auto => self.spread_until.is_some_and(|until| now < until),
+            Pacing::Auto => {
+                self.is_shared(now) || self.spread_until.is_some_and(|until| now < until)
+            }
         }
     }
 
@@ -226,17 +285,27 @@ mod tests {
     #[test]
     fn a_spread_window_has_one_slot_after_the_other() {
         let mut pace = pace(Pacing::Spread);
-        assert_eq!(pace.opens(at(5_000)), None, "the first leaves at once");
+        assert_eq!(
+            pace.opens(LIMIT, Duration::ZERO, at(5_000)),
+            None,
+            "the first leaves at once"
+        );
         pace.grant(LIMIT, Duration::ZERO, at(5_000));
-        assert_eq!(pace.opens(at(5_999)), Some(at(6_000)));
-        assert_eq!(pace.opens(at(6_000)), None);
+        assert_eq!(
+            pace.opens(LIMIT, Duration::ZERO, at(5_999)),
+            Some(at(6_000))
+        );
+        assert_eq!(pace.opens(LIMIT, Duration::ZERO, at(6_000)), None);
     }
 
     #[test]
     fn slots_leave_room_for_what_the_way_may_shift() {
         let mut pace = pace(Pacing::Spread);
         pace.grant(LIMIT, Duration::from_secs(2), at(5_000));
-        assert_eq!(pace.opens(at(5_000)), Some(at(6_200)));
+        assert_eq!(
+            pace.opens(LIMIT, Duration::ZERO, at(5_000)),
+            Some(at(6_200))
+        );
     }
 
     #[test]
@@ -244,9 +313,15 @@ mod tests {
         let mut pace = pace(Pacing::Spread);
         pace.grant(LIMIT, Duration::ZERO, at(1_000));
         pace.grant(LIMIT, Duration::ZERO, at(2_001));
-        assert_eq!(pace.opens(at(2_001)), Some(at(3_000)));
+        assert_eq!(
+            pace.opens(LIMIT, Duration::ZERO, at(2_001)),
+            Some(at(3_000))
+        );
         pace.grant(LIMIT, Duration::ZERO, at(8_000));
-        assert_eq!(pace.opens(at(8_000)), Some(at(9_000)));
+        assert_eq!(
+            pace.opens(LIMIT, Duration::ZERO, at(8_000)),
+            Some(at(9_000))
+        );
     }
 
     #[test]
@@ -254,24 +329,30 @@ mod tests {
         let mut paces: Paces = [pace(Pacing::Burst)].into_iter().collect();
         slow_down(&mut paces, None, at(0), at(1));
         paces[0].grant(LIMIT, Duration::ZERO, at(2));
-        assert_eq!(paces[0].opens(at(2)), None);
+        assert_eq!(paces[0].opens(LIMIT, Duration::ZERO, at(2)), None);
     }
 
     #[test]
     fn auto_bursts_until_a_rejection_and_again_an_hour_later() {
         let mut pace = pace(Pacing::Auto);
         pace.grant(LIMIT, Duration::ZERO, at(0));
-        assert_eq!(pace.opens(at(0)), None);
+        assert_eq!(pace.opens(LIMIT, Duration::ZERO, at(0)), None);
         pace.rejected(at(0), at(100));
         pace.grant(LIMIT, Duration::ZERO, at(1_100));
-        assert_eq!(pace.opens(at(1_100)), Some(at(2_100)));
+        assert_eq!(
+            pace.opens(LIMIT, Duration::ZERO, at(1_100)),
+            Some(at(2_100))
+        );
         pace.grant(LIMIT, Duration::ZERO, hours(1));
         assert_eq!(
-            pace.opens(hours(1)),
+            pace.opens(LIMIT, Duration::ZERO, hours(1)),
             Some(hours(1) + Duration::from_secs(1))
         );
         pace.grant(LIMIT, Duration::ZERO, hours(1) + Duration::from_secs(1));
-        assert_eq!(pace.opens(hours(1) + Duration::from_secs(1)), None);
+        assert_eq!(
+            pace.opens(LIMIT, Duration::ZERO, hours(1) + Duration::from_secs(1)),
+            None
+        );
     }
 
     #[test]

@@ -109,7 +109,10 @@ impl Ledger {
         let is_full = |most| self.in_flight.count() >= most;
         let mut answer_needed = probe.is_some() || self.max_in_flight.is_some_and(is_full);
         for (window, pace) in self.windows.iter().zip(&self.paces) {
-            latest = latest.max(pace.opens(now.moment));
+            let opens = pace.opens(window.limit(), self.gate.round_trip(), now.moment);
+            latest = latest.max(opens);
+            answer_needed |= self.in_flight.count() > 0
+                && pace.awaits_answer(self.gate.round_trip(), now.moment);
             let kept = match ticket.is_high() {
                 true => 0,
                 false => pace.reserve(window.limit()),
@@ -200,6 +203,7 @@ impl Ledger {
             if !self.gate.is_probe(ticket) {
                 pace::slow_down(&mut self.paces, span, slot.granted, now.moment);
             }
+            let span = span.map(|span| span + self.shift(now));
             return Change::ClosedUntil(self.gate.close(span, now.moment));
         }
         if report.status == StatusCode::UNAUTHORIZED {
@@ -215,17 +219,33 @@ impl Ledger {
         }
     }
 
+    /// How much later than told to come back, where others are told the same.
+    fn shift(&self, now: Now) -> Duration {
+        let round_trip = self.gate.round_trip();
+        let windows = self.windows.iter().zip(&self.paces);
+        let shifts =
+            windows.map(|(window, pace)| pace.shift(window.limit(), round_trip, now.moment));
+        shifts.max().unwrap_or_default()
+    }
+
     fn learn(&mut self, report: &Report, slot: &Slot, since: u64, now: Now) {
         let read = self
             .windows
             .iter_mut()
-            .zip(&self.paces)
+            .zip(&mut self.paces)
             .zip(&report.readings)
             .zip(&slot.ours);
         for (((window, pace), reading), ours) in read {
             let slack = pace.slack(now.moment);
             let ours = ours.saturating_add(since).saturating_add(slack);
+            let heard = window.heard(*reading, (ours, since), slot.granted, now);
             window.learn(*reading, ours, slot.granted, now);
+            if let Some(heard) = heard {
+                pace.heard(heard, now.moment);
+            }
+            if pace.is_shared(now.moment) {
+                window.leave_others_to_share();
+            }
         }
     }
 
