@@ -18,6 +18,10 @@ const RESET_GRAIN: Duration = Duration::from_millis(1_500);
 const SHORTEST_BLIND_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_BLIND_PAUSE: Duration = Duration::from_secs(60);
 
+/// A lower limit that the server does not tell again is kept for so many windows: it may have been
+/// of that hour alone.
+const LIMIT_KEPT: u32 = 10;
+
 /// One window's state.
 #[derive(Clone, Debug)]
 pub(crate) struct Live {
@@ -26,6 +30,8 @@ pub(crate) struct Live {
     limit: u64,
     /// What the server allows all its users together, as far as it is known.
     total: u64,
+    /// When the server told its limit last.
+    limit_told: Moment,
     answered: Answered,
     others: Option<Others>,
     /// Nobody leaves before: the server says that nothing is left, though we used less.
@@ -76,6 +82,7 @@ impl Live {
             configured: window.limit,
             limit: window.limit,
             total: window.limit,
+            limit_told: Moment::ZERO,
             answered: Answered::new(window, now),
             others: None,
             spent_until: Moment::ZERO,
@@ -89,6 +96,7 @@ impl Live {
     /// which nothing was left is over, or a pause of which no response said how long.
     pub(crate) fn forget(&mut self, now: Now) -> bool {
         let was_full = self.left_by_us() == 0;
+        self.forget_limit(now);
         if self.others.is_some_and(|others| others.until <= now.moment) {
             self.others = None;
         }
@@ -106,6 +114,17 @@ impl Live {
             self.blind_until = None;
         }
         looks_again || (rolled_over && was_full)
+    }
+
+    fn forget_limit(&mut self, now: Now) {
+        let Some(length) = self.answered.rolling() else {
+            return;
+        };
+        let is_old = self.limit_told + length.saturating_mul(LIMIT_KEPT) <= now.moment;
+        if is_old && self.limit < self.configured {
+            self.limit = self.configured;
+            self.total = self.configured;
+        }
     }
 
     /// When one more may leave beside `in_flight` others. Call [`forget`](Self::forget) first.
@@ -214,6 +233,7 @@ impl Live {
             // (two machines that share a quota); but what others took counts against it alone.
             self.limit = limit.min(self.configured);
             self.total = limit;
+            self.limit_told = now.moment;
         }
         if let Some(at) = told {
             self.begin_anew(at, now);
@@ -403,6 +423,22 @@ mod tests {
         live.learn(limit(1_000), 0, at(0).moment, at(0));
         assert_eq!(live.limit(), 10);
         assert_eq!(live.resets_at(at(0)), None);
+    }
+
+    #[test]
+    fn a_lower_limit_that_is_never_told_again_is_forgotten_after_ten_windows() {
+        let mut live = live("10/10s");
+        let reading = Reading {
+            limit: Some(4),
+            ..Reading::default()
+        };
+        live.learn(reading, 0, at(5).moment, at(5));
+        live.forget(at(104));
+        assert_eq!(live.limit(), 4);
+        live.forget(at(105));
+        assert_eq!(live.limit(), 10);
+        live.learn(reading, 0, at(106).moment, at(106));
+        assert_eq!(live.limit(), 4, "it is told again");
     }
 
     #[test]

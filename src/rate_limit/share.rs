@@ -7,8 +7,6 @@
 //! *The rate* is what the server hands out, less what the others take of it. A server that forgets
 //! all at once hands out what remains by the reset, one that forgets bit by bit the limit in each
 //! window. Which one it is shows: long before its reset, only the latter lets what remains grow.
-//! While it forgets at once, a tenth of what the others take is claimed nevertheless: so clients
-//! that all share by this rule come to equal parts, and one that was idle gets in.
 //!
 //! *The hold.* A reading is as old as the last answer, and others go on. A request leaves only if
 //! the last reading, less what left since, leaves one more than the others may take by then: two
@@ -18,7 +16,7 @@
 //! later than told, by chance.
 //!
 //! The bench leaves a rule out, to show what it buys: `TOLLGATE_ABLATE=hold` when it is built
-//! (`share`, `hold`, `claim`, `shift`, `answer`). What each buys stands in `benches/README.md`.
+//! (`share`, `hold`, `shift`, `answer`). What each buys stands in `benches/README.md`.
 //!
 //! Pure: `now` is an argument.
 
@@ -28,9 +26,6 @@ use crate::clock::Moment;
 
 /// Sharing lasts for so many windows after the last sign of others.
 const WINDOWS_SHARED: u32 = 2;
-
-/// Of what the others take, so much is left to them.
-const LEFT_TO_OTHERS: f64 = 0.9;
 
 /// Standard deviations that are kept back, of what others take and the server forgets.
 const DEVIATIONS: f64 = 2.0;
@@ -54,6 +49,9 @@ const MEMORY: f64 = 0.9;
 
 /// Those who were rejected come back up to so many of their intervals later.
 const SHIFT: f64 = 10.0;
+
+/// What remains is never spread over less, in seconds: a reset is told to the second.
+const SHORTEST_REST: f64 = 0.5;
 
 /// Never slower than a twentieth of the limit in a window, nor faster than twice. Below a quarter,
 /// others are not taken for slower than that either.
@@ -268,20 +266,14 @@ impl Share {
         let even = terms.limit.max(1) as f64 / length;
         let margin = self.margin(terms);
         let to_reset = self.news.and_then(|news| Some((news, news.reset?)));
-        let (handed_out, left_to_others) = match to_reset {
+        let handed_out = match to_reset {
             Some((news, reset)) if !self.bit_by_bit && reset > now => {
                 let remains = news.remaining.saturating_sub(news.since) as f64 - margin;
-                let seconds = (reset - now).as_secs_f64().max(0.5);
-                (remains / seconds, LEFT_TO_OTHERS)
+                remains / (reset - now).as_secs_f64().max(SHORTEST_REST)
             }
-            _ => ((terms.limit as f64 - margin) / length, 1.0),
+            _ => (terms.limit as f64 - margin) / length,
         };
-        let left = if is_ablated("claim") {
-            1.0
-        } else {
-            left_to_others
-        };
-        let rate = handed_out - left * self.others / length;
+        let rate = handed_out - self.others / length;
         let rate = rate.clamp(even * SLOWEST, even * FASTEST);
         Duration::try_from_secs_f64(1.0 / rate).unwrap_or(terms.length)
     }

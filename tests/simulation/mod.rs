@@ -109,18 +109,25 @@ async fn consume(world: &World) {
     if rate <= 0.0 {
         return;
     }
-    while world.scenario.bursty {
-        let part = world.random.lock().unwrap().f64();
-        sleep(world.scenario.length().mul_f64(part)).await;
-        for _ in 0..(rate * world.scenario.window).round() as u64 {
-            world.arrives();
-        }
-        sleep(world.scenario.length().mul_f64(1.0 - part)).await;
+    if world.scenario.bursty {
+        return consume_at_once(world, (rate * world.scenario.window).round() as u64).await;
     }
     loop {
         let share = world.random.lock().unwrap().f64();
         sleep(Duration::from_secs_f64(-(1.0 - share).ln() / rate)).await;
         world.arrives();
+    }
+}
+
+/// All in one moment of each window.
+async fn consume_at_once(world: &World, count: u64) {
+    loop {
+        let part = world.random.lock().unwrap().f64();
+        sleep(world.scenario.length().mul_f64(part)).await;
+        for _ in 0..count {
+            world.arrives();
+        }
+        sleep(world.scenario.length().mul_f64(1.0 - part)).await;
     }
 }
 

@@ -173,12 +173,13 @@ impl Governor {
     /// Slower than the limiter itself, while the factor is below one.
     fn slot(&self) -> Instant {
         let mut pace = self.pace.lock().expect("no panic");
-        let slot = pace.slot.max(Instant::now());
-        if pace.factor < 1.0 {
-            let scenario = &self.world.scenario;
-            let even = scenario.length().div_f64(scenario.configured() as f64);
-            pace.slot = slot + even.div_f64(pace.factor);
+        if pace.factor >= 1.0 {
+            return Instant::now();
         }
+        let slot = pace.slot.max(Instant::now());
+        let scenario = &self.world.scenario;
+        let even = scenario.length().div_f64(scenario.configured() as f64);
+        pace.slot = slot + even.div_f64(pace.factor);
         slot
     }
 
@@ -194,6 +195,7 @@ impl Governor {
         if self.at_429 >= At429::Gate {
             let told = number(answer, "retry-after").unwrap_or(1).max(1);
             pace.gate = pace.gate.max(Instant::now() + Duration::from_secs(told));
+            pace.slot = pace.gate;
         }
         if self.at_429 == At429::GateAndFactor && sent > pace.cut {
             pace.factor = (pace.factor * 0.7).max(0.05);
