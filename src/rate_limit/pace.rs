@@ -128,11 +128,11 @@ impl Pace {
 
     /// Whether what is on its way takes all that the server said is left, so that the next one
     /// waits for an answer.
-    pub(super) fn awaits_answer(&self, round_trip: Duration, now: Moment) -> bool {
+    pub(super) fn needs_answer(&self, round_trip: Duration, now: Moment) -> bool {
         self.is_short
             && self.pacing == Pacing::Auto
             && !self.is_shared(now)
-            && self.share.awaits_answer(round_trip, now)
+            && self.share.needs_answer(round_trip, now)
     }
 
     /// An answer tells what remains.

@@ -207,7 +207,7 @@ impl Share {
 
     /// Not shared: those on their way take all that the server said is left a moment ago, so their
     /// answers are worth waiting for.
-    pub(super) fn awaits_answer(&self, round_trip: Duration, now: Moment) -> bool {
+    pub(super) fn needs_answer(&self, round_trip: Duration, now: Moment) -> bool {
         let fresh = self.news.filter(|news| {
             let is_fresh = now - news.heard <= round_trip * 2;
             is_fresh && news.since > 0 && !is_ablated("answer")
@@ -384,11 +384,11 @@ mod tests {
         let mut share = Share::default();
         let round_trip = Duration::from_secs(1);
         told(&mut share, 1, 2, 60, 118);
-        assert!(!share.awaits_answer(round_trip, at(1)));
+        assert!(!share.needs_answer(round_trip, at(1)));
         share.grant(at(1));
         share.grant(at(1));
-        assert!(share.awaits_answer(round_trip, at(2)));
-        assert!(!share.awaits_answer(round_trip, at(4)), "too old to tell");
+        assert!(share.needs_answer(round_trip, at(2)));
+        assert!(!share.needs_answer(round_trip, at(4)), "too old to tell");
     }
 
     #[test]

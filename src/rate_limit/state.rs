@@ -111,8 +111,8 @@ impl Ledger {
         for (window, pace) in self.windows.iter().zip(&self.paces) {
             let opens = pace.opens(window.limit(), self.gate.round_trip(), now.moment);
             latest = latest.max(opens);
-            answer_needed |= self.in_flight.count() > 0
-                && pace.awaits_answer(self.gate.round_trip(), now.moment);
+            answer_needed |=
+                self.in_flight.count() > 0 && pace.needs_answer(self.gate.round_trip(), now.moment);
             let kept = match ticket.is_high() {
                 true => 0,
                 false => pace.reserve(window.limit()),
