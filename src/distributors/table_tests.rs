@@ -6,6 +6,7 @@ use crate::account::{Settings, quotas};
 use crate::auth::ClientAuth;
 use crate::auth::grant::GrantKind;
 use crate::auth::keys::HeaderPlace;
+use crate::auth::scheme::Scheme;
 use crate::cost::REQUESTS;
 use crate::{Quota, Window};
 
@@ -13,7 +14,7 @@ use crate::{Quota, Window};
 const NOTES: &[(&str, &str, &str)] = &[
     (
         "arrow_itemservice",
-        "every answer is a 200; the docs show `http`; caching is forbidden",
+        "every answer is a 200; the docs show `http`; caching is forbidden; a list has the keys in `req`",
         "D, own",
     ),
     (
@@ -29,7 +30,27 @@ const NOTES: &[(&str, &str, &str)] = &[
         "D, D",
     ),
     ("disruptive", "no client, no refresh token", "D, ?"),
+    (
+        "element14",
+        "a spent quota is a 403 of the gateway; contract prices need a signature",
+        "D, D2",
+    ),
     ("future", "406: the key has expired", "D2, ?"),
+    (
+        "jlcpcb",
+        "HMAC-SHA-256 in `Authorization`, over the body too",
+        "D, own",
+    ),
+    (
+        "lcsc",
+        "SHA-1 in the query; an error may be a 200",
+        "D2, own",
+    ),
+    (
+        "masterelectronics",
+        "the key is a part of the path",
+        "C, own",
+    ),
     (
         "mouser",
         "a spent quota is a 403, a bad key may be a 200; Search and Order have a key each",
@@ -58,10 +79,16 @@ const NOTES: &[(&str, &str, &str)] = &[
     ),
     ("te", "resets are milliseconds to go", "D, D"),
     ("ti", "the whole catalog once in four hours", "D, D"),
+    ("tme_v1", "HMAC-SHA-1 of the form; ends 2027-06-30", "D, D2"),
     (
         "tme_v2",
         "403 may mean \"too fast\"; tokens of five minutes",
         "D2, D2",
+    ),
+    (
+        "trusted_parts",
+        "the key is in the body; limits count parts",
+        "D, D",
     ),
     ("tti", "a key for each API", "C, H"),
 ];
@@ -123,7 +150,9 @@ fn authentication(settings: &Settings) -> String {
             .iter()
             .map(|(name, _)| format!("query `{name}`")),
     );
-    parts.extend(settings.signer.as_ref().map(|_| "signature".to_owned()));
+    let scheme = settings.scheme.as_ref().map(Scheme::read);
+    let signature = scheme.and_then(|signature| signature.ok()?.signer);
+    parts.extend(signature.map(|_| "signer".to_owned()));
     parts.join(" + ")
 }
 
