@@ -28,7 +28,7 @@ fn is_test(file: &Path) -> bool {
         .file_stem()
         .and_then(|name| name.to_str())
         .unwrap_or_default();
-    name.ends_with("tests") || name == "testing"
+    name.ends_with("tests") || name == "testing" || name == "fuzzing"
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {

@@ -477,6 +477,16 @@ fn each_family_of_three_fields_is_understood() {
 }
 
 #[test]
+fn a_window_that_never_ends_is_compared_with_a_policy() {
+    let window = Window::new(9, Duration::MAX);
+    let policy = headers(&[
+        ("ratelimit-policy", r#""b";q=9;w=60"#),
+        ("ratelimit", r#""b";r=5;t=9"#),
+    ]);
+    assert_eq!(told(&[window], &policy).remaining, Some(5));
+}
+
+#[test]
 fn retry_after_may_be_seconds_since_1970_but_not_in_the_past() {
     let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1_784_111_777 - 30);
     let now = Now { wall, ..now() };
