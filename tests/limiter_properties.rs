@@ -164,8 +164,7 @@ async fn rejections(server: Server, load: Load) -> usize {
         }
     }))
     .await;
-    let rejected = server.lock().unwrap().rejected;
-    rejected
+    server.lock().unwrap().rejected
 }
 
 proptest! {
