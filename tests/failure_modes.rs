@@ -50,7 +50,7 @@ async fn a_stale_remaining_gives_nothing_back() {
     }
 }
 
-/// serenity sleeps with the bucket's lock in its hand: one 429 delayed an unrelated URL by 2.9 s.
+/// serenity stalls. A lock held across a sleep lets one 429 delay other URLs: by 2.9 s, once.
 #[tokio::test(start_paused = true)]
 async fn nobody_holds_a_lock_while_it_waits() {
     let account = acme()
@@ -80,8 +80,7 @@ async fn nobody_holds_a_lock_while_it_waits() {
     waiting.abort();
 }
 
-/// Retry layers, and octokit's, sleep for the first `Retry-After` and then send whatever is said
-/// meanwhile.
+/// Retry layers sleep for the first `Retry-After` and then send, whatever was said meanwhile.
 #[tokio::test(start_paused = true)]
 async fn who_waited_once_asks_again_before_it_goes() {
     let account = acme().window("9/10s".parse().unwrap()).build().unwrap();
@@ -109,7 +108,6 @@ async fn a_limit_lowered_beneath_what_is_used_is_no_negative_capacity() {
     let stub = Stub::new(|_| {
         answer(200)
             .header("x-ratelimit-limit", 4)
-            .header("x-ratelimit-remaining", 0)
             .header("x-ratelimit-reset", 10)
             .after(seconds(1))
     });
@@ -133,7 +131,11 @@ async fn the_reset_is_not_taken_for_the_window() {
             .header("x-ratelimit-limit", 3)
             .header("x-ratelimit-reset", 2)
     });
-    send_all(&client(&account, &stub), 7).await;
+    let client = client(&account, &stub);
+    send_all(&client, 3).await;
+    // The reset has come, but what left a moment ago still counts.
+    sleep(seconds(5)).await;
+    send_all(&client, 4).await;
     assert_eq!(stub.arrivals(), [0, 0, 0, 10, 10, 10, 20]);
     assert_eq!(account.quotas()[0].windows()[0].length, seconds(10));
 }
@@ -183,7 +185,7 @@ async fn after_a_pause_there_is_no_herd() {
     assert_eq!([5, 6, 7, 8].map(in_second), [1, 2, 4, 8]);
 }
 
-/// Adaptive limiters that halve the rate for each 429 take one burst for twenty.
+/// A limiter that cuts the rate for each 429 takes one burst for many.
 #[tokio::test(start_paused = true)]
 async fn the_late_429s_of_one_burst_cut_the_rate_once() {
     let account = acme().window("11/10s".parse().unwrap()).build().unwrap();
@@ -205,7 +207,7 @@ async fn the_late_429s_of_one_burst_cut_the_rate_once() {
     );
 }
 
-/// urllib3 and most others sleep for as long as anybody says.
+/// Whoever sleeps for as long as anybody says sleeps for years.
 #[tokio::test(start_paused = true)]
 async fn no_retry_after_makes_anybody_sleep_for_years() {
     let account = acme().window("9/10s".parse().unwrap()).build().unwrap();
@@ -238,6 +240,16 @@ impl Clock for Sleeps {
         self.spans.lock().unwrap().push(span);
         self.clock.sleep(span)
     }
+}
+
+/// Who takes `Retry-After: 0` at its word sends again at once, and again.
+#[tokio::test(start_paused = true)]
+async fn a_retry_after_of_zero_backs_off() {
+    let account = acme().window("50/10s".parse().unwrap()).build().unwrap();
+    let stub = Stub::new(|_| answer(429).header("retry-after", 0));
+    let answer = client(&account, &stub).get(API).send().await.unwrap();
+    assert_eq!(answer.status(), 429);
+    assert_eq!(stub.arrivals(), [0, 1, 3, 7]);
 }
 
 /// `Retry-After: 0`, a reset that is over and a window that ends now are no reason to look at once,
