@@ -19,8 +19,8 @@ pub(crate) fn client(account: &Account) -> ClientWithMiddleware {
         .build()
 }
 
-/// So many parts of a limit `limit` per `window`, or as many more as `TOLLGATE_CRAWL_SECONDS` takes:
-/// the suite crawls for some seconds, and by hand it may be for minutes.
+/// How many parts to ask for: the usual ones, or as many more as `limit` per `window` allow in
+/// `TOLLGATE_CRAWL_SECONDS`. The suite crawls for some seconds; by hand it may be for minutes.
 pub(crate) fn parts(usual: usize, limit: usize, window: Duration) -> usize {
     let seconds = std::env::var("TOLLGATE_CRAWL_SECONDS").ok();
     let Some(seconds) = seconds.and_then(|text| text.parse::<f64>().ok()) else {
