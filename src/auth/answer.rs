@@ -221,9 +221,9 @@ fn describe(status: StatusCode, message: &str, fields: &Fields, secrets: &[&str]
     text
 }
 
-/// Without control characters, secrets and excess length, in this order: what is taken out must not
-/// put a secret together, and a cut must not leave half of one. The longest secret goes first, since
-/// a short one may be a part of it.
+/// Without control characters, secrets and excess length, in this order: what is taken out must
+/// not put a secret together, and a cut must not leave half of one. The longest secret goes first,
+/// since a short one may be a part of it.
 pub(super) fn presentable(text: &str, longest: usize, secrets: &[&str]) -> String {
     let printable = |text: &str| text.chars().filter(|c| !c.is_control()).collect::<String>();
     let secrets = secrets
