@@ -36,6 +36,9 @@ mod span;
 
 mod clock;
 mod cost;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod origin;
 mod passage;
 mod redirects;

@@ -28,7 +28,7 @@ fn is_test(file: &Path) -> bool {
         .file_stem()
         .and_then(|name| name.to_str())
         .unwrap_or_default();
-    name.ends_with("tests") || name == "testing"
+    name.ends_with("tests") || name == "testing" || name == "fuzzing"
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
@@ -44,9 +44,10 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
 
 fn source(root: &Path, file: &Path) -> Source {
     let text = fs::read_to_string(file).unwrap();
-    let code = text
+    // Not at a `mod tests;`, after which the file goes on.
+    let unit_tests = text.find("\n#[cfg(test)]\nmod tests {");
+    let code = text[..unit_tests.unwrap_or(text.len())]
         .lines()
-        .take_while(|line| !line.starts_with("#[cfg(test)]"))
         .enumerate()
         .filter(|(_, line)| !line.trim_start().starts_with("//"))
         .map(|(number, line)| (number + 1, line.to_owned()))

@@ -8,6 +8,7 @@
 //! Nothing of a body gets into an error but `error` and `error_description`, cut short, without
 //! control characters and without any secret that either side sent.
 
+use std::cmp::Reverse;
 use std::time::{Duration, SystemTime};
 
 use http::header::{DATE, RETRY_AFTER};
@@ -220,15 +221,21 @@ fn describe(status: StatusCode, message: &str, fields: &Fields, secrets: &[&str]
     text
 }
 
-/// Without secrets, control characters and excess length, in this order: a cut must not leave half
-/// a secret.
+/// Without control characters, secrets and excess length, in this order: what is taken out must
+/// not put a secret together, and a cut must not leave half of one. The longest secret goes first,
+/// since a short one may be a part of it.
 pub(super) fn presentable(text: &str, longest: usize, secrets: &[&str]) -> String {
-    let mut text = text.to_owned();
+    let printable = |text: &str| text.chars().filter(|c| !c.is_control()).collect::<String>();
+    let secrets = secrets
+        .iter()
+        .map(|secret| Zeroizing::new(printable(secret)));
+    let mut secrets: Vec<_> = secrets.collect();
+    secrets.sort_by_key(|secret| Reverse(secret.len()));
+    let mut text = printable(text);
     for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
-        text = text.replace(secret, "***");
+        text = text.replace(secret.as_str(), "***");
     }
-    let printable = text.chars().filter(|c| !c.is_control());
-    printable.take(longest).collect()
+    text.chars().take(longest).collect()
 }
 
 #[cfg(test)]
@@ -453,6 +460,18 @@ mod tests {
                 assert_eq!(wait(&text, None), None, "{nothing}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_taken_out_of_a_message_puts_no_secret_together() {
+        let text = message(
+            400,
+            r#"{"error":"x","error_description":"bad hun\u0007ter2"}"#,
+        );
+        assert!(text.ends_with(": bad ***"), "{text}");
+        let body = r#"{"error":"x","access_token":"nt","error_description":"bad hunter2"}"#;
+        let text = message(200, body);
+        assert!(text.ends_with(": bad ***"), "{text}");
     }
 
     #[test]

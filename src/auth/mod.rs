@@ -18,6 +18,8 @@ mod event_tests;
 mod fields;
 mod flight;
 mod form;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub(crate) mod grant;
 mod health;
 mod keep_warm;

@@ -78,7 +78,7 @@ impl Ticket {
         self.priority
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) const fn numbered(number: u64) -> Self {
         Self {
             due: Moment::ZERO,

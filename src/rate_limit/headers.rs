@@ -5,6 +5,8 @@
 //! and the IETF's drafts differ from each other. All of it comes from outside: whatever cannot be
 //! understood counts as absent, every span is clamped, and nothing here can panic.
 
+#[cfg(test)]
+mod dialect_tests;
 mod family;
 mod policies;
 #[cfg(test)]

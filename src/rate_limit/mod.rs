@@ -3,6 +3,8 @@
 mod answered;
 #[cfg(test)]
 mod cost_tests;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod gate;
 mod headers;
 mod in_flight;

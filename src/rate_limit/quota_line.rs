@@ -220,7 +220,11 @@ fn fields(quota: &Quota) -> Vec<Fields> {
 
 /// "Too many requests": 429 (RFC 6585), and 503 where it says when to come back (RFC 9110 section
 /// 15.6.4). Flask-Limiter and slowapi send `Retry-After` on every 200, where it says nothing.
-fn rejection(status: StatusCode, headers: &HeaderMap, now: Now) -> Option<Option<Duration>> {
+pub(super) fn rejection(
+    status: StatusCode,
+    headers: &HeaderMap,
+    now: Now,
+) -> Option<Option<Duration>> {
     let told = || headers::retry_after(headers, now);
     match status {
         StatusCode::TOO_MANY_REQUESTS => Some(told()),

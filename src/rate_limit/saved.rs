@@ -94,7 +94,11 @@ impl Saved {
     /// # Errors
     /// It is not what [`to_bytes`](Self::to_bytes) made in this version.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
-        let saved: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        let mut saved: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        for window in (saved.quotas.values_mut()).flat_map(|quota| &mut quota.windows) {
+            // A limit of nothing was never saved, and would hold everybody back for good.
+            window.live.limit = window.live.limit.max(1);
+        }
         match saved.format {
             FORMAT => Ok(saved),
             other => Err(format!("its format is {other}; expected {FORMAT}")),

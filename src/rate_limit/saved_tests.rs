@@ -232,6 +232,20 @@ fn a_window_that_differs_since_begins_with_what_is_known() {
     assert_eq!(left(&mut restored), [2, 43, 19]);
 }
 
+/// Found by mutations of the corpus: nobody would ever have left again.
+#[test]
+fn a_saved_limit_of_nothing_does_not_stop_the_account_for_good() {
+    let windows = [Window::new(20, Duration::from_secs(10))];
+    let quotas = [("q".to_owned(), new(&windows, at(0)).save(at(0)))].into();
+    let text = String::from_utf8(Saved::new(quotas, at(0)).to_bytes()).unwrap();
+    let damaged = text.replace("\"limit\":20", "\"limit\":0");
+    assert_ne!(text, damaged);
+    let saved = Saved::parse(damaged.as_bytes()).unwrap();
+    let restored = new(&windows, at(1)).restored(&saved.quotas["q"], &windows, saved.dial(at(1)));
+    let when = { restored }.when(Ticket::numbered(1), &Costs::ONE, at(1));
+    assert_eq!(when, Admission::Now);
+}
+
 #[test]
 fn a_day_that_is_over_is_forgotten() {
     let windows = [Window::per_utc_day(5)];

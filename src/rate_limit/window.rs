@@ -28,6 +28,9 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const CLOCK_DRIFT: u32 = 2_000;
 const CLOCK_GRAIN: Duration = Duration::from_millis(1);
 
+/// No clock of this crate lives to see a longer one end, and sums with it do not overflow.
+const LONGEST: Duration = Duration::from_nanos(u64::MAX);
+
 /// A limit on the number of requests, or of what else they cost ([`unit`](Self::unit)), in a length
 /// of time.
 ///
@@ -332,7 +335,8 @@ impl Window {
     pub(crate) fn by_another_clock(&self) -> Self {
         let mut window = self.clone();
         if let Span::Rolling(length) = self.span {
-            window.span = Span::Rolling(length + length / CLOCK_DRIFT + CLOCK_GRAIN);
+            let by_theirs = length.saturating_add(length / CLOCK_DRIFT + CLOCK_GRAIN);
+            window.span = Span::Rolling(by_theirs.min(LONGEST));
             window.shown = Some(length);
         }
         window
@@ -442,7 +446,11 @@ impl fmt::Display for Span {
 
 #[cfg(test)]
 mod tests {
+    use super::super::gate::Ticket;
+    use super::super::state::{Admission, Ledger, Settlement};
     use super::*;
+    use crate::clock::Moment;
+    use crate::cost::Costs;
 
     #[test]
     fn a_window_reads_as_it_is_written() {
@@ -515,5 +523,22 @@ mod tests {
             Window::per_utc_day(9).by_another_clock(),
             Window::per_utc_day(9)
         );
+    }
+
+    #[test]
+    fn a_window_that_never_ends_overflows_nothing() {
+        for pacing in [Pacing::Auto, Pacing::Burst, Pacing::Spread] {
+            let window = Window::new(2, Duration::MAX).pacing(pacing);
+            let now = Now {
+                moment: Moment::after_start(SECOND),
+                wall: SystemTime::UNIX_EPOCH + DAY,
+            };
+            let mut ledger = Ledger::new(&[window.by_another_clock()], None, MINUTE, now);
+            let ticket = Ticket::numbered(1);
+            assert_eq!(ledger.when(ticket, &Costs::ONE, now), Admission::Now);
+            let permit = ledger.grant(ticket, &Costs::ONE, now);
+            ledger.settle(permit, ticket, &Settlement::Lost, now);
+            ledger.when(ticket, &Costs::ONE, now);
+        }
     }
 }

@@ -7,6 +7,8 @@
 mod disk;
 mod envelope;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod lease;
 #[cfg(feature = "encryption")]
 mod seal;

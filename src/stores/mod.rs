@@ -25,6 +25,8 @@ impl<T: QuotaStore + ?Sized> Sealed for Arc<T> {
 
 impl<T: QuotaStore + ?Sized> QuotaStore for Arc<T> {}
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use file::fuzzing;
 pub use file::{FileStore, FileStoreError};
 pub use memory::MemoryStore;
 

@@ -1,9 +1,10 @@
 //! Many workers, one list of parts; and what the account said of it.
 
 use std::collections::BTreeMap;
+use std::io::{self, Write as _};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
@@ -16,6 +17,30 @@ pub(crate) fn client(account: &Account) -> ClientWithMiddleware {
     account
         .attach(ClientBuilder::new(reqwest::Client::new()))
         .build()
+}
+
+/// How many parts to ask for: the usual ones, or as many more as `limit` per `window` allow in
+/// `TOLLGATE_CRAWL_SECONDS`. The suite crawls for some seconds; by hand it may be for minutes.
+pub(crate) fn parts(usual: usize, limit: usize, window: Duration) -> usize {
+    let seconds = std::env::var("TOLLGATE_CRAWL_SECONDS").ok();
+    let Some(seconds) = seconds.and_then(|text| text.parse::<f64>().ok()) else {
+        return usual;
+    };
+    let windows = (seconds / window.as_secs_f64()).ceil() as usize;
+    usual.max(windows.saturating_mul(limit))
+}
+
+/// Says what a crawl was like, where somebody asked for its length.
+pub(crate) fn report(name: &str, parts: usize, begin: Instant, rejections: usize) {
+    if std::env::var_os("TOLLGATE_CRAWL_SECONDS").is_some() {
+        let seconds = begin.elapsed().as_secs_f64();
+        let rate = parts as f64 / seconds;
+        // Not `eprintln!`, which the test harness would swallow.
+        let _ = writeln!(
+            io::stderr(),
+            "{name}: {parts} parts in {seconds:.1} s, {rate:.2}/s, {rejections} rejections"
+        );
+    }
 }
 
 /// Asks about that many parts, by [`WORKERS`] at once; the answers by status.

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use futures_util::future::try_join_all;
 use reqwest_tollgate::{Account, AccountBuilder, Config, Window};
 
-use crate::crawl::{Tally, WORKERS, client, crawl};
+use crate::crawl::{Tally, WORKERS, client, crawl, parts, report};
 use crate::node::Server;
 
 const LIMIT: usize = 20;
@@ -98,11 +98,14 @@ async fn keep_to_the_limit_as(
     path: &str,
 ) -> Result<()> {
     let url = format!("{}/{path}", server.url());
-    let answers = crawl(&client(account), &url, PARTS).await?;
+    let parts = parts(PARTS, LIMIT, WINDOW);
+    let begin = Instant::now();
+    let answers = crawl(&client(account), &url, parts).await?;
+    report(path, parts, begin, tally.rejections().len());
 
-    assert_eq!(answers, BTreeMap::from([(200, PARTS)]));
+    assert_eq!(answers, BTreeMap::from([(200, parts)]));
     let stats = server.stats().await?;
-    assert_eq!(stats[format!("{path} 200")], PARTS, "{stats}");
+    assert_eq!(stats[format!("{path} 200")], parts, "{stats}");
     assert_eq!(
         stats[format!("{path} 429")],
         serde_json::Value::Null,
@@ -119,11 +122,14 @@ async fn learn_the_limit(server: &Server, mode: &str) -> Result<()> {
         .observer(tally.clone())
         .build()?;
     let url = format!("{}/{mode}", server.url());
+    let parts = parts(PARTS, LIMIT, WINDOW);
     let begin = Instant::now();
-    let answers = crawl(&client(&account), &url, PARTS).await?;
+    let answers = crawl(&client(&account), &url, parts).await?;
 
-    assert_eq!(answers, BTreeMap::from([(200, PARTS)]), "{mode}");
+    assert_eq!(answers, BTreeMap::from([(200, parts)]), "{mode}");
     let rejections = tally.rejections();
+    let name = format!("{mode}, configured 40/2s");
+    report(&name, parts, begin, rejections.len());
     let refused = server.stats().await?[format!("{mode} 429")].as_u64();
     assert_eq!(refused.unwrap_or(0), rejections.len() as u64, "{mode}");
     assert!(

@@ -5,32 +5,49 @@ use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use reqwest_tollgate::Account;
 
-use crate::crawl::{Tally, client, crawl};
+use crate::crawl::{Tally, client, crawl, parts, report};
 use crate::node::skip;
+
+/// Ten a second.
+const RATE: usize = 10;
 
 /// Ten at once, then ten a second: four seconds.
 const PARTS: usize = 50;
 
 #[tokio::test]
 async fn limit_req_of_nginx_never_refuses_a_crawl_that_knows_its_rate() -> Result<()> {
-    let Some(nginx) = Nginx::start()? else {
+    never_refuses("burst", "limit_req zone=clients burst=9 nodelay;", "10/s").await
+}
+
+/// Then its capacity is one request, by the millisecond: ten a second are one in 100 ms.
+#[tokio::test]
+async fn limit_req_of_nginx_without_a_burst_is_a_limit_of_one() -> Result<()> {
+    never_refuses("no_burst", "limit_req zone=clients;", "1/100ms").await
+}
+
+async fn never_refuses(name: &str, rule: &str, window: &str) -> Result<()> {
+    let Some(nginx) = Nginx::start(name, rule)? else {
         return Ok(());
     };
     let tally = Tally::default();
     let account = Account::builder("nginx", &nginx.url)
-        .window("10/s".parse()?)
+        .window(window.parse()?)
         .observer(tally.clone())
         .build()?;
 
-    let answers = crawl(&client(&account), &nginx.url, PARTS).await?;
+    let parts = parts(PARTS, RATE, Duration::from_secs(1));
+    let begin = Instant::now();
+    let answers = crawl(&client(&account), &nginx.url, parts).await?;
+    let refused = tally.rejections().len();
+    report(&format!("nginx, {name}"), parts, begin, refused);
 
-    assert_eq!(answers, BTreeMap::from([(200, PARTS)]));
-    assert!(tally.rejections().is_empty());
+    assert_eq!(answers, BTreeMap::from([(200, parts)]));
+    assert_eq!(refused, 0);
     assert!(refuses_who_does_not_know(&nginx.url).await?);
     Ok(())
 }
@@ -53,15 +70,20 @@ struct Nginx {
 }
 
 impl Nginx {
-    fn start() -> Result<Option<Self>> {
+    fn start(name: &str, rule: &str) -> Result<Option<Self>> {
         let Some(program) = program() else {
             return skip("nginx", "Debian's nginx-light");
         };
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nginx");
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join("nginx")
+            .join(name);
         fs::create_dir_all(&folder)?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         fs::write(folder.join("part"), "{}")?;
-        fs::write(folder.join("nginx.conf"), configuration(&folder, port))?;
+        fs::write(
+            folder.join("nginx.conf"),
+            configuration(&folder, port, rule),
+        )?;
         let process = Command::new(program)
             .arg("-p")
             .arg(&folder)
@@ -104,7 +126,7 @@ fn program() -> Option<PathBuf> {
 }
 
 /// Without a master, so that no worker is left behind. `limit_req` looks at files, not at `return`.
-fn configuration(folder: &Path, port: u16) -> String {
+fn configuration(folder: &Path, port: u16, rule: &str) -> String {
     let folder = folder.display();
     format!(
         r#"
@@ -124,7 +146,7 @@ http {{
         listen 127.0.0.1:{port};
         root "{folder}";
         location / {{
-            limit_req zone=clients burst=9 nodelay;
+            {rule}
             limit_req_status 429;
             try_files /part =404;
         }}

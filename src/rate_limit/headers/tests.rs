@@ -476,6 +476,38 @@ fn each_family_of_three_fields_is_understood() {
     ]);
 }
 
+/// Found by the property R3: a limit of `1.2.3` was one of 1.
+#[test]
+fn a_count_is_an_integer_or_a_decimal_and_nothing_else() {
+    let rows = [
+        ("100", Some(100)),
+        ("100.0", Some(100)),
+        ("100.", Some(100)),
+        ("100, 100;w=60", Some(100)),
+        ("100.5;w=60", Some(100)),
+        ("1.2.3", None),
+        ("1.e9", None),
+        ("7 apples", None),
+        ("0x10", None),
+        (".5", None),
+        ("", None),
+        ("18446744073709551616", None),
+    ];
+    for (text, expected) in rows {
+        assert_eq!(value::integer(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_window_that_never_ends_is_compared_with_a_policy() {
+    let window = Window::new(9, Duration::MAX);
+    let policy = headers(&[
+        ("ratelimit-policy", r#""b";q=9;w=60"#),
+        ("ratelimit", r#""b";r=5;t=9"#),
+    ]);
+    assert_eq!(told(&[window], &policy).remaining, Some(5));
+}
+
 #[test]
 fn retry_after_may_be_seconds_since_1970_but_not_in_the_past() {
     let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1_784_111_777 - 30);

@@ -41,11 +41,17 @@ pub(super) fn text(value: &HeaderValue) -> Option<&str> {
     value.to_str().ok().map(str::trim)
 }
 
-/// The leading integer: draft 06 lists the policy behind the limit, `100, 100;w=60`.
+/// The leading integer, or what is before the point of a decimal: draft 06 lists the policy behind
+/// the limit, `100, 100;w=60`.
 pub(super) fn integer(text: &str) -> Option<u64> {
     let end = text.bytes().take_while(u8::is_ascii_digit).count();
-    let rest = text.get(end..)?.trim_start();
-    let ends_well = rest.is_empty() || rest.starts_with([',', ';', '.']);
+    let rest = text.get(end..)?;
+    let fraction = rest.strip_prefix('.');
+    let rest = fraction.map_or(rest, |digits| {
+        digits.trim_start_matches(|c: char| c.is_ascii_digit())
+    });
+    let rest = rest.trim_start();
+    let ends_well = rest.is_empty() || rest.starts_with([',', ';']);
     if ends_well {
         text.get(..end)?.parse().ok()
     } else {
