@@ -190,12 +190,25 @@ impl RequestOptions {
     /// What holds for a request with these extensions, on this task.
     pub(crate) fn of(extensions: &Extensions, defaults: &Self) -> Self {
         let own = extensions.get::<Self>().cloned().unwrap_or_default();
+        own.on_this_task(defaults)
+    }
+
+    /// These, over those of this task's scope, over `defaults`.
+    #[must_use]
+    pub(crate) fn on_this_task(self, defaults: &Self) -> Self {
         #[cfg(feature = "task-local")]
-        let own = match crate::task_scope::current() {
-            Some(scope) => own.over(&scope),
-            None => own,
-        };
-        own.over(defaults)
+        if let Some(scope) = crate::task_scope::current() {
+            return self.over(&scope).over(defaults);
+        }
+        self.over(defaults)
+    }
+
+    /// On what terms a request asks for a permit now.
+    pub(crate) fn terms(&self, now: Now) -> Terms {
+        Terms {
+            patience: self.patience(now),
+            costs: self.costs.clone(),
+        }
     }
 
     /// The patience of a request that begins to wait now.

@@ -88,14 +88,28 @@ impl Line {
         }
     }
 
-    /// A permit at once, a refusal at once, or a place in line.
-    pub(crate) fn enter(&mut self, ticket: Ticket, terms: &Terms, now: Now) -> Standing {
+    /// A permit at once, or why there is none: if that is `Now`, others go before.
+    pub(crate) fn try_enter(
+        &mut self,
+        ticket: Ticket,
+        costs: &Costs,
+        now: Now,
+    ) -> Result<PermitId, Admission> {
         // The replay of a probe goes before everybody, since everybody waits for its answer.
         let is_first = self.head().is_none_or(|head| ticket < head) || self.ledger.is_probe(ticket);
-        let look_at = match self.ledger.when(ticket, &terms.costs, now) {
-            Admission::Now if is_first => {
-                return Standing::Granted(self.ledger.grant(ticket, &terms.costs, now));
-            }
+        match self.ledger.when(ticket, costs, now) {
+            Admission::Now if is_first => Ok(self.ledger.grant(ticket, costs, now)),
+            admission => Err(admission),
+        }
+    }
+
+    /// A permit at once, a refusal at once, or a place in line.
+    pub(crate) fn enter(&mut self, ticket: Ticket, terms: &Terms, now: Now) -> Standing {
+        let admission = match self.try_enter(ticket, &terms.costs, now) {
+            Ok(permit) => return Standing::Granted(permit),
+            Err(admission) => admission,
+        };
+        let look_at = match admission {
             Admission::Never(excess) => return Standing::Refused(Refusal::TooCostly(excess)),
             Admission::At(moment) => {
                 if let Some(refusal) = refusal(terms.patience, now, moment) {
