@@ -21,8 +21,11 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use reqwest_tollgate::{Account, RequestOptions, Window};
 
-const ROUNDS: usize = 41;
-const OPERATIONS: usize = 16_000;
+const ROUNDS: usize = 401;
+/// A round is shorter than a time slice, so that most of them are not interrupted.
+const OPERATIONS: usize = 1_000;
+const CONTENDED_ROUNDS: usize = 41;
+const CONTENDED_OPERATIONS: usize = 16_000;
 const THREADS: usize = 8;
 
 /// No limit that the bench reaches.
@@ -73,7 +76,7 @@ fn told() -> HeaderMap {
 /// For one operation.
 fn round(operation: &Operation, threads: usize) -> f64 {
     let barrier = Barrier::new(threads + 1);
-    let (barrier, each) = (&barrier, OPERATIONS / threads);
+    let (barrier, each) = (&barrier, CONTENDED_OPERATIONS / threads);
     let spent = std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(move || {
@@ -87,18 +90,18 @@ fn round(operation: &Operation, threads: usize) -> f64 {
         barrier.wait();
         begun.elapsed()
     });
-    nanoseconds(spent)
+    nanoseconds(spent, CONTENDED_OPERATIONS)
 }
 
 /// Without threads that have to start.
 fn round_alone(operation: &Operation) -> f64 {
     let begun = Instant::now();
     (0..OPERATIONS).for_each(|_| operation());
-    nanoseconds(begun.elapsed())
+    nanoseconds(begun.elapsed(), OPERATIONS)
 }
 
-fn nanoseconds(spent: Duration) -> f64 {
-    spent.as_nanos() as f64 / OPERATIONS as f64
+fn nanoseconds(spent: Duration, operations: usize) -> f64 {
+    spent.as_nanos() as f64 / operations as f64
 }
 
 fn middle(mut times: Vec<f64>) -> f64 {
@@ -130,14 +133,17 @@ fn main() {
         .iter()
         .map(|_| (Vec::new(), Vec::new()))
         .collect();
-    for _ in 0..ROUNDS {
+    for number in 0..ROUNDS {
         for ((_, operation), (alone, contended)) in contestants.iter().zip(&mut times) {
             alone.push(round_alone(operation));
-            contended.push(round(operation, THREADS));
+            if number < CONTENDED_ROUNDS {
+                contended.push(round(operation, THREADS));
+            }
         }
     }
     println!(
-        "permit and its end, {ROUNDS} rounds of {OPERATIONS}, the middle round; ns per operation"
+        "permit and its end, ns per operation, the middle of {ROUNDS} rounds of {OPERATIONS} \
+         (8 threads: {CONTENDED_ROUNDS} of {CONTENDED_OPERATIONS})"
     );
     println!(
         "{:<32} {:>9} {:>10} {:>6} {:>7}",
