@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 
 use common::{acme, millis, seconds};
 use http::{HeaderMap, StatusCode};
-use reqwest_tollgate::{Account, Pacing, Priority, RequestOptions, Window};
+use reqwest_tollgate::{Account, Pacing, RequestOptions, Window};
 use tokio::time::{Instant, sleep};
 
 const ANY: &str = "/part";
@@ -69,14 +69,13 @@ async fn all(account: &Account, options: &[RequestOptions]) -> (Vec<u64>, Instan
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_leaves_one_by_one_is_woken_once() {
+async fn who_leaves_one_by_one_is_woken_to_set_the_timer_and_when_it_rings() {
     let begun = Instant::now();
     let waiters = vec![RequestOptions::new(); 300];
     let (polls, last) = all(&spread(100), &waiters).await;
-    // It comes, and its turn comes. The first does not wait.
+    // The first does not wait; the others come, become the head, and leave.
     assert_eq!(polls[0], 1);
-    let twice = polls[1..].iter().filter(|polls| **polls == 2).count();
-    assert_eq!(twice, 299, "{polls:?}");
+    assert!(polls.iter().all(|polls| *polls <= 3), "{polls:?}");
     let elapsed = last - begun;
     assert!(
         elapsed > millis(2_990) && elapsed < millis(3_060),
@@ -85,31 +84,13 @@ async fn who_leaves_one_by_one_is_woken_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_leaves_with_many_is_woken_once() {
+async fn of_many_who_leave_at_once_one_keeps_the_timer() {
     let account = acme().window("100/s".parse().unwrap()).build().unwrap();
     let waiters = vec![RequestOptions::new(); 300];
     let (polls, _) = all(&account, &waiters).await;
     // One of each hundred keeps the timer, and is woken for that.
     let sum: u64 = polls.iter().sum();
     assert!(sum <= 100 + 200 * 2 + 2, "{polls:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn who_is_passed_by_others_waits_on_without_being_woken_for_each() {
-    let account = spread(100);
-    let low = vec![RequestOptions::new().priority(Priority::Low); 50];
-    let crawl = tokio::spawn({
-        let account = account.clone();
-        async move { all(&account, &low).await }
-    });
-    sleep(millis(5)).await;
-    let high = vec![RequestOptions::new().priority(Priority::High); 50];
-    let (polls, _) = all(&account, &high).await;
-    assert!(polls.iter().all(|polls| *polls <= 2), "{polls:?}");
-    let (polls, _) = crawl.await.unwrap();
-    // Passed once, each looks once in vain.
-    let sum: u64 = polls.iter().sum();
-    assert!(sum <= 50 * 3 + 1, "{polls:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -126,22 +107,4 @@ async fn nobody_looks_in_vain_while_an_answer_is_awaited() {
     let (polls, _) = waiters.await.unwrap();
     let sum: u64 = polls.iter().sum();
     assert!(sum <= 20 * 4, "{polls:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_line_goes_on_though_its_head_looks_no_more() {
-    let account = spread(10);
-    let options = RequestOptions::new();
-    account.permit(ANY, &options).await.unwrap().unsent();
-    let mut idle = Box::pin(account.permit(ANY, &options));
-    let waker = std::task::Waker::noop();
-    assert!(
-        idle.as_mut()
-            .poll(&mut Context::from_waker(waker))
-            .is_pending()
-    );
-    let begun = Instant::now();
-    let left = leave(account.clone(), options.clone()).await;
-    assert!(left - begun < seconds(1), "{:?}", left - begun);
-    drop(idle);
 }

@@ -158,18 +158,6 @@ impl Pace {
         }
     }
 
-    /// How long after one request of this cost the next one leaves, while spread.
-    pub(super) fn gap(
-        &self,
-        cost: u64,
-        limit: u64,
-        round_trip: Duration,
-        now: Moment,
-    ) -> Option<Duration> {
-        self.is_spread(now)
-            .then(|| self.interval(cost, limit, round_trip))
-    }
-
     /// A request leaves. `limit` is the window's limit in force, `round_trip` the mean.
     pub(super) fn grant(&mut self, cost: u64, limit: u64, round_trip: Duration, now: Moment) {
         if self.is_spread(now) {

@@ -197,16 +197,6 @@ impl Ledger {
         moments.fold(closed, Moment::max)
     }
 
-    /// How long after one request of these costs the next one leaves, where a window spreads them.
-    pub(super) fn gap(&self, costs: &Costs, now: Now) -> Option<Duration> {
-        let parts = self.windows.iter().zip(&self.paces).zip(&self.meters);
-        let gaps = parts.filter_map(|((window, pace), meter)| {
-            let round_trip = self.gate.round_trip();
-            pace.gap(meter.need(costs)?, window.limit(), round_trip, now.moment)
-        });
-        gaps.max()
-    }
-
     /// The request leaves; only after [`when`](Self::when) said `Now`.
     pub(crate) fn grant(&mut self, ticket: Ticket, costs: &Costs, now: Now) -> PermitId {
         self.gate.pass(ticket, now.moment);
