@@ -6,7 +6,7 @@ mod common;
 
 use std::future::Future;
 use std::pin::pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 
 use common::{Events, Stub, acme, client, noon, seconds, send_all};
 use http::{HeaderMap, StatusCode};
@@ -201,18 +201,23 @@ async fn path_options_and_defaults_choose_the_quota_and_its_terms() {
 
 #[tokio::test(start_paused = true)]
 async fn trying_does_not_pass_those_who_wait_and_leaves_nothing_behind() {
-    let account = account("1/10s");
-    let normal = RequestOptions::new();
-    let urgent = RequestOptions::new().priority(Priority::High);
-    let first = account.try_permit(ANY, &normal).unwrap().expect("a permit");
-    assert!(account.try_permit(ANY, &normal).unwrap().is_none());
-    let mut second = pin!(account.permit(ANY, &normal));
-    let poll = second
-        .as_mut()
-        .poll(&mut Context::from_waker(Waker::noop()));
-    assert!(matches!(poll, Poll::Pending));
-    first.unsent();
-    // The permit is the second's, though it has not looked yet.
-    assert!(account.try_permit(ANY, &urgent).unwrap().is_none());
-    ok(second.await.unwrap());
+    let window = Window::new(5, seconds(10)).unit("lines");
+    let account = acme().window(window).build().unwrap();
+    let lines = |amount| RequestOptions::new().cost("lines", amount);
+    let (small, large) = (lines(1), lines(4));
+    let first = account.try_permit(ANY, &lines(3)).unwrap();
+    assert!(account.try_permit(ANY, &large).unwrap().is_none());
+    let mut second = Box::pin(account.permit(ANY, &large));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(second.as_mut().poll(&mut context).is_pending());
+    // There is room for it, but not its turn.
+    assert!(account.try_permit(ANY, &small).unwrap().is_none());
+    let urgent = small.clone().priority(Priority::High);
+    let urgent = account.try_permit(ANY, &urgent).unwrap();
+    urgent.expect("it goes before the one who waits").unsent();
+    drop(second);
+    let third = account.try_permit(ANY, &small).unwrap();
+    third.expect("nobody waits").unsent();
+    first.expect("a permit").unsent();
+    assert_eq!(left(&account), 5);
 }
