@@ -46,7 +46,7 @@ impl Account {
     /// # Cancel safety
     /// Dropping it leaves the line; a permit that it was granted meanwhile goes back.
     pub async fn permit(&self, path: &str, options: &RequestOptions) -> Result<Permit, Error> {
-        let options = options.clone().on_this_task(&self.defaults);
+        let options = options.on_this_task(&self.defaults);
         self.shared.limiter.permit(path, &options).await
     }
 
@@ -61,7 +61,7 @@ impl Account {
         path: &str,
         options: &RequestOptions,
     ) -> Result<Option<Permit>, Error> {
-        let options = options.clone().on_this_task(&self.defaults);
+        let options = options.on_this_task(&self.defaults);
         self.shared.limiter.try_permit(path, &options)
     }
 }

@@ -1,5 +1,6 @@
 //! The rate-limit layer: the skin between reqwest-middleware and the limiter.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::Extensions;
@@ -45,7 +46,7 @@ impl RateLimitMiddleware {
         request: &Request,
         extensions: &Extensions,
         chain: &Chain,
-    ) -> Result<Option<RequestOptions>, Error> {
+    ) -> Result<Option<Cow<'_, RequestOptions>>, Error> {
         let settings = &self.limiter.settings;
         let whose = settings.origins.whose(request.url());
         if whose == Whose::Foreign {
