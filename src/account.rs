@@ -6,6 +6,7 @@ mod headers;
 mod health;
 mod living;
 mod oauth;
+mod permits;
 pub(crate) mod problems;
 pub(crate) mod quotas;
 pub(crate) mod token_windows;

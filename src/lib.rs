@@ -62,8 +62,8 @@ pub use auth::{
     JwtBearer, Signer,
 };
 pub use rate_limit::{
-    Pacing, Quota, QuotaSnapshot, QuotaStore, RateLimitMiddleware, ResetUnit, Window,
-    WindowSnapshot,
+    Pacing, Permit, Quota, QuotaSnapshot, QuotaStore, RateLimitMiddleware, Rejected, ResetUnit,
+    Window, WindowSnapshot,
 };
 pub use stores::{FileStore, FileStoreError, MemoryStore};
 

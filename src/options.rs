@@ -4,6 +4,7 @@
 //! ([`RequestOptions::scope`]), then the handle's defaults
 //! ([`Account::with_options`](crate::Account::with_options)), then the account's.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -188,14 +189,33 @@ impl RequestOptions {
     }
 
     /// What holds for a request with these extensions, on this task.
-    pub(crate) fn of(extensions: &Extensions, defaults: &Self) -> Self {
-        let own = extensions.get::<Self>().cloned().unwrap_or_default();
-        #[cfg(feature = "task-local")]
-        let own = match crate::task_scope::current() {
-            Some(scope) => own.over(&scope),
-            None => own,
-        };
-        own.over(defaults)
+    pub(crate) fn of<'a>(extensions: &Extensions, defaults: &'a Self) -> Cow<'a, Self> {
+        match extensions.get::<Self>() {
+            Some(own) => Cow::Owned(own.on_this_task(defaults)),
+            // Mostly nobody says anything: a copy for each layer takes 40 ns of a request.
+            None => match scope() {
+                Some(scope) => Cow::Owned(scope.over(defaults)),
+                None => Cow::Borrowed(defaults),
+            },
+        }
+    }
+
+    /// These, over those of this task's scope, over `defaults`.
+    #[must_use]
+    pub(crate) fn on_this_task(&self, defaults: &Self) -> Self {
+        let own = self.clone();
+        match scope() {
+            Some(scope) => own.over(&scope).over(defaults),
+            None => own.over(defaults),
+        }
+    }
+
+    /// On what terms a request asks for a permit now.
+    pub(crate) fn terms(&self, now: Now) -> Terms {
+        Terms {
+            patience: self.patience(now),
+            costs: self.costs.clone(),
+        }
     }
 
     /// The patience of a request that begins to wait now.
@@ -207,6 +227,14 @@ impl RequestOptions {
             max_wait: self.max_wait.unwrap_or(Self::DEFAULT_MAX_WAIT),
         }
     }
+}
+
+/// The options of this task.
+fn scope() -> Option<RequestOptions> {
+    #[cfg(feature = "task-local")]
+    return crate::task_scope::current();
+    #[cfg(not(feature = "task-local"))]
+    None
 }
 
 impl fmt::Debug for RequestOptions {

@@ -153,7 +153,7 @@ impl AuthMiddleware {
             authenticator,
             chain,
             patience,
-            body_factory: options.body_factory,
+            body_factory: options.body_factory.clone(),
             now,
         }))
     }

@@ -17,6 +17,7 @@ use super::saved::Saved;
 use super::snapshot::QuotaSnapshot;
 use crate::clock::{Moment, Now};
 use crate::error::{Error, ErrorKind, Recovery};
+use crate::event::Event;
 use crate::options::{RequestOptions, Terms};
 
 /// The rate-limit half of one account, shared by all layers and clients made from it.
@@ -29,10 +30,13 @@ pub(crate) struct Limiter {
 
 /// The right to send once.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Permit {
+pub(super) struct Granted {
     pub(super) id: PermitId,
-    pub(super) granted: Moment,
+    pub(super) at: Moment,
 }
+
+/// Of which quota, and on what terms.
+pub(super) type Asked = (Arc<QuotaLine>, Terms);
 
 impl Limiter {
     pub(crate) fn new(settings: LimiterSettings) -> Self {
@@ -129,6 +133,35 @@ impl Limiter {
         quotas.iter().map(|quota| quota.snapshot(now)).collect()
     }
 
+    /// A permit at once or a place in line, for a request to `path` with these options, which has
+    /// to have it by `deadline` too; and what it was asked for.
+    ///
+    /// # Errors
+    /// As [`quota`](Self::quota) and [`enter`](Self::enter).
+    pub(super) fn ask(
+        self: &Arc<Self>,
+        options: &RequestOptions,
+        path: &str,
+        deadline: Option<Moment>,
+    ) -> Result<(Asked, Entry), Error> {
+        let now = self.settings.clock.now();
+        let mut terms = options.terms(now);
+        let patience = &mut terms.patience;
+        patience.deadline = patience.deadline.into_iter().chain(deadline).min();
+        let quota = self.quota(options, path)?;
+        let claim = Claim::New(options.priority.unwrap_or_default());
+        let entry = self.enter(&quota, claim, &terms, now)?;
+        Ok(((quota, terms), entry))
+    }
+
+    /// The caller is told that the request does not leave, and so are the observers.
+    pub(super) fn told(&self, error: Error) -> Error {
+        self.settings.events.emit(|| Event::Refused {
+            error: error.clone(),
+        });
+        error
+    }
+
     /// A permit of `quota` at once, or a place in its line.
     ///
     /// # Errors
@@ -143,9 +176,9 @@ impl Limiter {
         let (ticket, standing) = quota.enter(claim, terms, now);
         match standing {
             Standing::Granted(id) => {
-                let granted = now.moment;
                 self.touch();
-                Ok(Entry::Granted(ticket, Permit { id, granted }))
+                let at = now.moment;
+                Ok(Entry::Granted(ticket, Granted { id, at }))
             }
             Standing::Refused(refusal) => Err(self.refused(quota, refusal, now)),
             Standing::Waiting(_) => {

@@ -1,5 +1,6 @@
 //! The rate-limit layer: the skin between reqwest-middleware and the limiter.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::Extensions;
@@ -8,14 +9,13 @@ use reqwest_middleware::{Middleware, Next};
 
 use super::Limiter;
 use super::gate::Ticket;
-use super::limiter::{FinalRejection, Permit};
-use super::place::{Claim, Entry};
-use super::quota_line::QuotaLine;
+use super::limiter::{Asked, FinalRejection, Granted};
+use super::place::Entry;
 use super::turn::Turn;
 use crate::clock::BoxFuture;
 use crate::error::Error;
 use crate::event::{Event, ReplayReason};
-use crate::options::{BodyFactory, RequestOptions, Terms};
+use crate::options::{BodyFactory, RequestOptions};
 use crate::origin::{Whose, insecure};
 use crate::passage::{Chain, Handle, Layer, Outcome, Passage, Spare};
 use crate::response;
@@ -46,7 +46,7 @@ impl RateLimitMiddleware {
         request: &Request,
         extensions: &Extensions,
         chain: &Chain,
-    ) -> Result<Option<RequestOptions>, Error> {
+    ) -> Result<Option<Cow<'_, RequestOptions>>, Error> {
         let settings = &self.limiter.settings;
         let whose = settings.origins.whose(request.url());
         if whose == Whose::Foreign {
@@ -65,13 +65,6 @@ impl RateLimitMiddleware {
             return Err(insecure(request.url()).with_account(&settings.account));
         }
         Ok((whose == Whose::Ours).then_some(options))
-    }
-
-    fn refuse(&self, error: Error) -> Error {
-        self.limiter.settings.events.emit(|| Event::Refused {
-            error: error.clone(),
-        });
-        error
     }
 }
 
@@ -96,31 +89,19 @@ impl Middleware for RateLimitMiddleware {
             Ok(None) => return next.run(request, extensions),
             Err(error) => return self.fail(error),
         };
-        let now = self.limiter.settings.clock.now();
-        let mut patience = options.patience(now);
-        patience.deadline = patience.deadline.into_iter().chain(chain.deadline()).min();
-        let terms = Terms {
-            patience,
-            costs: options.costs.clone(),
-        };
-        let quota = match self.limiter.quota(&options, request.url().path()) {
-            Ok(quota) => quota,
-            Err(error) => return self.fail(error),
-        };
-        let claim = Claim::New(options.priority.unwrap_or_default());
-        match self.limiter.enter(&quota, claim, &terms, now) {
-            Ok(Entry::Granted(ticket, permit)) => {
-                let place = (quota, terms);
+        let path = request.url().path();
+        match self.limiter.ask(&options, path, chain.deadline()) {
+            Ok((asked, Entry::Granted(ticket, granted))) => {
                 let factory = options.body_factory.as_ref();
-                let granted = (ticket, permit);
-                let turn = self.turn(&request, &chain, place, granted, factory, extensions);
+                let granted = (ticket, granted);
+                let turn = self.turn(&request, &chain, asked, granted, factory, extensions);
                 self.pass(request, chain, turn, extensions, next)
             }
-            Ok(Entry::Waiting(line)) => Box::pin(async move {
-                let granted = line.wait().await.map_err(|error| self.refuse(error))?;
-                let place = (quota, terms);
+            Ok((asked, Entry::Waiting(line))) => Box::pin(async move {
+                let granted = line.wait().await;
+                let granted = granted.map_err(|error| self.limiter.told(error))?;
                 let factory = options.body_factory.as_ref();
-                let turn = self.turn(&request, &chain, place, granted, factory, extensions);
+                let turn = self.turn(&request, &chain, asked, granted, factory, extensions);
                 self.pass(request, chain, turn, extensions, next).await
             }),
             Err(error) => self.fail(error),
@@ -130,7 +111,7 @@ impl Middleware for RateLimitMiddleware {
 
 impl RateLimitMiddleware {
     fn fail<'f>(&self, error: Error) -> BoxFuture<'f, reqwest_middleware::Result<Response>> {
-        Box::pin(std::future::ready(Err(self.refuse(error).into())))
+        Box::pin(std::future::ready(Err(self.limiter.told(error).into())))
     }
 
     /// The turn of a request that has its permit, and whether the clone for its replays is an outer
@@ -139,8 +120,8 @@ impl RateLimitMiddleware {
         &self,
         request: &Request,
         chain: &Chain,
-        place: (Arc<QuotaLine>, Terms),
-        granted: (Ticket, Permit),
+        asked: Asked,
+        granted: (Ticket, Granted),
         factory: Option<&BodyFactory>,
         extensions: &Extensions,
     ) -> (Arc<Turn>, bool) {
@@ -152,7 +133,7 @@ impl RateLimitMiddleware {
             None
         };
         let outer = Handle::present(extensions);
-        let turn = Turn::new(&self.limiter, place, granted, own, outer);
+        let turn = Turn::new(&self.limiter, asked, granted, own, outer);
         (turn, is_shared)
     }
 
@@ -204,7 +185,7 @@ impl RateLimitMiddleware {
             let again = chain.signed_anew().unwrap_or(Ok(copy));
             let again = again.map_err(|error| {
                 turn.settle(Outcome::Unsent);
-                self.refuse(error)
+                self.limiter.told(error)
             })?;
             let reason = ReplayReason::RateLimited;
             settings.events.emit(|| Event::Replayed { reason, attempt });
@@ -259,11 +240,14 @@ impl RateLimitMiddleware {
     /// server had answered.
     async fn wait_again(&self, response: Response, turn: &Turn) -> Result<(), Error> {
         let status = response.status();
-        let id = turn.request_id(response.headers());
+        let id = turn.seat.request_id(response.headers());
         // Read to its end, so that the connection is free for others during the wait.
         drop(response::buffer(response, &*self.limiter.settings.clock).await);
         let permit = turn.acquire().await;
-        permit.map_err(|error| self.refuse(error.with_status(status).with_request_id(id)))
+        permit.map_err(|error| {
+            self.limiter
+                .told(error.with_status(status).with_request_id(id))
+        })
     }
 }
 

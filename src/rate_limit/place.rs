@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::gate::Ticket;
 use super::in_flight::PermitId;
-use super::limiter::{Limiter, Permit};
+use super::limiter::{Granted, Limiter};
 use super::line::{Refusal, Standing};
 use super::quota_line::QuotaLine;
 use crate::clock::{BoxFuture, Moment, Now};
@@ -26,7 +26,7 @@ pub(super) enum Claim {
 
 /// What entering the line brings.
 pub(super) enum Entry {
-    Granted(Ticket, Permit),
+    Granted(Ticket, Granted),
     Waiting(Place),
 }
 
@@ -66,7 +66,7 @@ impl Place {
     /// # Cancel safety
     /// A dropped wait leaves its place to those behind, and gives back a permit that it was
     /// granted.
-    pub(super) async fn wait(mut self) -> Result<(Ticket, Permit), Error> {
+    pub(super) async fn wait(mut self) -> Result<(Ticket, Granted), Error> {
         let mut timer = None;
         let account = &self.limiter.settings.account;
         let priority = self.ticket.priority();
@@ -83,13 +83,8 @@ impl Place {
         self.tell(now);
         decision
             .map(|id| {
-                (
-                    self.ticket,
-                    Permit {
-                        id,
-                        granted: now.moment,
-                    },
-                )
+                let at = now.moment;
+                (self.ticket, Granted { id, at })
             })
             .map_err(|refusal| self.limiter.refused(&self.quota, refusal, now))
     }

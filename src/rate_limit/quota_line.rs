@@ -10,15 +10,16 @@ use super::LimiterSettings;
 use super::gate::Ticket;
 use super::headers::{self, Fields, Reading};
 use super::in_flight::PermitId;
-use super::line::{Line, Standing, Wakers};
+use super::line::{Line, Refusal, Standing, Wakers};
 use super::place::Claim;
 use super::quota::Quota;
 use super::saved::SavedQuota;
 use super::snapshot::{QuotaSnapshot, WindowSnapshot};
-use super::state::{Change, Ledger, Report, Settlement, wait_of_the_spent};
+use super::state::{Admission, Change, Ledger, Report, Settlement, wait_of_the_spent};
 use super::window::Window;
 use crate::clock::Now;
-use crate::options::Terms;
+use crate::cost::Costs;
+use crate::options::{Priority, Terms};
 use crate::verdict::Verdict;
 
 /// One quota and its line. A change of the quota makes another one of the same line; requests on
@@ -108,6 +109,25 @@ impl QuotaLine {
             };
             (ticket, line.enter(ticket, terms, now))
         })
+    }
+
+    /// A permit, if there is one now.
+    ///
+    /// # Errors
+    /// It costs more than a window allows.
+    pub(super) fn try_enter(
+        &self,
+        priority: Priority,
+        costs: &Costs,
+        now: Now,
+    ) -> Result<Option<(Ticket, PermitId)>, Refusal> {
+        let mut line = self.lock();
+        let ticket = line.ticket(priority, now);
+        match line.try_enter(ticket, costs, now) {
+            Ok(permit) => Ok(Some((ticket, permit))),
+            Err(Admission::Never(excess)) => Err(Refusal::TooCostly(excess)),
+            Err(_) => Ok(None),
+        }
     }
 
     /// Ends a permit.

@@ -5,38 +5,25 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use http::{HeaderMap, StatusCode};
-
 use super::gate::Ticket;
-use super::limiter::{Limiter, Permit};
-use super::place::{Claim, Entry};
-use super::quota_line::QuotaLine;
+use super::limiter::{Asked, Granted, Limiter};
+use super::seat::{Ended, Seat};
 use super::snapshot::QuotaSnapshot;
-use super::state::{Change, Settlement};
-use crate::clock::{BoxFuture, Moment, Now};
+use crate::clock::{BoxFuture, Moment};
 use crate::error::Error;
-use crate::event::Event;
-use crate::options::Terms;
 use crate::passage::{AccountId, Handle, Layer, Outcome, Passage, Spare};
 
 pub(super) struct Turn {
-    limiter: Arc<Limiter>,
-    quota: Arc<QuotaLine>,
-    terms: Terms,
-    ticket: Ticket,
+    pub(super) seat: Seat,
     spare: Option<Spare>,
     outer: Option<Handle>,
     state: Mutex<State>,
 }
 
 struct State {
-    permit: Option<Permit>,
-    /// Whether the last answer was a rejection by the quota.
-    rejected: bool,
-    /// Whether the last answer was a 401, whose replay inherits the probe.
-    may_hold_probe: bool,
-    /// When the last answer came.
-    settled: Option<Now>,
+    permit: Option<Granted>,
+    /// How the last permit ended.
+    ended: Option<Ended>,
 }
 
 impl Turn {
@@ -44,120 +31,44 @@ impl Turn {
     /// replays, and the handle that was there.
     pub(super) fn new(
         limiter: &Arc<Limiter>,
-        place: (Arc<QuotaLine>, Terms),
-        (ticket, permit): (Ticket, Permit),
+        asked: Asked,
+        (ticket, permit): (Ticket, Granted),
         spare: Option<Spare>,
         outer: Option<Handle>,
     ) -> Arc<Self> {
-        let (quota, terms) = place;
         let state = State {
             permit: Some(permit),
-            rejected: false,
-            may_hold_probe: false,
-            settled: None,
+            ended: None,
         };
-        let (limiter, state) = (limiter.clone(), Mutex::new(state));
         Arc::new(Self {
-            limiter,
-            quota,
-            terms,
-            ticket,
+            seat: Seat::new(limiter.clone(), asked, ticket),
             spare,
             outer,
-            state,
+            state: Mutex::new(state),
         })
     }
 
     /// Whether the last answer was a rejection by the quota.
     pub(super) fn is_rejected(&self) -> bool {
-        self.state().rejected
+        let ended = self.state().ended;
+        ended.is_some_and(|ended| ended.rejected.is_some())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn end(&self, permit: Permit, outcome: Outcome<'_>) {
-        let settings = &self.limiter.settings;
-        let now = settings.clock.now();
-        let settlement = match outcome {
-            Outcome::Unsent => Settlement::Unsent,
-            Outcome::Lost => Settlement::Lost,
-            Outcome::Answered {
-                status,
-                headers,
-                verdict,
-            } => Settlement::Answered(self.quota.report(status, headers, verdict, now)),
-        };
-        let change = self.quota.settle(permit.id, self.ticket, &settlement, now);
-        self.limiter.touch();
-        {
-            let mut state = self.state();
-            state.settled = Some(now);
-            state.rejected = false;
-            state.may_hold_probe = false;
-            if let Settlement::Answered(report) = &settlement {
-                state.rejected = report.rejected.is_some();
-                state.may_hold_probe = report.status == StatusCode::UNAUTHORIZED;
-            }
-        }
-        self.tell(permit, outcome, change, now);
-    }
-
-    fn tell(&self, permit: Permit, outcome: Outcome<'_>, change: Change, now: Now) {
-        let events = &self.limiter.settings.events;
-        let quota = || self.quota.name.clone();
-        let elapsed = now.moment - permit.granted;
-        match outcome {
-            Outcome::Unsent => {}
-            Outcome::Lost => events.emit(|| Event::Lost {
-                quota: quota(),
-                elapsed,
-            }),
-            Outcome::Answered {
-                status, headers, ..
-            } => events.emit(|| Event::Answered {
-                quota: quota(),
-                status,
-                elapsed,
-                request_id: self.request_id(headers),
-            }),
-        }
-        match (change, outcome) {
-            (
-                Change::ClosedUntil(moment),
-                Outcome::Answered {
-                    status, headers, ..
-                },
-            ) => {
-                events.emit(|| Event::QuotaRejected {
-                    quota: quota(),
-                    status,
-                    until: now.wall_at(moment),
-                    request_id: self.request_id(headers),
-                });
-            }
-            (Change::Reopened, _) => events.emit(|| Event::QuotaReopened { quota: quota() }),
-            _ => {}
-        }
-    }
-
     /// What was left of its quota after the last answer.
     pub(super) fn snapshot(&self) -> QuotaSnapshot {
-        let settled = self.state().settled;
-        self.quota
-            .snapshot(settled.unwrap_or_else(|| self.limiter.settings.clock.now()))
-    }
-
-    pub(super) fn request_id(&self, headers: &HeaderMap) -> Option<String> {
-        let name = self.limiter.settings.request_id_header.as_ref()?;
-        Some(headers.get(name)?.to_str().ok()?.to_owned())
+        let ended = self.state().ended.map(|ended| ended.now);
+        let now = ended.unwrap_or_else(|| self.seat.limiter.settings.clock.now());
+        self.seat.quota.snapshot(now)
     }
 }
 
 impl Passage for Turn {
     fn account(&self) -> AccountId {
-        self.limiter.settings.id
+        self.seat.limiter.settings.id
     }
 
     fn layer(&self) -> Layer {
@@ -165,13 +76,14 @@ impl Passage for Turn {
     }
 
     fn has_credentials(&self) -> bool {
-        self.limiter.settings.has_credentials
+        self.seat.limiter.settings.has_credentials
     }
 
     fn settle(&self, outcome: Outcome<'_>) {
         let permit = self.state().permit.take();
         if let Some(permit) = permit {
-            self.end(permit, outcome);
+            let ended = self.seat.end(permit, outcome);
+            self.state().ended = Some(ended);
         }
     }
 
@@ -180,13 +92,7 @@ impl Passage for Turn {
             if self.state().permit.is_some() {
                 return Ok(());
             }
-            let now = self.limiter.settings.clock.now();
-            let claim = Claim::Again(self.ticket);
-            let entry = self.limiter.enter(&self.quota, claim, &self.terms, now)?;
-            let (_, permit) = match entry {
-                Entry::Granted(ticket, permit) => (ticket, permit),
-                Entry::Waiting(place) => place.wait().await?,
-            };
+            let permit = self.seat.acquire().await?;
             self.state().permit = Some(permit);
             Ok(())
         })
@@ -197,7 +103,7 @@ impl Passage for Turn {
     }
 
     fn deadline(&self) -> Option<Moment> {
-        self.terms.patience.deadline
+        self.seat.terms.patience.deadline
     }
 
     fn outer(&self) -> Option<&Handle> {
@@ -208,10 +114,12 @@ impl Passage for Turn {
 impl Drop for Turn {
     /// Dropped with a permit, the request may be on the wire: it counts as sent.
     fn drop(&mut self) {
-        self.settle(Outcome::Lost);
-        if self.state().may_hold_probe {
-            self.quota
-                .abandon(self.ticket, self.limiter.settings.clock.now());
+        // Nobody else has it any more, so no lock is needed.
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(permit) = state.permit.take() {
+            self.seat.end(permit, Outcome::Lost);
+        } else if state.ended.is_some_and(|ended| ended.may_hold_probe) {
+            self.seat.abandon();
         }
     }
 }

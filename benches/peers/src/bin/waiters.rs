@@ -114,8 +114,13 @@ async fn run(name: &str, client: ClientWithMiddleware) -> Duration {
 
 #[tokio::main]
 async fn main() {
+    let provider = rustls::crypto::ring::default_provider();
+    provider.install_default().expect("the first");
     println!("{WAITERS} waiters, {PER_SECOND}/s one by one");
-    println!("{:<26} {:>10} {:>12} {:>13}", "", "until last", "polls each", "CPU");
+    println!(
+        "{:<26} {:>10} {:>12} {:>13}",
+        "", "until last", "polls each", "CPU"
+    );
     let theirs = run("reqwest-ratelimit+governor", governor()).await;
     let ours = run("reqwest-tollgate", ours()).await;
     println!(

@@ -1,0 +1,138 @@
+//! What a request keeps from its first permit to its last answer: its quota, its terms and its
+//! ticket.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, StatusCode};
+
+use super::gate::Ticket;
+use super::limiter::{Asked, Granted, Limiter};
+use super::place::{Claim, Entry};
+use super::quota_line::QuotaLine;
+use super::state::{Change, Settlement};
+use crate::clock::{Moment, Now};
+use crate::error::Error;
+use crate::event::Event;
+use crate::options::Terms;
+use crate::passage::Outcome;
+
+pub(super) struct Seat {
+    pub(super) limiter: Arc<Limiter>,
+    pub(super) quota: Arc<QuotaLine>,
+    pub(super) terms: Terms,
+    ticket: Ticket,
+}
+
+/// How a permit ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ended {
+    pub(super) now: Now,
+    /// The quota rejected the request: nobody leaves before.
+    pub(super) rejected: Option<Moment>,
+    /// It was answered 401: its replay inherits the probe.
+    pub(super) may_hold_probe: bool,
+}
+
+impl Seat {
+    pub(super) fn new(limiter: Arc<Limiter>, (quota, terms): Asked, ticket: Ticket) -> Self {
+        Self {
+            limiter,
+            quota,
+            terms,
+            ticket,
+        }
+    }
+
+    /// Ends a permit of this seat.
+    pub(super) fn end(&self, permit: Granted, outcome: Outcome<'_>) -> Ended {
+        let now = self.limiter.settings.clock.now();
+        let settlement = match outcome {
+            Outcome::Unsent => Settlement::Unsent,
+            Outcome::Lost => Settlement::Lost,
+            Outcome::Answered {
+                status,
+                headers,
+                verdict,
+            } => Settlement::Answered(self.quota.report(status, headers, verdict, now)),
+        };
+        let change = self.quota.settle(permit.id, self.ticket, &settlement, now);
+        self.limiter.touch();
+        self.tell(permit, outcome, change, now);
+        let mut ended = Ended {
+            now,
+            rejected: None,
+            may_hold_probe: false,
+        };
+        if let Settlement::Answered(report) = &settlement {
+            ended.rejected = report.rejected.map(|_| match change {
+                Change::ClosedUntil(moment) => moment,
+                _ => now.moment,
+            });
+            ended.may_hold_probe = report.status == StatusCode::UNAUTHORIZED;
+        }
+        ended
+    }
+
+    /// Waits for the permit of another attempt. Its place in line is that of the first arrival.
+    ///
+    /// # Errors
+    /// As [`Limiter::enter`].
+    pub(super) async fn acquire(&self) -> Result<Granted, Error> {
+        let now = self.limiter.settings.clock.now();
+        let claim = Claim::Again(self.ticket);
+        let entry = self.limiter.enter(&self.quota, claim, &self.terms, now)?;
+        match entry {
+            Entry::Granted(_, permit) => Ok(permit),
+            Entry::Waiting(place) => place.wait().await.map(|(_, permit)| permit),
+        }
+    }
+
+    /// It will not come back for its replay.
+    pub(super) fn abandon(&self) {
+        let now = self.limiter.settings.clock.now();
+        self.quota.abandon(self.ticket, now);
+    }
+
+    pub(super) fn request_id(&self, headers: &HeaderMap) -> Option<String> {
+        let name = self.limiter.settings.request_id_header.as_ref()?;
+        Some(headers.get(name)?.to_str().ok()?.to_owned())
+    }
+
+    fn tell(&self, permit: Granted, outcome: Outcome<'_>, change: Change, now: Now) {
+        let events = &self.limiter.settings.events;
+        let quota = || self.quota.name.clone();
+        let elapsed = now.moment - permit.at;
+        match outcome {
+            Outcome::Unsent => {}
+            Outcome::Lost => events.emit(|| Event::Lost {
+                quota: quota(),
+                elapsed,
+            }),
+            Outcome::Answered {
+                status, headers, ..
+            } => events.emit(|| Event::Answered {
+                quota: quota(),
+                status,
+                elapsed,
+                request_id: self.request_id(headers),
+            }),
+        }
+        match (change, outcome) {
+            (
+                Change::ClosedUntil(moment),
+                Outcome::Answered {
+                    status, headers, ..
+                },
+            ) => {
+                events.emit(|| Event::QuotaRejected {
+                    quota: quota(),
+                    status,
+                    until: now.wall_at(moment),
+                    request_id: self.request_id(headers),
+                });
+            }
+            (Change::Reopened, _) => events.emit(|| Event::QuotaReopened { quota: quota() }),
+            _ => {}
+        }
+    }
+}
