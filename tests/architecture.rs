@@ -185,6 +185,12 @@ fn vendors_are_named_on_their_shelf_alone() {
         "digikey",
         "DigiKey",
         "DIGIKEY",
+        "element14",
+        "jlcpcb",
+        "JLC",
+        "lcsc",
+        "LCSC",
+        "masterelectronics",
         "mouser",
         "Mouser",
         "nexar",
@@ -215,6 +221,10 @@ fn vendors_are_named_on_their_shelf_alone() {
         "TME_",
         "tti::",
         "TTI_",
+        "tme_v1",
+        "TME",
+        "trusted_parts",
+        "TrustedParts",
     ];
     let elsewhere =
         |path: &str| !path.starts_with("distributors/") && !path.starts_with("sandbox/");

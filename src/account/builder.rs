@@ -7,6 +7,7 @@ use http::StatusCode;
 
 use super::{Account, build};
 use crate::auth::keys::HeaderPlace;
+use crate::auth::scheme::{Make, Scheme};
 use crate::auth::store::TokenStore;
 use crate::auth::{ClientAuth, Grant, Signer};
 use crate::clock::Clock;
@@ -49,6 +50,8 @@ pub(crate) struct Settings {
     pub(crate) query: Vec<(String, Secret)>,
     pub(crate) authorization: Option<HeaderPlace>,
     pub(crate) signer: Option<Arc<dyn Signer>>,
+    /// How a preset signs; an own signer goes before it.
+    pub(crate) scheme: Option<Scheme>,
     pub(crate) rules: Vec<Rule>,
     pub(crate) client_id: Option<String>,
     /// Headers whose value is the client id, on every request (DigiKey).
@@ -98,6 +101,7 @@ impl Settings {
             query: Vec::new(),
             authorization: None,
             signer: None,
+            scheme: None,
             rules: Vec::new(),
             client_id: None,
             client_id_headers: Vec::new(),
@@ -209,6 +213,20 @@ impl AccountBuilder {
     /// it.
     pub fn signer(mut self, signer: impl Signer) -> Self {
         self.settings.signer = Some(Arc::new(signer));
+        self
+    }
+
+    /// Signed in a preset's way, once the secrets of it are known.
+    pub(crate) fn signed_by(mut self, make: Make) -> Self {
+        self.settings.scheme = Some(Scheme::new(make));
+        self
+    }
+
+    /// One of the secrets that the preset's signature is made of.
+    pub(crate) fn signing_secret(mut self, name: &'static str, secret: Secret) -> Self {
+        if let Some(scheme) = &mut self.settings.scheme {
+            scheme.set(name, secret);
+        }
         self
     }
 

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::Settings;
 use super::problems::Problems;
 use crate::auth::keys::{HeaderPlace, KeyPlaces, Keys};
+use crate::auth::scheme::Scheme;
 use crate::secret::Secret;
 
 /// The keys of every request. The last one of a name wins, so that a preset's can be replaced.
@@ -41,6 +42,14 @@ pub(super) fn of_requests(settings: &Settings, problems: &mut Problems) -> (Keys
         }
         problems.keep(&format!("query.{name}"), secret.read());
         set(&mut places.query, name.clone(), secret.clone());
+    }
+    // A signer of the account's own goes before the preset's, which then needs nothing.
+    places.scheme = settings
+        .scheme
+        .clone()
+        .filter(|_| settings.signer.is_none());
+    if let Some(Err((field, text))) = places.scheme.as_ref().map(Scheme::read) {
+        problems.add(field, text);
     }
     check_authorization(settings, &places, problems);
     // What cannot be read was told above, and no account is made then.

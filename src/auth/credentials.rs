@@ -58,11 +58,11 @@ impl Credentials {
 
     /// Whether another attempt needs other credentials than the one before.
     pub(super) fn differ_by_attempt(&self) -> bool {
-        self.signer.is_some() || self.can_change()
+        self.is_signed() || self.can_change()
     }
 
     pub(super) fn is_signed(&self) -> bool {
-        self.signer.is_some()
+        self.signer.is_some() || self.keys.load().signature.signer.is_some()
     }
 
     /// Whether reading the keys again could give others.
@@ -81,7 +81,9 @@ impl Credentials {
         clock: &dyn Clock,
     ) -> Result<Worn, Error> {
         let keys = self.keys.load();
-        let changes_url = self.signer.is_some() || !keys.query.is_empty();
+        // The account's own signer goes before the preset's.
+        let signer = self.signer.as_ref().or(keys.signature.signer.as_ref());
+        let changes_url = signer.is_some() || !keys.query.is_empty();
         let shown = changes_url.then(|| request.url().clone());
         let brings_own = request.headers().contains_key(AUTHORIZATION);
         keys.put(request);
@@ -89,12 +91,12 @@ impl Credentials {
             let header = token.header().clone();
             request.headers_mut().insert(AUTHORIZATION, header);
         }
-        if let Some(signer) = self.signer.as_ref().filter(|_| !brings_own) {
+        if let Some(signer) = signer.filter(|_| !brings_own) {
             sign(&**signer, request, clock.now())?;
         }
         Ok(Worn {
-            keys: self.can_change().then(|| Arc::clone(&keys)),
             disguise: shown.and_then(|shown| Disguise::new(shown, request.url())),
+            keys: self.can_change().then(|| Arc::clone(&keys)),
         })
     }
 

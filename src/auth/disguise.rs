@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use http::Response as HttpResponse;
 use reqwest::{Body, Response, ResponseBuilderExt};
-use url::Url;
+use url::{Url, form_urlencoded};
 
 /// A URL as the caller knows it, and as it was sent.
 pub(super) struct Disguise {
@@ -66,21 +66,49 @@ impl Disguise {
     }
 
     /// What to show for a URL that came back: after a redirect, or a replay with another signature,
-    /// it is not the one that was sent, and what we added goes from it by name.
+    /// it is not the one that was sent, and what we put into that goes.
     fn seen_for(&self, url: &Url) -> Url {
         if *url == self.sent {
             return self.shown.clone();
         }
         let mut seen = url.clone();
+        self.hide_in_path(&mut seen);
+        self.hide_in_query(&mut seen);
+        seen
+    }
+
+    /// Segments that we put into the path (a key, where a vendor has it there) go.
+    fn hide_in_path(&self, seen: &mut Url) {
         if seen.path() == self.sent.path() {
             seen.set_path(self.shown.path());
+            return;
         }
-        let added = |name: &str| self.sent.query_pairs().any(|pair| pair.0 == name);
-        let asked = |name: &str| self.shown.query_pairs().any(|pair| pair.0 == name);
-        let is_ours = |name: &Cow<'_, str>| added(name) && !asked(name);
-        let kept: Vec<_> = url
-            .query_pairs()
-            .filter(|(name, _)| !is_ours(name))
+        let shown: Vec<_> = self.shown.path().split('/').collect();
+        let sent = self.sent.path().split('/');
+        let ours: Vec<_> = sent.filter(|part| !shown.contains(part)).collect();
+        let parts = seen.path().split('/');
+        let kept: Vec<_> = parts.filter(|part| !ours.contains(part)).collect();
+        let kept = kept.join("/");
+        seen.set_path(&kept);
+    }
+
+    /// Pairs that we added go by name, and so do those whose value we changed, unless they have the
+    /// caller's. A pair goes too if its value holds one of ours, as where a server puts the whole
+    /// URL that it was asked for into a parameter.
+    fn hide_in_query(&self, seen: &mut Url) {
+        let ours: Vec<_> = self.ours().collect();
+        let asked = |name: &str, value: &str| {
+            let mut pairs = self.shown.query_pairs();
+            pairs.any(|pair| pair.0 == name && pair.1 == value)
+        };
+        let is_ours = |name: &str, value: &str| {
+            let mut ours = ours.iter();
+            ours.any(|(our_name, our_value)| our_name == name || holds(value, our_value))
+        };
+        let url = seen.clone();
+        let pairs = url.query_pairs();
+        let kept: Vec<_> = pairs
+            .filter(|(name, value)| asked(name, value) || !is_ours(name, value))
             .collect();
         if kept.len() < url.query_pairs().count() {
             match kept.is_empty() {
@@ -88,8 +116,23 @@ impl Disguise {
                 false => drop(seen.query_pairs_mut().clear().extend_pairs(kept)),
             }
         }
-        seen
     }
+
+    /// The pairs of the query that are not the caller's.
+    fn ours(&self) -> impl Iterator<Item = (String, String)> {
+        let owned = |(name, value): (Cow<'_, str>, Cow<'_, str>)| (name.into(), value.into());
+        let shown: Vec<(String, String)> = self.shown.query_pairs().map(owned).collect();
+        let sent = self.sent.query_pairs().map(owned);
+        sent.filter(move |pair| !shown.contains(pair))
+    }
+}
+
+/// Whether a value holds another one, as it is or percent-encoded once more. Short ones are left
+/// out: they are in many a value by chance, and no secrets.
+fn holds(value: &str, ours: &str) -> bool {
+    const SHORT: usize = 6;
+    let encoded: String = form_urlencoded::byte_serialize(ours.as_bytes()).collect();
+    ours.len() >= SHORT && (value.contains(ours) || value.contains(&encoded))
 }
 
 #[cfg(test)]
@@ -120,6 +163,48 @@ mod tests {
         assert_eq!(seen(bare), "https://a.example/found");
         let other = "https://b.example/x?page=a%20b";
         assert_eq!(seen(other), other);
+    }
+
+    #[test]
+    fn a_value_that_was_changed_goes_and_the_callers_stays() {
+        let parse = |text: &str| Url::parse(text).expect("a URL");
+        let shown = parse("https://a.example/list?req=mine&rows=5");
+        let sent = parse("https://a.example/list?rows=5&req=mine-and-s3cr3t");
+        let disguise = Disguise::new(shown, &sent).expect("something to hide");
+        let seen = |url: &str| disguise.seen_for(&parse(url)).to_string();
+        let moved = "https://a.example/v4/list?rows=5&req=mine-and-s3cr3t";
+        assert_eq!(seen(moved), "https://a.example/v4/list?rows=5");
+        let unsigned = "https://a.example/v4/list?rows=5&req=mine";
+        assert_eq!(seen(unsigned), unsigned);
+    }
+
+    #[test]
+    fn a_key_within_another_parameter_goes_with_it() {
+        let parse = |text: &str| Url::parse(text).expect("a URL");
+        let shown = parse("https://a.example/find?q=1");
+        let sent = parse("https://a.example/find?q=1&apiKey=s3cr%2F3t");
+        let disguise = Disguise::new(shown, &sent).expect("something to hide");
+        let seen = |url: &str| disguise.seen_for(&parse(url)).to_string();
+        let login = "https://a.example/login?next=%2Ffind%3Fq%3D1%26apiKey%3Ds3cr%252F3t&x=1";
+        assert_eq!(seen(login), "https://a.example/login?x=1");
+        let login = "https://a.example/login?next=s3cr%2F3t";
+        assert_eq!(seen(login), "https://a.example/login");
+    }
+
+    #[test]
+    fn a_key_in_the_path_goes_wherever_it_stands() {
+        let parse = |text: &str| Url::parse(text).expect("a URL");
+        let shown = parse("https://a.example/find/LM358/%7BapiKey%7D");
+        let sent = parse("https://a.example/find/LM358/s3cr3t");
+        let disguise = Disguise::new(shown, &sent).expect("something to hide");
+        let seen = |url: &str| disguise.seen_for(&parse(url)).to_string();
+        let again = "https://a.example/find/LM358/s3cr3t?page=2";
+        assert_eq!(
+            seen(again),
+            "https://a.example/find/LM358/%7BapiKey%7D?page=2"
+        );
+        let moved = "https://a.example/v2/find/LM358/s3cr3t/";
+        assert_eq!(seen(moved), "https://a.example/v2/find/LM358/");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use http::{HeaderName, HeaderValue};
 use reqwest::Request;
 use zeroize::Zeroizing;
 
+use super::scheme::{Scheme, Signature};
 use crate::secret::Secret;
 
 const NOT_A_VALUE: &str = "found a character that cannot stand in a header; expected visible ASCII";
@@ -65,6 +66,7 @@ fn basic(user: &str, password: &str) -> Result<Zeroizing<String>, String> {
 pub(crate) struct KeyPlaces {
     pub(crate) headers: Vec<(HeaderName, HeaderPlace)>,
     pub(crate) query: Vec<(String, Secret)>,
+    pub(crate) scheme: Option<Scheme>,
 }
 
 impl KeyPlaces {
@@ -76,9 +78,12 @@ impl KeyPlaces {
         };
         let pair =
             |(name, secret): &(String, Secret)| Ok::<_, String>((name.clone(), secret.read()?));
+        let signature = self.scheme.as_ref().map(Scheme::read).transpose();
+        let signature = signature.map_err(|(name, text)| format!("{name} {text}"))?;
         Ok(Keys {
             headers: self.headers.iter().map(header).collect::<Result<_, _>>()?,
             query: self.query.iter().map(pair).collect::<Result<_, _>>()?,
+            signature: signature.unwrap_or_default(),
         })
     }
 
@@ -88,6 +93,7 @@ impl KeyPlaces {
         let mut query = self.query.iter();
         headers.any(|(_, place)| place.is_reference())
             || query.any(|(_, secret)| secret.is_reference())
+            || self.scheme.as_ref().is_some_and(Scheme::has_references)
     }
 }
 
@@ -97,11 +103,12 @@ pub(crate) struct Keys {
     /// Those that are secrets are marked sensitive.
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) query: Vec<(String, Zeroizing<String>)>,
+    pub(crate) signature: Signature,
 }
 
 impl Keys {
     pub(crate) fn are_none(&self) -> bool {
-        self.headers.is_empty() && self.query.is_empty()
+        self.headers.is_empty() && self.query.is_empty() && self.signature.signer.is_none()
     }
 
     /// Puts on what the caller did not.

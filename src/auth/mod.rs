@@ -35,6 +35,7 @@ mod rejection;
 mod reread;
 mod revocation;
 mod saver;
+pub(crate) mod scheme;
 mod signature;
 pub(crate) mod signer;
 mod source;

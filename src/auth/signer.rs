@@ -4,9 +4,11 @@
 //! refuse the second request with the same nonce. So the signer is asked for every attempt, replays
 //! after a 401 or a 429 included, after everything else is on the request.
 
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use reqwest::Request;
+use http::header::CONTENT_LENGTH;
+use reqwest::{Body, Request};
+use url::form_urlencoded;
 
 use crate::error::BoxError;
 
@@ -14,6 +16,8 @@ use crate::error::BoxError;
 ///
 /// It may change headers, query, path and body. What it adds to the URL does not show in the
 /// response's URL nor in errors: the caller sees the URL that it asked for.
+///
+/// How to write one is told in the module `signing` (feature of that name), with an example.
 ///
 /// It must not block, and must not keep the request. What always holds: the attempt carries all of
 /// the account's other headers and query keys, no attempt is signed twice, and none is sent if the
@@ -78,5 +82,77 @@ impl<'a> Attempt<'a> {
                 .as_bytes()
                 .ok_or_else(|| "the body is a stream; a signature needs its bytes".into()),
         }
+    }
+
+    /// Another body. A `Content-Length` goes, since it told the length of the old one; the
+    /// `Content-Type` stays.
+    pub fn set_body(&mut self, body: impl Into<Body>) {
+        self.request.headers_mut().remove(CONTENT_LENGTH);
+        *self.request.body_mut() = Some(body.into());
+    }
+
+    /// Puts a pair at the end of the query, instead of those of that name.
+    pub fn set_query(&mut self, name: &str, value: &str) {
+        self.take_query(name);
+        let mut pairs = self.request.url_mut().query_pairs_mut();
+        pairs.append_pair(name, value);
+    }
+
+    /// Takes all pairs of that name off the query, and gives the value of the first. The other
+    /// pairs stay as they are spelled.
+    pub fn take_query(&mut self, name: &str) -> Option<String> {
+        let url = self.request.url_mut();
+        let (_, value) = url.query_pairs().find(|(other, _)| other == name)?;
+        let value = value.into_owned();
+        let is_other = |pair: &&str| {
+            let mut parsed = form_urlencoded::parse(pair.as_bytes());
+            parsed.next().is_none_or(|(other, _)| other != name)
+        };
+        let query = url.query().unwrap_or_default();
+        let others: Vec<_> = query.split('&').filter(is_other).collect();
+        let others = others.join("&");
+        url.set_query(Some(&*others).filter(|others| !others.is_empty()));
+        Some(value)
+    }
+
+    /// The account's clock in whole seconds since 1970, as most schemes write it.
+    pub fn unix_seconds(&self) -> u64 {
+        let since = self.now.duration_since(UNIX_EPOCH);
+        since.map_or(0, |since| since.as_secs())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(url: &str) -> Request {
+        Request::new(http::Method::GET, url.parse().expect("a URL"))
+    }
+
+    fn with_query_set(url: &str) -> String {
+        let mut request = request(url);
+        let mut attempt = Attempt::new(&mut request, UNIX_EPOCH, [0; 16]);
+        attempt.set_query("k", "a+b=");
+        request.url().query().unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn a_pair_of_the_query_is_replaced_and_the_others_stay_as_spelled() {
+        assert_eq!(with_query_set("https://a.example/"), "k=a%2Bb%3D");
+        assert_eq!(with_query_set("https://a.example/?k=1"), "k=a%2Bb%3D");
+        let query = with_query_set("https://a.example/?q=1%20k&k=1&flag&%6b=2&kk=3");
+        assert_eq!(query, "q=1%20k&flag&kk=3&k=a%2Bb%3D");
+    }
+
+    #[test]
+    fn a_new_body_does_not_keep_the_old_length() {
+        let mut request = request("https://a.example/");
+        let headers = request.headers_mut();
+        headers.insert(CONTENT_LENGTH, http::HeaderValue::from_static("3"));
+        let mut attempt = Attempt::new(&mut request, UNIX_EPOCH, [0; 16]);
+        attempt.set_body("longer");
+        assert_eq!(attempt.body().expect("bytes"), b"longer");
+        assert!(request.headers().get(CONTENT_LENGTH).is_none());
     }
 }

@@ -23,13 +23,20 @@
 #![doc = include_str!("table.md")]
 
 pub mod arrow_itemservice;
+pub mod arrow_list;
 pub mod avnet;
 pub mod buerklin;
 pub mod conrad;
 pub mod digikey;
 pub mod disruptive;
+pub mod element14;
 pub mod future;
+#[cfg(feature = "signing")]
+pub mod jlcpcb;
+#[cfg(feature = "signing")]
+pub mod lcsc;
 mod mashery;
+pub mod masterelectronics;
 pub mod mouser;
 pub mod my_arrow;
 pub mod nexar;
@@ -42,7 +49,10 @@ pub mod samtec;
 pub mod sourcengine;
 pub mod te;
 pub mod ti;
+#[cfg(feature = "signing")]
+pub mod tme_v1;
 pub mod tme_v2;
+pub mod trusted_parts;
 pub mod tti;
 
 use crate::account::problems::Problems;
@@ -123,7 +133,13 @@ pub(crate) const PRESETS: &[Preset] = &[
     conrad::PRESET,
     digikey::PRESET,
     disruptive::PRESET,
+    element14::PRESET,
     future::PRESET,
+    #[cfg(feature = "signing")]
+    jlcpcb::PRESET,
+    #[cfg(feature = "signing")]
+    lcsc::PRESET,
+    masterelectronics::PRESET,
     mouser::PRESET,
     my_arrow::PRESET,
     nexar::PRESET,
@@ -136,7 +152,10 @@ pub(crate) const PRESETS: &[Preset] = &[
     sourcengine::PRESET,
     te::PRESET,
     ti::PRESET,
+    #[cfg(feature = "signing")]
+    tme_v1::PRESET,
     tme_v2::PRESET,
+    trusted_parts::PRESET,
     tti::PRESET,
 ];
 

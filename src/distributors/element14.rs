@@ -1,0 +1,106 @@
+//! element14: Farnell, Newark and CPC, one API for all of their shops.
+//!
+//! The key goes into the query as `callInfo.apiKey`, beside the shop (`storeInfo.id`) and the
+//! format. The default shop is [`STORE`]; another one is set with
+//! `.query("storeInfo.id", "www.newark.com")`, or as `store` in a configuration file. Source:
+//! partner.element14.com, "Product Search API".
+//!
+//! # Limits
+//! 2 requests a second and 1000 a day on the basic plan (the vendor's error text as reported in
+//! KiCost issue 569). The preset uses both in full: the ledger counts each request from its
+//! departure to a window's length after its answer, so no second of the server's holds more than
+//! two. When the vendor's day begins is not published, so the day is any 24 hours.
+//!
+//! The gateway (Mashery) says 403 for both: `ERR_403_DEVELOPER_OVER_QPS` and `…_OVER_RATE` in a
+//! header (hearsay), or as `<h1>Developer Over Qps</h1>` and `<h1>Developer Over Rate</h1>` in the
+//! body (observed). The first pauses for a second, the second until the vendor's own time to wait,
+//! or else for [`Verdict::LOOK_AGAIN`].
+#![cfg_attr(
+    feature = "signing",
+    doc = "
+# Contract prices
+A customer with a contract signs each search, see [`account_with_contract`]."
+)]
+
+#[cfg(feature = "signing")]
+mod contract;
+
+use super::{Key, Preset, Set};
+use crate::account::{Account, AccountBuilder};
+use crate::error::Error;
+use crate::rate_limit::Window;
+use crate::secret::Secret;
+use crate::verdict::{Rule, Verdict};
+
+#[cfg(feature = "signing")]
+pub use contract::account_with_contract;
+
+/// The API. Source: partner.element14.com.
+pub const URL: &str = "https://api.element14.com";
+/// The shop whose prices and stock are asked for, unless another one is set.
+pub const STORE: &str = "uk.farnell.com";
+/// Requests a second on the basic plan. Source: the vendor's text in KiCost issue 569.
+pub const PER_SECOND: u64 = 2;
+/// Requests a day on the basic plan, same source.
+pub const PER_DAY: u64 = 1000;
+
+const KEY: &str = "callInfo.apiKey";
+const STORE_ID: &str = "storeInfo.id";
+const FORMAT: &str = "callInfo.responseDataFormat";
+/// Mashery's own name for an error.
+const ERROR_CODE: &str = "X-Mashery-Error-Code";
+
+pub(crate) const PRESET: Preset = Preset {
+    name: "element14",
+    keys: &[
+        Key {
+            name: "api_key",
+            required: true,
+            variables: &["ELEMENT14_PART_API_KEY", "FARNELL_API_KEY"],
+            set: Set::Secret(|builder, key| builder.query(KEY, key)),
+        },
+        Key {
+            name: "store",
+            required: false,
+            variables: &["ELEMENT14_STORE"],
+            set: Set::Text(|builder, store| builder.query(STORE_ID, store)),
+        },
+        #[cfg(feature = "signing")]
+        contract::CUSTOMER_ID,
+        #[cfg(feature = "signing")]
+        contract::SECRET,
+    ],
+    sandbox_variable: None,
+    builder,
+};
+
+/// An account named `element14`, for list prices in the shop [`STORE`].
+pub fn account(api_key: impl Into<Secret>) -> AccountBuilder {
+    builder().query(KEY, api_key)
+}
+
+/// The same from the environment: `ELEMENT14_PART_API_KEY` or `FARNELL_API_KEY`, and if set
+/// `ELEMENT14_STORE`; with the feature `signing` also `ELEMENT14_CUSTOMER_ID` and
+/// `ELEMENT14_CONTRACT_SECRET`, both or none.
+///
+/// # Errors
+/// [`ErrorKind::Config`](crate::ErrorKind::Config) that lists every variable which is missing or
+/// cannot be read.
+pub fn from_env() -> Result<AccountBuilder, Error> {
+    PRESET.built_from_env()
+}
+
+fn builder() -> AccountBuilder {
+    let builder = Account::builder(PRESET.name, URL)
+        .query(STORE_ID, STORE)
+        .query(FORMAT, "json")
+        .window(Window::per_second(PER_SECOND))
+        .window(Window::per_day(PER_DAY))
+        .rule(Rule::new(403, Verdict::RateExceeded).body("Developer Over Qps"))
+        .rule(Rule::new(403, Verdict::QuotaSpent).body("Developer Over Rate"))
+        .rule(Rule::new(403, Verdict::RateExceeded).header(ERROR_CODE, "OVER_QPS"))
+        .rule(Rule::new(403, Verdict::QuotaSpent).header(ERROR_CODE, "OVER_RATE"));
+    #[cfg(feature = "signing")]
+    let builder = builder.signed_by(contract::signer);
+    builder
+}
