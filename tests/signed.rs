@@ -200,7 +200,7 @@ const VENDORS: [Vendor; 7] = [
         accepts: jlcpcb_accepts,
     },
     Vendor {
-        name: "tme-v1",
+        name: "tme_v1",
         account: || tme_v1::account(KEY, SECRET),
         request: |client| {
             let request = client.post(format!("{API}/Products/Search.json"));
@@ -220,7 +220,7 @@ const VENDORS: [Vendor; 7] = [
         accepts: element14_accepts,
     },
     Vendor {
-        name: "trusted-parts",
+        name: "trusted_parts",
         account: || trusted_parts::account("company-1", SECRET),
         request: |client| {
             let request = client.post(format!("{API}/v2/search"));
@@ -349,7 +349,7 @@ async fn another_origin_gets_its_request_as_it_was_written() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_is_not_signed_where_the_body_counts() {
-    for name in ["jlcpcb", "tme-v1", "trusted-parts"] {
+    for name in ["jlcpcb", "tme_v1", "trusted_parts"] {
         let stub = Stub::answering([]);
         let account = built((vendor(name).account)());
         let stream = futures_util::stream::iter([Ok::<_, std::io::Error>("x")]);
@@ -426,10 +426,10 @@ fn tme_error(status: u16, code: &str) -> Answer {
 
 #[tokio::test(start_paused = true)]
 async fn tme_says_403_for_too_many_requests_and_for_a_forbidden_action() {
-    let (stub, status) = send("tme-v1", &[tme_error(403, "E_TOO_MANY_REQUESTS")]).await;
+    let (stub, status) = send("tme_v1", &[tme_error(403, "E_TOO_MANY_REQUESTS")]).await;
     assert_eq!(status.unwrap(), 200);
     assert_eq!(stub.arrivals(), [0, 1]);
-    let (stub, status) = send("tme-v1", &[tme_error(403, "E_ACTION_FORBIDDEN")]).await;
+    let (stub, status) = send("tme_v1", &[tme_error(403, "E_ACTION_FORBIDDEN")]).await;
     assert_eq!((status.unwrap(), stub.count()), (403, 1));
 }
 
@@ -499,7 +499,7 @@ fn a_configuration_file_gives_what_a_signature_is_made_of() {
         api_key = "k"
         api_secret = "s"
         [accounts.tme]
-        distributor = "tme-v1"
+        distributor = "tme_v1"
         token = "t"
         app_secret = "s"
         country = "DE"
@@ -547,7 +547,7 @@ async fn a_refused_signature_is_made_anew_of_the_secret_that_is_there_by_now() {
         jlcpcb::account("app-1", KEY, secret)
     });
     assert_eq!(jlcpcb.await, 2);
-    let tme = with_a_changed_secret("tme-v1", tme_says, |secret| tme_v1::account(KEY, secret));
+    let tme = with_a_changed_secret("tme_v1", tme_says, |secret| tme_v1::account(KEY, secret));
     assert_eq!(tme.await, 2);
 }
 

@@ -32,7 +32,19 @@ const NOTES: &[(&str, &str, &str)] = &[
         "D, D",
     ),
     ("disruptive", "no client, no refresh token", "D, ?"),
+    (
+        "element14",
+        "a spent quota is a 403 of the gateway; a contract's prices are signed",
+        "D, D2",
+    ),
     ("future", "406: the key has expired", "D2, ?"),
+    (
+        "jlcpcb",
+        "the body is signed; addresses are allowed",
+        "C, own",
+    ),
+    ("lcsc", "a plain SHA-1; each attempt is new", "D2, own"),
+    ("masterelectronics", "the key is in the path", "C, own"),
     (
         "mouser",
         "a spent quota is a 403, a bad key may be a 200; Search and Order have a key each",
@@ -61,10 +73,16 @@ const NOTES: &[(&str, &str, &str)] = &[
     ),
     ("te", "resets are milliseconds to go", "D, D"),
     ("ti", "the whole catalog once in four hours", "D, D"),
+    ("tme_v1", "ends 2027-06-30; the form is signed", "D, D2"),
     (
         "tme_v2",
         "403 may mean \"too fast\"; tokens of five minutes",
         "D2, D2",
+    ),
+    (
+        "trusted_parts",
+        "the keys are in the body; limits count parts",
+        "D, D",
     ),
     ("tti", "a key for each API", "C, H"),
 ];

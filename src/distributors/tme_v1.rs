@@ -69,7 +69,7 @@ const ERRORS: [(u16, &str, Verdict); 6] = [
 ];
 
 pub(crate) const PRESET: Preset = Preset {
-    name: "tme-v1",
+    name: "tme_v1",
     keys: &[TOKEN, SECRET, COUNTRY_KEY, LANGUAGE_KEY],
     sandbox_variable: None,
     builder,
@@ -103,7 +103,7 @@ const LANGUAGE_KEY: Key = Key {
     set: Set::Text(|builder, language| builder.signing_secret("language", language.into())),
 };
 
-/// An account named `tme-v1`, for [`COUNTRY`] and [`LANGUAGE`] unless a form says others.
+/// An account named `tme_v1`, for [`COUNTRY`] and [`LANGUAGE`] unless a form says others.
 ///
 /// `token` and `app_secret` are those of the application at developers.tme.eu.
 pub fn account(token: impl Into<Secret>, app_secret: impl Into<Secret>) -> AccountBuilder {

@@ -22,7 +22,7 @@ use crate::secret::Secret;
 pub const URL: &str = "https://api.trustedparts.com";
 
 pub(crate) const PRESET: Preset = Preset {
-    name: "trusted-parts",
+    name: "trusted_parts",
     keys: &[COMPANY_ID, KEY],
     sandbox_variable: None,
     builder,
@@ -42,7 +42,7 @@ const KEY: Key = Key {
     set: Set::Secret(|builder, key| builder.signing_secret("api_key", key)),
 };
 
-/// An account named `trusted-parts`.
+/// An account named `trusted_parts`.
 pub fn account(company_id: impl Into<String>, api_key: impl Into<Secret>) -> AccountBuilder {
     builder()
         .signing_secret(COMPANY_ID.name, company_id.into().into())
