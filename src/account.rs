@@ -19,8 +19,9 @@ use reqwest_middleware::ClientBuilder;
 use url::Url;
 
 use crate::auth::{AuthMiddleware, Authenticator};
+use crate::error::Error;
 use crate::options::RequestOptions;
-use crate::rate_limit::{Limiter, QuotaSnapshot, RateLimitMiddleware};
+use crate::rate_limit::{Limiter, Quota, QuotaSnapshot, RateLimitMiddleware};
 
 pub(crate) use builder::Settings;
 pub use builder::{AccountBuilder, Environment};
@@ -81,6 +82,49 @@ impl Account {
     /// What is left of each of its quotas; for where the response is hidden.
     pub fn quotas(&self) -> Vec<QuotaSnapshot> {
         self.shared.limiter.snapshots()
+    }
+
+    /// Replaces the quota of this name, or adds it, for every handle and layer of the account, now.
+    /// One without windows of its own gets those that the default quota has now.
+    ///
+    /// A window of the same length and unit goes on counting, with those in flight, by its new
+    /// limit; one of another length begins with what the others know of the requests in its unit,
+    /// rather too many than too few; and windows that the new quota does not have are gone.
+    /// Requests that wait are looked at again. A window that names no response headers keeps those
+    /// of the one that it replaces.
+    ///
+    /// ```
+    /// use reqwest_tollgate::{Account, Quota, Window};
+    ///
+    /// let account = Account::builder("acme", "https://api.acme.example")
+    ///     .window(Window::per_minute(120))
+    ///     .build()?;
+    /// account.set_quota(Quota::new(Quota::DEFAULT).window(Window::per_minute(60)))?;
+    /// assert_eq!(account.quotas()[0].windows()[0].limit, 60);
+    /// # Ok::<(), reqwest_tollgate::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) with everything that is wrong with it, and
+    /// nothing has changed.
+    pub fn set_quota(&self, quota: Quota) -> Result<(), Error> {
+        let changed = |known: &[&Quota]| quotas::changed(quota, known);
+        let set = self.shared.limiter.set_quota(changed);
+        set.map_err(|problems| problems.into_error().with_account(&self.shared.name))
+    }
+
+    /// Counts a cost that only the answer told, such as the number of parts it holds, in the
+    /// windows of `quota` that count this unit ([`Window::unit`](crate::Window::unit)). It may
+    /// exceed their limit: then the next requests that cost something in that unit wait until it is
+    /// made up for.
+    ///
+    /// The default quota is named [`Quota::DEFAULT`](crate::Quota::DEFAULT);
+    /// [`QuotaSnapshot::quota`] tells that of a response.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config): the account has no quota of that name.
+    pub fn charge(&self, quota: &str, unit: &str, amount: u64) -> Result<(), Error> {
+        self.shared.limiter.charge(quota, unit, amount)
     }
 
     /// Its name.

@@ -32,6 +32,7 @@ use crate::auth::store::TokenStore;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::event::Observer;
+use crate::rate_limit::QuotaStore;
 
 /// Accounts by name, from a file of any format that serde reads.
 ///
@@ -72,14 +73,16 @@ use crate::event::Observer;
 /// | `grant` | `"client_credentials"`; `"refresh_token"` with a `refresh_token` to begin with; `"authorization_code"` with a `redirect_uri`; `"password"` with `user` and `password`; `"jwt_bearer"` with an `assertion` |
 /// | `assertion` | a table: `algorithm` (`"HS256"`; with the feature `jwt` also `"RS256"`, `"ES256"`), `issuer`, `key`; `key_id`, `subject`, `audience`, `lifetime` |
 /// | `refresh_lead`, `fallback_lifetime`, `max_wait`, `timeout`, `unanswered_after` | spans: `"500ms"`, `"30s"`, `"15min"`, `"12h"` |
-/// | `windows` | a list of `"120/min"` or `{ rate = "5000/day", limit_header, remaining_header, reset_header, reset_time_header, reset_unit, pacing, reserve }`, with a `pacing` of `"auto"`, `"burst"` or `"spread"` and an integer for `reserve` |
+/// | `windows` | a list of `"120/min"` or `{ rate = "5000/day", unit, limit_header, remaining_header, reset_header, reset_time_header, reset_unit, pacing, reserve }`, with a `pacing` of `"auto"`, `"burst"` or `"spread"` and an integer for `reserve` |
 /// | `token_windows` | a list of `"2/s"` |
 /// | `quotas` | a list of `{ name, paths, windows }` |
+/// | `costs` | a table of units, each with the integer that a request costs in it: [`RequestOptions::cost`](crate::RequestOptions::cost) |
 /// | `max_replays`, `max_in_flight`, `max_queue` | integers |
 /// | `rejection_statuses` | a list of integers |
 /// | `rules` | a list of `{ status = 403, body = ["phrase"], headers = { Name = "phrase" }, verdict }`, with a verdict of `"fine"`, `"token-rejected"`, `"not-the-token"`, `"rate-exceeded"` or `"quota-spent"`: see [`Rule`](crate::Rule); the first that matches decides |
 /// | `replay_unauthorized`, `keep_warm` | true or false |
 /// | `token_store` | `"memory"`, or `{ directory = "/path" }` for a [`FileStore`](crate::FileStore), with the feature `encryption` also `{ directory, key }`; at the top of the file it is that of all accounts that name none |
+/// | `quota_store` | `"memory"` or `{ directory = "/path" }`, likewise: [`AccountBuilder::quota_store`](crate::AccountBuilder::quota_store) |
 pub struct Config {
     tree: Value,
     shared: Shared,
@@ -92,6 +95,7 @@ struct Shared {
     clock: Option<Arc<dyn Clock>>,
     token_client: Option<reqwest::Client>,
     token_store: Option<Arc<dyn TokenStore>>,
+    quota_store: Option<Arc<dyn QuotaStore>>,
 }
 
 impl Config {
@@ -124,6 +128,14 @@ impl Config {
         self
     }
 
+    /// Where the use of an account's quotas survives for which the file names no store, as
+    /// [`AccountBuilder::quota_store`](crate::AccountBuilder::quota_store).
+    #[must_use]
+    pub fn quota_store(mut self, store: impl QuotaStore) -> Self {
+        self.shared.quota_store = Some(Arc::new(store));
+        self
+    }
+
     /// Reads what the file refers to, checks everything and makes the accounts, by name. It sends
     /// nothing and needs no runtime.
     ///
@@ -151,6 +163,8 @@ fn build(tree: Value, mut shared: Shared) -> Result<BTreeMap<String, Account>, P
         .unwrap_or_default();
     let store = fields.read("token_store", stores::token_store);
     shared.token_store = store.or(shared.token_store);
+    let store = fields.read("quota_store", stores::quota_store);
+    shared.quota_store = store.or(shared.quota_store);
     let mut problems = fields.finish();
     let accounts = accounts(tables, &shared, &mut problems);
     problems.into_result(accounts)
@@ -171,13 +185,19 @@ fn accounts(tables: Table, shared: &Shared, problems: &mut Problems) -> BTreeMap
 }
 
 impl Shared {
-    /// `store` is the account's own, which goes before the shared one.
-    fn equip(&self, builder: &mut AccountBuilder, store: Option<Arc<dyn TokenStore>>) {
+    /// The stores are the account's own, which go before the shared ones.
+    fn equip(
+        &self,
+        builder: &mut AccountBuilder,
+        token_store: Option<Arc<dyn TokenStore>>,
+        quota_store: Option<Arc<dyn QuotaStore>>,
+    ) {
         let settings = &mut builder.settings;
         settings.observers.extend(self.observers.iter().cloned());
         settings.clock = self.clock.clone();
         settings.token_client = self.token_client.clone();
-        settings.token_store = store.or_else(|| self.token_store.clone());
+        settings.token_store = token_store.or_else(|| self.token_store.clone());
+        settings.quota_store = quota_store.or_else(|| self.quota_store.clone());
     }
 }
 

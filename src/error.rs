@@ -59,6 +59,8 @@ pub enum ErrorKind {
     DeadlineExceeded,
     /// Too many requests wait already.
     QueueFull,
+    /// The request costs more than a window's limit, so it could never leave.
+    CostExceedsLimit,
     /// The refresh token is gone or was refused: a person must log in.
     LoginRequired,
     /// The token endpoint refused the client itself: wrong id, secret, scope or grant.
@@ -81,6 +83,7 @@ impl ErrorKind {
             Self::QuotaExceeded => "quota_exceeded",
             Self::DeadlineExceeded => "deadline_exceeded",
             Self::QueueFull => "queue_full",
+            Self::CostExceedsLimit => "cost_exceeds_limit",
             Self::LoginRequired => "login_required",
             Self::ClientRejected => "client_rejected",
             Self::TokenEndpoint => "token_endpoint",

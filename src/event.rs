@@ -124,6 +124,12 @@ pub enum Event {
         /// Which quota.
         quota: Arc<str>,
     },
+    /// What is used of the quotas could not be saved, which is tried again after each change; or
+    /// what was saved could not be read, and the account begins with nothing used.
+    QuotaStoreFailed {
+        /// Why.
+        error: Error,
+    },
     /// Another account of this name, URL and client was built before and lives. The two do not know
     /// each other: each counts the quota for itself and renews tokens for itself. A clone was
     /// meant.
@@ -284,6 +290,7 @@ fn trace(account: &str, event: &Event) {
         | Event::QuotaRejected { .. }
         | Event::TokenFailed { .. }
         | Event::TokenSaveFailed { .. }
+        | Event::QuotaStoreFailed { .. }
         | Event::SecondLedger
         | Event::Refused { .. } => log!(warn),
     }

@@ -35,6 +35,7 @@ pub mod metrics;
 mod span;
 
 mod clock;
+mod cost;
 mod origin;
 mod passage;
 mod redirects;
@@ -58,7 +59,8 @@ pub use auth::{
     JwtBearer, Signer,
 };
 pub use rate_limit::{
-    Pacing, Quota, QuotaSnapshot, RateLimitMiddleware, ResetUnit, Window, WindowSnapshot,
+    Pacing, Quota, QuotaSnapshot, QuotaStore, RateLimitMiddleware, ResetUnit, Window,
+    WindowSnapshot,
 };
 pub use stores::{FileStore, FileStoreError, MemoryStore};
 

@@ -19,6 +19,7 @@
 //! | `tollgate_quota_reopenings_total` | counter | `account`, `quota` | pauses that a probe ended |
 //! | `tollgate_replays_total` | counter | `account`, `reason` | requests sent again: `unauthorized`, `rate_limited` |
 //! | `tollgate_refusals_total` | counter | `account`, `kind` | requests that failed without being sent, or sent again |
+//! | `tollgate_quota_save_failures_total` | counter | `account` | attempts to keep what is used of the quotas that failed |
 //! | `tollgate_second_ledgers_total` | counter | `account` | accounts built twice |
 //!
 //! Labels have few values, and none comes from a response or a URL: `account` and `quota` are the
@@ -48,6 +49,7 @@ const REQUEST_SECONDS: &str = "tollgate_request_seconds";
 const QUOTA_WAIT_SECONDS: &str = "tollgate_quota_wait_seconds";
 const QUOTA_REJECTIONS: &str = "tollgate_quota_rejections_total";
 const QUOTA_REOPENINGS: &str = "tollgate_quota_reopenings_total";
+const QUOTA_SAVE_FAILURES: &str = "tollgate_quota_save_failures_total";
 const REPLAYS: &str = "tollgate_replays_total";
 const REFUSALS: &str = "tollgate_refusals_total";
 const SECOND_LEDGERS: &str = "tollgate_second_ledgers_total";
@@ -65,6 +67,10 @@ pub fn describe() {
         (REQUESTS, "Attempts on the wire, by class of status"),
         (QUOTA_REJECTIONS, "Pauses that the server asked for"),
         (QUOTA_REOPENINGS, "Pauses that a probe ended"),
+        (
+            QUOTA_SAVE_FAILURES,
+            "Failures to keep what is used of the quotas",
+        ),
         (REPLAYS, "Requests sent again, by reason"),
         (REFUSALS, "Requests that failed without being sent, by kind"),
         (SECOND_LEDGERS, "Accounts built twice"),
@@ -102,6 +108,7 @@ pub(crate) fn record(account: &Arc<str>, event: &Event) {
         | Event::QuotaReopened { .. } => meter.quota(event),
         Event::Replayed { reason, .. } => meter.count(REPLAYS, "reason", reason.as_str()),
         Event::Refused { error } => meter.count(REFUSALS, "kind", error.kind().as_str()),
+        Event::QuotaStoreFailed { .. } => meter.count_all(QUOTA_SAVE_FAILURES),
         Event::SecondLedger => meter.count_all(SECOND_LEDGERS),
     }
 }

@@ -71,6 +71,9 @@ fn events() -> Vec<Event> {
             request_id,
         },
         Event::QuotaReopened { quota },
+        Event::QuotaStoreFailed {
+            error: error.clone(),
+        },
         Event::SecondLedger,
         Event::Refused { error },
     ]
@@ -114,6 +117,7 @@ fn every_event_is_counted_under_its_documented_name_and_labels() {
             "tollgate_quota_reopenings_total{account=acme,quota=search}",
             "1",
         ),
+        ("tollgate_quota_save_failures_total{account=acme}", "1"),
         (
             "tollgate_quota_wait_seconds{account=acme,quota=search}",
             "[1.5]",

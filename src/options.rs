@@ -12,6 +12,7 @@ use http::Extensions;
 use reqwest::Body;
 
 use crate::clock::{Moment, Now};
+use crate::cost::Costs;
 
 /// How long a request may wait and who goes first, and which account and quota it belongs to.
 ///
@@ -36,6 +37,7 @@ pub struct RequestOptions {
     pub(crate) quota: Option<Arc<str>>,
     pub(crate) account: Option<Arc<str>>,
     pub(crate) priority: Option<Priority>,
+    pub(crate) costs: Costs,
     pub(crate) body_factory: Option<BodyFactory>,
 }
 
@@ -132,6 +134,21 @@ impl RequestOptions {
         self
     }
 
+    /// What the request costs in a unit that windows count
+    /// ([`Window::unit`](crate::Window::unit)); in `"requests"` one, and in units that nobody names
+    /// nothing: windows in such a unit are not concerned.
+    ///
+    /// A cost that shows only in the answer is 0 here, and told then by
+    /// [`Account::charge`](crate::Account::charge): such a request leaves as soon as anything is
+    /// left. A request that costs more than a window's limit fails at once
+    /// ([`ErrorKind::CostExceedsLimit`](crate::ErrorKind::CostExceedsLimit)). Each attempt costs
+    /// anew, replays too. The nearest cost wins unit by unit.
+    #[must_use]
+    pub fn cost(mut self, unit: &str, amount: u64) -> Self {
+        self.costs = self.costs.with(unit, amount);
+        self
+    }
+
     /// Makes the body anew, should a request whose body is a stream have to be sent again after a
     /// 401 or a 429. Without it a stream is sent once, and such an answer returned.
     ///
@@ -165,6 +182,7 @@ impl RequestOptions {
             quota: self.quota.or_else(|| beneath.quota.clone()),
             account: self.account.or_else(|| beneath.account.clone()),
             priority: self.priority.or(beneath.priority),
+            costs: self.costs.over(&beneath.costs),
             body_factory: self.body_factory.or_else(|| beneath.body_factory.clone()),
         }
     }
@@ -200,9 +218,17 @@ impl fmt::Debug for RequestOptions {
             .field("quota", &self.quota)
             .field("account", &self.account)
             .field("priority", &self.priority)
+            .field("costs", &self.costs)
             .field("has_body_factory", &self.body_factory.is_some())
             .finish()
     }
+}
+
+/// On what terms a request asks for a permit.
+#[derive(Clone, Debug)]
+pub(crate) struct Terms {
+    pub(crate) patience: Patience,
+    pub(crate) costs: Costs,
 }
 
 /// How long a request is willing to wait.

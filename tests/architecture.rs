@@ -112,6 +112,7 @@ fn mechanisms_do_not_use_what_is_built_on_them() {
 fn what_both_halves_stand_on_uses_neither() {
     const GROUND: &[&str] = &[
         "clock.rs",
+        "cost.rs",
         "error.rs",
         "event.rs",
         "metrics.rs",
@@ -133,6 +134,7 @@ fn what_both_halves_stand_on_uses_neither() {
 #[test]
 fn pure_files_hold_no_async_no_io_no_clock_and_no_lock() {
     const PURE: &[&str] = &[
+        "cost.rs",
         "auth/answer.rs",
         "auth/callback.rs",
         "auth/state.rs",
@@ -147,9 +149,12 @@ fn pure_files_hold_no_async_no_io_no_clock_and_no_lock() {
         "rate_limit/ledger.rs",
         "rate_limit/line.rs",
         "rate_limit/live.rs",
+        "rate_limit/meter.rs",
         "rate_limit/pace.rs",
         "rate_limit/quota.rs",
+        "rate_limit/saved.rs",
         "rate_limit/state.rs",
+        "rate_limit/state/change.rs",
         "rate_limit/window.rs",
         "verdict.rs",
     ];

@@ -1,140 +1,231 @@
-//! Waits at the redirect URI for the person's browser.
+//! Listens at the redirect URI, on this machine alone, for the person's browser.
 
+use std::convert::Infallible;
+use std::io::{self, ErrorKind, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Result, bail};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use reqwest::Url;
-use reqwest_tollgate::{AuthorizationRequest, Clock as _, Error, Recovery, SystemClock};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use reqwest_tollgate::{AuthorizationRequest, Clock as _, SystemClock};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use url::Host;
 
-use crate::page;
+use crate::certificate::Certificate;
+use crate::desk::{self, Desk, News};
 
 const LONGEST_HEAD: usize = 16 * 1024;
-/// Browsers open connections in advance and send nothing on them.
-const LONGEST_SILENCE: Duration = Duration::from_secs(30);
+/// For a handshake, and for a request. Browsers open connections in advance and send nothing on
+/// them; they open others when those are closed.
+const LONGEST_SILENCE: Duration = Duration::from_secs(20);
+/// For the last page to be fetched, once the login is over.
+const LONGEST_FAREWELL: Duration = Duration::from_secs(5);
+/// After the system refused a connection, say for want of file descriptors.
+const BREATH: Duration = Duration::from_millis(100);
 
-/// A port of this machine that is the redirect URI.
+/// The port of this machine that the redirect URI names.
 pub(crate) struct Listener {
-    socket: TcpListener,
-    path: String,
+    sockets: Vec<TcpListener>,
+    certificate: Option<Certificate>,
 }
 
 impl Listener {
-    /// None if the redirect URI is not plain http on this machine.
+    /// None if the redirect URI does not lead to this machine.
     pub(crate) async fn bind(request: &AuthorizationRequest) -> Result<Option<Self>> {
-        let uri = redirect_uri(request)?;
-        let host = uri.host_str().unwrap_or_default();
-        if uri.scheme() != "http" || !["127.0.0.1", "localhost", "[::1]"].contains(&host) {
+        let uri = request.redirect_uri();
+        let addresses = addresses(uri);
+        if addresses.is_empty() {
             return Ok(None);
         }
-        let port = uri.port_or_known_default().unwrap_or(80);
-        let address = format!("{host}:{port}");
-        let socket = TcpListener::bind(&address).await;
-        let socket = socket.with_context(|| format!("cannot listen at {address}"))?;
-        let path = uri.path().to_owned();
-        Ok(Some(Self { socket, path }))
+        let mut sockets = Vec::new();
+        for address in addresses {
+            sockets.extend(bind(address).await?);
+        }
+        if sockets.is_empty() {
+            bail!("this machine has no loopback interface to listen at for {uri}");
+        }
+        let certificate = match uri.scheme() {
+            "https" => Some(Certificate::new()?),
+            _ => None,
+        };
+        Ok(Some(Self {
+            sockets,
+            certificate,
+        }))
     }
 
-    /// Ends with the login: a browser has come whose address belongs to it.
-    pub(crate) async fn log_in(self, request: Arc<AuthorizationRequest>) -> Result<()> {
-        let path: Arc<str> = self.path.into();
-        let mut visits = JoinSet::new();
-        loop {
-            tokio::select! {
-                visitor = self.socket.accept() => {
-                    visits.spawn(visit(visitor?.0, path.clone(), request.clone()));
+    /// What the person can compare with what the browser shows; none over plain http.
+    pub(crate) fn fingerprint(&self) -> Option<&str> {
+        let certificate = self.certificate.as_ref()?;
+        Some(&certificate.fingerprint)
+    }
+
+    /// Ends with the login, once a browser has come whose address belongs to it and has fetched
+    /// the page that says how it ended; or fails once it is `late`.
+    pub(crate) async fn log_in(
+        self,
+        request: Arc<AuthorizationRequest>,
+        late: impl Future<Output = ()>,
+    ) -> Result<()> {
+        let (desk, mut news) = Desk::new(request);
+        let acceptor = self.certificate.map(|certificate| certificate.acceptor);
+        let mut doors = JoinSet::new(); // Dropped with all their visitors.
+        for socket in self.sockets {
+            doors.spawn(receive(socket, acceptor.clone(), desk.clone()));
+        }
+        let mut refused = None;
+        let ended = tokio::select! {
+            biased;
+            ended = end(&mut news, &mut refused) => ended,
+            () = late => None,
+        };
+        let Some(ended) = ended else {
+            match refused {
+                Some(why) => bail!("the login was not finished in time: {why}"),
+                None => bail!("nobody came back from the login in time"),
+            }
+        };
+        tokio::select! {
+            () = farewell(&mut news) => {}
+            () = SystemClock.sleep(LONGEST_FAREWELL) => {}
+        }
+        Ok(ended?)
+    }
+}
+
+/// How the login ended. An address of another login is told to the person, and that is all: anybody
+/// can make a browser open one.
+async fn end(
+    news: &mut UnboundedReceiver<News>,
+    refused: &mut Option<String>,
+) -> Option<Result<(), reqwest_tollgate::Error>> {
+    loop {
+        match news.recv().await? {
+            News::Ended(ended) => return Some(ended),
+            News::Seen => {}
+            News::Refused(error) => {
+                let why = Some(error.to_string());
+                if why != *refused {
+                    let _ = writeln!(io::stderr(), "login: {error}; still waiting");
                 }
-                Some(visit) = visits.join_next() => match visit {
-                    Ok(Some(Ok(()))) => return Ok(()),
-                    Ok(Some(Err(error))) => return Err(error.into()),
-                    Ok(None) | Err(_) => {}
-                },
+                *refused = why;
             }
         }
     }
 }
 
-/// Whether an address belongs to this login, whatever else is wrong with it.
-pub(crate) fn is_of(request: &AuthorizationRequest, address: &str) -> bool {
-    let Ok(url) = redirect_uri(request).and_then(|uri| Ok(uri.join(address.trim())?)) else {
-        return false;
-    };
-    let mut pairs = url.query_pairs();
-    pairs.any(|(name, value)| name == "state" && value == request.state())
+async fn farewell(news: &mut UnboundedReceiver<News>) {
+    while !matches!(news.recv().await, None | Some(News::Seen)) {}
 }
 
-fn redirect_uri(request: &AuthorizationRequest) -> Result<Url> {
-    let mut pairs = request.url().query_pairs();
-    let uri = pairs.find(|(name, _)| name == "redirect_uri");
-    let (_, uri) = uri.context("the address has no redirect_uri")?;
-    Ok(Url::parse(&uri)?)
-}
-
-/// One connection; how the login ended, if this was its end.
-async fn visit(
-    mut stream: TcpStream,
-    path: Arc<str>,
-    request: Arc<AuthorizationRequest>,
-) -> Option<Result<(), Error>> {
-    let target = tokio::select! {
-        target = target(&mut stream) => target?,
-        () = SystemClock.sleep(LONGEST_SILENCE) => return None,
-    };
-    let asked = target.split('?').next().unwrap_or_default();
-    if asked != &*path {
-        let page = page::response("404 Not Found", "Nothing here", "The login ends elsewhere.");
-        answer(&mut stream, &page).await;
-        return None;
-    }
-    let ended = request.exchange(&target).await;
-    answer(&mut stream, &told(&ended)).await;
-    match &ended {
-        Err(error) if error.recovery() == Recovery::Retry => None,
-        Err(_) if !is_of(&request, &target) => None,
-        _ => Some(ended),
-    }
-}
-
-fn told(ended: &Result<(), Error>) -> String {
-    let Err(error) = ended else {
-        let text = "The tokens are stored. You can close this page.";
-        return page::response("200 OK", "You are logged in", text);
-    };
-    match error.recovery() {
-        Recovery::Retry => {
-            let text = format!("{error}. Reload this page to try again.");
-            page::response("502 Bad Gateway", "Not yet", &text)
+/// Browsers go to either address of `localhost`, whatever the system's resolver says (RFC 6761
+/// section 6.3), so it is both.
+fn addresses(uri: &Url) -> Vec<SocketAddr> {
+    let hosts: Vec<IpAddr> = match uri.host() {
+        Some(Host::Domain("localhost")) => {
+            vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
         }
-        Recovery::LogIn => page::response(
-            "400 Bad Request",
-            "You are not logged in",
-            &error.to_string(),
+        Some(Host::Ipv4(host)) if host.is_loopback() => vec![host.into()],
+        Some(Host::Ipv6(host)) if host.is_loopback() => vec![host.into()],
+        _ => Vec::new(),
+    };
+    let port = uri.port_or_known_default().unwrap_or_default();
+    let hosts = hosts.into_iter();
+    hosts.map(|host| SocketAddr::new(host, port)).collect()
+}
+
+/// None where the machine has no such address, as one without IPv6.
+async fn bind(address: SocketAddr) -> Result<Option<TcpListener>> {
+    match TcpListener::bind(address).await {
+        Ok(socket) => Ok(Some(socket)),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => bail!(
+            "port {} of {} is in use: end the program that holds it (another login?), \
+             or log in by --paste",
+            address.port(),
+            address.ip()
         ),
-        _ => {
-            let text = format!("{error}. The configuration has to change.");
-            page::response("400 Bad Request", "You are not logged in", &text)
+        // Linux: EADDRNOTAVAIL without the address, EAFNOSUPPORT without the protocol.
+        Err(error) if address.is_ipv6() && error.kind() != ErrorKind::PermissionDenied => Ok(None),
+        Err(error) => bail!("cannot listen at {address}: {error}"),
+    }
+}
+
+async fn receive(socket: TcpListener, acceptor: Option<TlsAcceptor>, desk: Arc<Desk>) {
+    let mut visits = JoinSet::new();
+    loop {
+        tokio::select! {
+            visitor = socket.accept() => match visitor {
+                Ok((stream, _)) => drop(visits.spawn(visit(stream, acceptor.clone(), desk.clone()))),
+                Err(_) => SystemClock.sleep(BREATH).await,
+            },
+            Some(_) = visits.join_next() => {} // What it had to tell, the desk has told.
         }
     }
 }
 
-/// Path and query of a GET request.
-async fn target(stream: &mut TcpStream) -> Option<String> {
-    let mut head = Vec::new();
-    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
-        if head.len() > LONGEST_HEAD || stream.read_buf(&mut head).await.ok()? == 0 {
-            return None;
-        }
+async fn visit(stream: TcpStream, acceptor: Option<TlsAcceptor>, desk: Arc<Desk>) {
+    let Some(acceptor) = acceptor else {
+        return serve(stream, desk).await;
+    };
+    tokio::select! {
+        // One that fails is of a browser which does not trust the certificate yet.
+        shaken = acceptor.accept(stream) => if let Ok(stream) = shaken {
+            serve(stream, desk).await;
+        },
+        () = SystemClock.sleep(LONGEST_SILENCE) => {}
     }
-    let head = String::from_utf8(head).ok()?;
-    let target = head.strip_prefix("GET ")?.split(' ').next()?;
-    Some(target.to_owned())
 }
 
-/// A browser that has gone away is none of our business.
-async fn answer(stream: &mut TcpStream, page: &str) {
-    let _ = stream.write_all(page.as_bytes()).await;
-    let _ = stream.shutdown().await;
+/// Answers one request after another, until the visitor leaves, is silent, or has the last page.
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, desk: Arc<Desk>) {
+    let last = AtomicBool::new(false);
+    let service = service_fn(|request| {
+        let (desk, last) = (&desk, &last);
+        async move {
+            let answer = desk.answer(&request).await;
+            last.fetch_or(desk::is_last(&answer), Ordering::Relaxed);
+            Ok::<_, Infallible>(answer)
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(LONGEST_SILENCE)
+        .max_buf_size(LONGEST_HEAD)
+        .serve_connection(TokioIo::new(stream), service);
+    let _ = connection.await; // However they left.
+    if last.load(Ordering::Relaxed) {
+        desk.tell(News::Seen);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(uri: &str) -> Vec<String> {
+        let addresses = addresses(&Url::parse(uri).expect(uri));
+        addresses.iter().map(SocketAddr::to_string).collect()
+    }
+
+    #[test]
+    fn localhost_is_both_addresses_and_another_machine_none() {
+        assert_eq!(
+            of("https://localhost:8139/cb"),
+            ["127.0.0.1:8139", "[::1]:8139"]
+        );
+        assert_eq!(of("http://127.0.0.1:81/cb"), ["127.0.0.1:81"]);
+        assert_eq!(of("http://[::1]/cb"), ["[::1]:80"]);
+        for other in ["https://crawler.example:8139/cb", "http://192.168.1.2/cb"] {
+            assert!(of(other).is_empty(), "{other}");
+        }
+    }
 }

@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::event::{Event, Events};
 use crate::origin::Origins;
 use crate::passage::AccountId;
-use crate::rate_limit::{Limiter, LimiterSettings, Quota};
+use crate::rate_limit::{Keeper, Limiter, LimiterSettings, Quota};
 use crate::verdict::{Rules, folded};
 
 pub(super) fn build(settings: Settings) -> Result<Account, Error> {
@@ -131,6 +131,11 @@ fn assemble(settings: Settings, base_url: Url, parts: Parts) -> Account {
             || settings.signer.is_some()
             || !parts.keys.0.are_none(),
         rules: parts.rules.clone(),
+        keeper: settings.quota_store.map(|store| {
+            let host = base_url.host_str().unwrap_or_default();
+            let key = format!("{name}@{host}");
+            Keeper::new(store, key, name.clone(), events.clone())
+        }),
         request_id_header: parts.request_id_header.clone(),
         snapshots: settings.snapshots,
     };

@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::event::Observer;
 use crate::options::RequestOptions;
-use crate::rate_limit::{Quota, Window};
+use crate::rate_limit::{Quota, QuotaStore, Window};
 use crate::secret::Secret;
 use crate::verdict::Rule;
 
@@ -77,6 +77,7 @@ pub(crate) struct Settings {
     pub(crate) replay_unauthorized: bool,
     pub(crate) windows: Vec<Window>,
     pub(crate) quotas: Vec<Quota>,
+    pub(crate) quota_store: Option<Arc<dyn QuotaStore>>,
     pub(crate) max_replays: u32,
     pub(crate) max_in_flight: Option<usize>,
     pub(crate) max_queue: Option<usize>,
@@ -126,6 +127,7 @@ impl Settings {
             replay_unauthorized: true,
             windows: Vec::new(),
             quotas: Vec::new(),
+            quota_store: None,
             max_replays: AccountBuilder::DEFAULT_MAX_REPLAYS,
             max_in_flight: None,
             max_queue: None,
@@ -395,8 +397,8 @@ impl AccountBuilder {
         self
     }
 
-    /// Adds a window to the default quota; it replaces the one of the same length, and if it names
-    /// no response headers, those of the replaced one go on reporting on it.
+    /// Adds a window to the default quota; it replaces the one of the same length and unit, and if
+    /// it names no response headers, those of the replaced one go on reporting on it.
     ///
     /// Quotas without windows of their own have these windows too, each counting for itself: with
     /// a preset that limits each API product alike, `.window(Window::per_minute(60))` changes the
@@ -416,6 +418,33 @@ impl AccountBuilder {
         }
         self.settings.quotas.retain(|old| old.name != quota.name);
         self.settings.quotas.push(quota);
+        self
+    }
+
+    /// Where what is used of the quotas survives the process, so that a restart does not forget the
+    /// day; default: nowhere. What the server told of its limits, pauses and paces go along.
+    ///
+    /// It is read by [`build`](Self::build), which blocks for that moment, and written about a
+    /// second after each change, by [`Account::flush`](crate::Account::flush), and when the last
+    /// handle of the account is dropped, each time on a thread that may block. After a crash the
+    /// last second is forgotten: where that matters, configure a little less than the limit. What
+    /// cannot be read or written is an
+    /// [`Event::QuotaStoreFailed`](crate::Event::QuotaStoreFailed), and the account goes on.
+    ///
+    /// It is the memory of one account of one process, not a way to share a quota: of two processes
+    /// with one folder only the first one saves, until it ends, and each counts for itself.
+    ///
+    /// ```
+    /// use reqwest_tollgate::{Account, FileStore, Window};
+    ///
+    /// let account = Account::builder("acme", "https://api.acme.example")
+    ///     .window(Window::per_utc_day(1000))
+    ///     .quota_store(FileStore::new("/var/lib/crawler/quotas"))
+    ///     .build()?;
+    /// # Ok::<(), reqwest_tollgate::Error>(())
+    /// ```
+    pub fn quota_store(mut self, store: impl QuotaStore) -> Self {
+        self.settings.quota_store = Some(Arc::new(store));
         self
     }
 
@@ -460,9 +489,10 @@ impl AccountBuilder {
         self
     }
 
-    /// Defaults for all requests, beneath those of a handle, a task or a request.
+    /// Defaults for all requests, beneath those of a handle, a task or a request. Given again, the
+    /// later ones win field by field, so that a preset's stay where nothing is said.
     pub fn options(mut self, defaults: RequestOptions) -> Self {
-        self.settings.options = defaults;
+        self.settings.options = defaults.over(&self.settings.options);
         self
     }
 
@@ -478,12 +508,28 @@ impl AccountBuilder {
         self
     }
 
-    /// Checks everything and makes the account. It sends nothing and needs no runtime.
+    /// Checks everything and makes the account. It sends nothing and needs no runtime; a
+    /// [`quota_store`](Self::quota_store) is read.
     ///
     /// # Errors
     /// One [`ErrorKind::Config`](crate::ErrorKind::Config) that lists every problem, each with its
     /// field.
     pub fn build(self) -> Result<Account, Error> {
         build::build(self.settings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_given_again_win_field_by_field() {
+        let builder = Account::builder("acme", "https://api.acme.example")
+            .options(RequestOptions::new().quota("q").timeout(Duration::ZERO))
+            .options(RequestOptions::new().timeout(Duration::MAX));
+        let options = builder.settings.options;
+        assert_eq!(options.quota.as_deref(), Some("q"));
+        assert_eq!(options.timeout, Some(Duration::MAX));
     }
 }

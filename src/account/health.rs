@@ -15,7 +15,9 @@ impl Account {
         self.shared.authenticator.health()
     }
 
-    /// Waits until a renewal under way has ended and its result is stored; with nothing under way
+    /// Waits until what is used of the quotas is saved, where there is a
+    /// [`quota_store`](crate::AccountBuilder::quota_store), and until a renewal under way has ended
+    /// and its result is stored; with nothing under way
     /// it returns at once. To be called before the process exits: a rotated refresh token that is
     /// not stored is lost, and a person has to log in again.
     ///
@@ -24,12 +26,13 @@ impl Account {
     /// the renewal ended is not its matter: [`health`](Self::health) tells that.
     ///
     /// # Errors
-    /// [`ErrorKind::Store`](crate::ErrorKind::Store): the store failed, or did not save in time. It
+    /// [`ErrorKind::Store`](crate::ErrorKind::Store): a store failed, or did not save in time. It
     /// is tried again in the background while the runtime lives.
     ///
     /// # Cancel safety
     /// Dropping the future only ends the wait; renewal and saving go on.
     pub async fn flush(&self) -> Result<(), Error> {
-        self.shared.authenticator.flush().await
+        let quotas = self.shared.limiter.flush().await;
+        self.shared.authenticator.flush().await.and(quotas)
     }
 }

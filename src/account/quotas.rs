@@ -2,8 +2,8 @@
 //!
 //! Two rules make a preset adjustable window by window:
 //!
-//! * A window replaces the one of the same length; if it names no response headers, those of the
-//!   window it replaces go on reporting on it.
+//! * A window replaces the one of the same length and unit; if it names no response headers, those
+//!   of the window it replaces go on reporting on it.
 //! * A quota without windows of its own has the windows of the default quota, counted for itself.
 
 use super::Settings;
@@ -45,31 +45,58 @@ fn inheriting(quota: &Quota, windows: &[Window]) -> Quota {
 }
 
 fn replace(quota: &mut Quota, mut window: Window) {
-    let replaced = quota
-        .windows
-        .iter()
-        .find(|old| old.length() == window.length());
+    let replaced = quota.windows.iter().find(|old| old.is_alike(&window));
     if let Some(old) = replaced.filter(|_| window.headers == WindowHeaders::default()) {
         window.headers = old.headers.clone();
     }
     quota.set_window(window);
 }
 
+/// A quota as it takes the place of the one of its name, or stands beside the known ones.
+pub(crate) fn changed(quota: Quota, known: &[&Quota]) -> Result<Quota, Problems> {
+    let mut problems = Problems::default();
+    check_quota(&quota, &mut problems);
+    let others = known.iter().filter(|other| other.name != quota.name);
+    check_paths_beside(&quota, others.copied(), &mut problems);
+    let of_name = |name: &str| known.iter().find(|other| other.name == name);
+    let mut changed = of_name(&quota.name).map_or_else(
+        || Quota::new(quota.name.clone()),
+        |&replaced| replaced.clone(),
+    );
+    changed.paths = quota.paths;
+    let default = of_name(Quota::DEFAULT).filter(|_| quota.name != Quota::DEFAULT);
+    let windows = match default {
+        Some(default) if quota.windows.is_empty() => default.windows.clone(),
+        _ => quota.windows,
+    };
+    let wanted = windows.clone();
+    for window in windows {
+        replace(&mut changed, window);
+    }
+    let is_wanted = |window: &Window| wanted.iter().any(|other| other.is_alike(window));
+    changed.windows.retain(is_wanted);
+    problems.into_result(changed)
+}
+
 fn check(settings: &Settings, problems: &mut Problems) {
     check_windows("windows", &settings.windows, problems);
-    for quota in &settings.quotas {
-        if quota.name.trim().is_empty() {
-            problems.add("quotas", "found a quota without a name");
-        }
-        for path in quota.paths.iter().filter(|path| !path.starts_with('/')) {
-            let text = format!("found {path:?}; expected the beginning of a path, with its slash");
-            problems.add(format!("quotas.{}.paths", quota.name), text);
-        }
-        let field = format!("quotas.{}.windows", quota.name);
-        check_windows(&field, &quota.windows, problems);
+    for (index, quota) in settings.quotas.iter().enumerate() {
+        check_quota(quota, problems);
+        check_paths_beside(quota, settings.quotas[..index].iter(), problems);
     }
-    check_shared_paths(settings, problems);
     check_default_option(settings, problems);
+}
+
+fn check_quota(quota: &Quota, problems: &mut Problems) {
+    if quota.name.trim().is_empty() {
+        problems.add("quotas", "found a quota without a name");
+    }
+    for path in quota.paths.iter().filter(|path| !path.starts_with('/')) {
+        let text = format!("found {path:?}; expected the beginning of a path, with its slash");
+        problems.add(format!("quotas.{}.paths", quota.name), text);
+    }
+    let field = format!("quotas.{}.windows", quota.name);
+    check_windows(&field, &quota.windows, problems);
 }
 
 fn check_windows(field: &str, windows: &[Window], problems: &mut Problems) {
@@ -81,13 +108,15 @@ fn check_windows(field: &str, windows: &[Window], problems: &mut Problems) {
 }
 
 /// Which quota a request belongs to must not depend on the order of the setters.
-fn check_shared_paths(settings: &Settings, problems: &mut Problems) {
-    for (index, quota) in settings.quotas.iter().enumerate() {
-        for other in &settings.quotas[..index] {
-            for path in quota.paths.iter().filter(|path| other.paths.contains(path)) {
-                let text = format!("{path:?} is a path of the quota {:?} too", other.name);
-                problems.add(format!("quotas.{}.paths", quota.name), text);
-            }
+fn check_paths_beside<'a>(
+    quota: &Quota,
+    others: impl Iterator<Item = &'a Quota>,
+    problems: &mut Problems,
+) {
+    for other in others {
+        for path in quota.paths.iter().filter(|path| other.paths.contains(path)) {
+            let text = format!("{path:?} is a path of the quota {:?} too", other.name);
+            problems.add(format!("quotas.{}.paths", quota.name), text);
         }
     }
 }

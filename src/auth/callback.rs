@@ -23,15 +23,7 @@ pub(super) struct Expected<'a> {
 impl Expected<'_> {
     /// The code in the address, which may be without scheme and host, as a web server sees it.
     pub(super) fn code(&self, callback: &str) -> Result<Zeroizing<String>, Error> {
-        let url = self.redirect_uri.join(callback.trim());
-        let url = url.map_err(|_| wrong("it is no URL"))?;
-        if !self.is_the_place(&url) {
-            return Err(wrong("it does not begin with the redirect URI"));
-        }
-        let state = one(&url, "state")?.ok_or_else(|| wrong("it has no state"))?;
-        if *state != self.state {
-            return Err(wrong("its state is that of another login"));
-        }
+        let url = self.own(callback)?;
         self.check_issuer(&url)?;
         if let Some(error) = one(&url, "error")? {
             let description = one(&url, "error_description")?;
@@ -41,6 +33,20 @@ impl Expected<'_> {
             ));
         }
         one(&url, "code")?.ok_or_else(|| wrong("it has no code"))
+    }
+
+    /// The address, if it is one of this login, whatever else is wrong with it.
+    pub(super) fn own(&self, callback: &str) -> Result<Url, Error> {
+        let url = self.redirect_uri.join(callback.trim());
+        let url = url.map_err(|_| wrong("it is no URL"))?;
+        if !self.is_the_place(&url) {
+            return Err(wrong("it does not begin with the redirect URI"));
+        }
+        let state = one(&url, "state")?.ok_or_else(|| wrong("it has no state"))?;
+        match *state == self.state {
+            true => Ok(url),
+            false => Err(wrong("its state is that of another login")),
+        }
     }
 
     fn is_the_place(&self, url: &Url) -> bool {
@@ -176,6 +182,28 @@ mod tests {
             let error = code(callback).expect_err(callback);
             assert!(error.to_string().contains(why), "{callback}: {error}");
             assert_eq!(error.kind(), ErrorKind::LoginRequired);
+        }
+    }
+
+    #[test]
+    fn an_address_is_of_this_login_by_its_place_and_state_alone() {
+        let redirect_uri = Url::parse(CALLBACK).expect("a URL");
+        let expected = Expected {
+            redirect_uri: &redirect_uri,
+            state: "s1",
+            issuer: Some("https://login.example"),
+        };
+        for (query, own) in [
+            ("?tenant=7&state=s1&code=c&iss=https://login.example", true),
+            ("?tenant=7&state=s1&code=c&iss=https://evil.example", true),
+            ("?tenant=7&state=s1&error=access_denied", true),
+            ("?tenant=7&state=s1", true),
+            ("?tenant=7&state=s2&code=c", false),
+            ("?tenant=7&state=s1&state=s2", false),
+            ("/other?tenant=7&state=s1&code=c", false),
+            ("?state=s1&code=c", false),
+        ] {
+            assert_eq!(expected.own(query).is_ok(), own, "{query}");
         }
     }
 

@@ -45,6 +45,8 @@ pub(crate) struct Failure {
 #[derive(Clone, Debug)]
 pub(crate) enum Landing {
     Renewed(Arc<Token>),
+    /// Another process had renewed already.
+    Adopted(Arc<Token>),
     Failed(Failure),
     /// A look into the store found nothing newer.
     NothingNew,
@@ -64,7 +66,12 @@ impl State {
             _ => (false, None),
         };
         match landing {
-            Landing::Renewed(token) => {
+            Landing::Renewed(token) | Landing::Adopted(token) => {
+                // The process that asked for it has paid. Each that shares the store would pay for
+                // the one refusal, and the next would find all of them without means.
+                if forced && matches!(landing, Landing::Adopted(_)) {
+                    self.forced.refund();
+                }
                 self.token = Some(token.clone());
                 self.failures = 0;
                 self.lost = false;

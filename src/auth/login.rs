@@ -82,6 +82,20 @@ impl AuthorizationRequest {
         &self.state
     }
 
+    /// Where the person arrives in the end, as the grant names it: what a listener listens at.
+    pub fn redirect_uri(&self) -> &Url {
+        &self.redirect_uri.1
+    }
+
+    /// Whether an address, in the forms that [`exchange`](Self::exchange) takes, is of this login:
+    /// it is the redirect URI and has the login's `state`, whatever else is wrong with it.
+    ///
+    /// Anybody can make a browser open an address, so a listener must not end with one that is not.
+    /// One that is ends the login, unless its exchange fails with [`Recovery::Retry`].
+    pub fn is_answered_by(&self, callback_url: &str) -> bool {
+        self.expected().own(callback_url).is_ok()
+    }
+
     /// Ends the login with the address at which the person arrived: the whole one, as a browser
     /// shows it, or its path and query, as a web server sees it. When this returns `Ok`, the tokens
     /// are stored and all requests of the account use them.
@@ -110,13 +124,8 @@ impl AuthorizationRequest {
     }
 
     async fn exchange_once(&self, callback_url: &str) -> Result<(), Error> {
-        let expected = Expected {
-            redirect_uri: &self.redirect_uri.1,
-            state: &self.state,
-            issuer: self.issuer.as_deref(),
-        };
         let code = Code {
-            code: expected.code(callback_url)?,
+            code: self.expected().code(callback_url)?,
             redirect_uri: self.redirect_uri.0.clone(),
             verifier: self.verifier.clone(),
         };
@@ -136,6 +145,14 @@ impl AuthorizationRequest {
         };
         let exchanged = runtime.spawn(span.around(task)).await;
         exchanged.unwrap_or_else(|_| Err(spent()))
+    }
+
+    fn expected(&self) -> Expected<'_> {
+        Expected {
+            redirect_uri: &self.redirect_uri.1,
+            state: &self.state,
+            issuer: self.issuer.as_deref(),
+        }
     }
 }
 

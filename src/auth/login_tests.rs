@@ -76,6 +76,16 @@ fn the_address_keeps_its_query_and_holds_what_pkce_and_the_grant_ask_for() {
     assert!(!request.url().as_str().contains(request.verifier.as_str()));
 }
 
+#[test]
+fn a_listener_learns_where_to_listen_and_what_to_wait_for() {
+    let cache = cache(&Script::default(), &Log::default());
+    let (one, two) = (request(&cache), request(&cache));
+    assert_eq!(one.redirect_uri().as_str(), CALLBACK);
+    assert!(one.is_answered_by(&answer_to(&one)));
+    assert!(!one.is_answered_by(&answer_to(&two)));
+    assert!(!one.is_answered_by("https://["));
+}
+
 /// The example of RFC 7636, appendix B.
 #[test]
 fn the_challenge_is_that_of_the_rfc() {

@@ -147,7 +147,7 @@ impl Source {
         let token = tokens.fresh_token(generation, &self.settings, refused, draw, now);
         Ok(token.map(|token| {
             let event = Event::TokenAdopted { reason, generation };
-            (Landing::Renewed(Arc::new(token)), Some(event))
+            (Landing::Adopted(Arc::new(token)), Some(event))
         }))
     }
 

@@ -223,7 +223,7 @@ fn a_rejected_grant_with_a_store_looks_there_every_five_seconds_and_asks_nobody(
         assert_eq!(error.recovery(), Recovery::LogIn);
     }
     state.take_off(Need::Usable, at(now + 5.0));
-    let adopted = Landing::Renewed(token(9, now));
+    let adopted = Landing::Adopted(token(9, now));
     state.land(&adopted, at(now + 5.0), HALF).expect("a token");
     assert_eq!(
         state.decide(Need::Usable, at(now + 5.0), OPEN),
@@ -267,6 +267,23 @@ fn forced_refreshes_are_two_and_one_per_minute() {
 }
 
 #[test]
+fn a_refused_token_that_another_process_has_replaced_costs_nothing_of_the_forced_bucket() {
+    let mut state = with_token();
+    for second in 0..30 {
+        let now = at(f64::from(second));
+        let need = Need::NewerThan(state.generation());
+        assert_eq!(
+            state.decide(need, now, Moment::ZERO),
+            Decision::Refresh,
+            "{second}"
+        );
+        let plan = state.take_off(need, now);
+        let adopted = Landing::Adopted(token(plan.generation, f64::from(second)));
+        state.land(&adopted, now, HALF).expect("a token");
+    }
+}
+
+#[test]
 fn a_forced_refresh_that_fails_costs_nothing_of_the_forced_bucket() {
     let mut state = with_token();
     for round in 0..5 {
@@ -277,6 +294,9 @@ fn a_forced_refresh_that_fails_costs_nothing_of_the_forced_bucket() {
         state
             .land(&failure(Class::Transient), at(now), HALF)
             .expect_err("a failure");
+        let mut left = state.forced;
+        let both = left.take(moment(now)) && left.take(moment(now));
+        assert!(both, "round {round}");
     }
 }
 

@@ -5,7 +5,7 @@ use http::StatusCode;
 use super::Shared;
 use super::fields::Fields;
 use super::grants::grant;
-use super::limits::{quota, span, window};
+use super::limits::{costs, quota, span, window};
 use super::stores;
 use super::value::{Table, Value};
 use crate::account::problems::Problems;
@@ -52,7 +52,8 @@ fn read(name: &str, table: Table, shared: &Shared) -> (AccountBuilder, Problems)
     builder = limits(&mut fields, builder);
     builder = patience(&mut fields, builder);
     let store = fields.read("token_store", stores::token_store);
-    shared.equip(&mut builder, store);
+    let quota_store = fields.read("quota_store", stores::quota_store);
+    shared.equip(&mut builder, store, quota_store);
     (builder, fields.finish())
 }
 
@@ -274,6 +275,10 @@ fn patience(fields: &mut Fields, builder: AccountBuilder) -> AccountBuilder {
         fields.read("timeout", span),
         RequestOptions::timeout,
     );
+    let costs = costs(fields).into_iter();
+    let options = costs.fold(options, |options, (unit, amount)| {
+        options.cost(&unit, amount)
+    });
     builder.options(options)
 }
 

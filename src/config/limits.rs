@@ -75,6 +75,9 @@ fn window_table(mut fields: Fields) -> Result<Window, Problems> {
             built = set(built, &name);
         }
     }
+    if let Some(unit) = fields.text("unit") {
+        built = built.unit(&unit);
+    }
     if let Some(unit) = fields.choice("reset_unit", &RESET_UNITS) {
         built = built.reset_unit(unit);
     }
@@ -85,6 +88,18 @@ fn window_table(mut fields: Fields) -> Result<Window, Problems> {
         built = built.reserve(amount);
     }
     fields.finish().into_result(built)
+}
+
+/// A table of units, each with what a request costs in it.
+pub(super) fn costs(fields: &mut Fields) -> Vec<(String, u64)> {
+    let table = fields.read("costs", Value::into_table).unwrap_or_default();
+    let mut costs = Vec::with_capacity(table.len());
+    for (unit, amount) in table {
+        let amount = amount.into_integer();
+        let amount = fields.problems.keep(&format!("costs.{unit}"), amount);
+        costs.extend(amount.map(|amount| (unit, amount)));
+    }
+    costs
 }
 
 /// A table with `name`, `paths` and `windows`.

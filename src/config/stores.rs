@@ -1,9 +1,10 @@
-//! `token_store`: the shelf of stores, as a configuration file names them.
+//! `token_store` and `quota_store`: the shelf of stores, as a configuration file names them.
 
 use std::sync::Arc;
 
 use super::value::{Table, Value};
 use crate::auth::store::TokenStore;
+use crate::rate_limit::QuotaStore;
 use crate::secret::Secret;
 use crate::stores::{FileStore, MemoryStore};
 
@@ -19,16 +20,41 @@ pub(super) fn token_store(value: Value) -> Result<Arc<dyn TokenStore>, String> {
     }
 }
 
+/// The same words; what is used of a quota is no secret, so there is no key.
+pub(super) fn quota_store(value: Value) -> Result<Arc<dyn QuotaStore>, String> {
+    match value {
+        Value::Table(table) if table.contains_key("directory") => {
+            if table.contains_key("key") {
+                return Err(format!("found \"key\" beside directory; {EXPECTED}"));
+            }
+            Ok(Arc::new(folder(table)?.0))
+        }
+        Value::List(_) | Value::Flag(_) | Value::Integer(_) | Value::Float | Value::Nothing => {
+            Err(format!("found {}; {EXPECTED}", value.kind()))
+        }
+        Value::Text(_) | Value::Table(_) => Ok(Arc::new(memory(value)?)),
+    }
+}
+
 fn by_name(value: Value) -> Result<Arc<dyn TokenStore>, String> {
+    Ok(Arc::new(memory(value)?))
+}
+
+fn memory(value: Value) -> Result<MemoryStore, String> {
     let shown = value.shown();
     match value.into_text()?.as_str() {
-        "memory" => Ok(Arc::new(MemoryStore::new())),
+        "memory" => Ok(MemoryStore::new()),
         _ => Err(format!("found {shown}; {EXPECTED}")),
     }
 }
 
+fn in_directory(table: Table) -> Result<Arc<dyn TokenStore>, String> {
+    let (store, key) = folder(table)?;
+    Ok(Arc::new(encrypted(store, key)?))
+}
+
 /// The folder itself is not looked at: it may be made, or mounted, later.
-fn in_directory(mut table: Table) -> Result<Arc<dyn TokenStore>, String> {
+fn folder(mut table: Table) -> Result<(FileStore, Option<Secret>), String> {
     let directory = table.remove("directory").unwrap_or(Value::Nothing);
     let key = table.remove("key").map(Value::into_secret).transpose();
     let key = key.map_err(|text| format!("key: {text}"))?;
@@ -39,7 +65,7 @@ fn in_directory(mut table: Table) -> Result<Arc<dyn TokenStore>, String> {
     let directory = directory.into_text().map_err(in_place)?;
     match directory.is_empty() {
         true => Err(in_place(format!("found \"\"; {EXPECTED}"))),
-        false => Ok(Arc::new(encrypted(FileStore::new(directory), key)?)),
+        false => Ok((FileStore::new(directory), key)),
     }
 }
 

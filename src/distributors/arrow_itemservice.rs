@@ -1,11 +1,11 @@
-//! Arrow's pricing and availability API ("itemservice"), `https://api.arrow.com/itemservice/v4/…`.
+//! Arrow's pricing and availability API ("itemservice"): `https://api.arrow.com/itemservice/v4/…`.
 //!
 //! The login and the API key go in the query of every request, as Arrow's pages document it
-//! (developers.arrow.com, "Search Token"). Those pages print `http://` addresses; with this account a
-//! request to one fails before anything is sent.
+//! (developers.arrow.com, "Search Token"). Those pages print `http://` addresses; with this account
+//! a request to one fails before anything is sent.
 //!
-//! * `search/list` wants both inside the JSON of its `req` parameter, where no preset puts them: use
-//!   `search/token`, or a [`signer`](crate::AccountBuilder::signer) that fills them in.
+//! * `search/list` wants both inside the JSON of its `req` parameter, where no preset puts them:
+//!   use `search/token`, or a [`signer`](crate::AccountBuilder::signer) that fills them in.
 //! * Every valid answer is a 200, rejections too; what they say is not documented, so no rule tells
 //!   them apart. Look at `response.success` and `returnMsg`.
 //! * Arrow "does not institute" rate limits but revokes credentials for abuse ("Best Practices"):

@@ -5,9 +5,9 @@
 //! The scope (`api://…/.default`) is shown on the profile page of the portal. Client secrets and
 //! keys expire after six months.
 //!
-//! Sources: the portal's help (apiportal.avnet.com/help/HowTo) for the pair of credentials, copies of
-//! Avnet's documentation for the rest. 100 *lines* of a BOM a minute and 1000 calls a day, for each
-//! customer, are the vendor's full numbers; say how many lines a request has:
+//! Sources: the portal's help (apiportal.avnet.com/help/HowTo) for the pair of credentials, copies
+//! of Avnet's documentation for the rest. 100 *lines* of a BOM a minute and 1000 calls a day, for
+//! each customer, are the vendor's full numbers; say how many lines a request has:
 //!
 //! ```
 //! use reqwest_tollgate::{RequestOptions, distributors::avnet};

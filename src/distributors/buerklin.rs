@@ -5,8 +5,8 @@
 //! each counted by *address*: machines behind one address share them, and this account knows of its
 //! own alone. Sources: the documentation and code of a public client.
 //!
-//! Everything on `www.buerklin.com` gets the token, the shop's pages too: use the client for the API
-//! only.
+//! Everything on `www.buerklin.com` gets the token, the shop's pages too: use the client for the
+//! API only.
 
 use super::{Key, Preset};
 use crate::account::{Account, AccountBuilder};
@@ -86,7 +86,7 @@ fn builder() -> AccountBuilder {
         .client_auth(ClientAuth::Body)
         .grant(Grant::password("", ""))
         .window(Window::per_minute(PER_MINUTE))
-    /*TOKEN*/
+        .token_window(Window::per_minute(TOKENS_PER_MINUTE))
 }
 
 fn with_user(builder: AccountBuilder, user: String) -> AccountBuilder {

@@ -107,7 +107,8 @@ pub const LOCALE_CURRENCY: &str = "X-DIGIKEY-Locale-Currency";
 pub const LOCALE_SHIP_TO_COUNTRY: &str = "X-DIGIKEY-Locale-ShipToCountry";
 /// The header with the customer whose prices are given; client code sends `0` for none.
 pub const CUSTOMER_ID: &str = "X-DIGIKEY-Customer-Id";
-/// The header with the account whose prices are given, two-legged in version 4. Source: client code.
+/// The header with the account whose prices are given, two-legged in version 4. Source: client
+/// code.
 pub const ACCOUNT_ID: &str = "X-DIGIKEY-Account-Id";
 
 /// The client's id, required on every API call beside the token. Source: developer.digikey.com.

@@ -1,13 +1,13 @@
 //! Disruptive Technologies, `https://api.disruptive-technologies.com/v2/…`: sensors, not parts, and
 //! the preset for JWT-bearer tokens.
 //!
-//! A service account signs an assertion with its secret (RFC 7523, HS256 with the key's id as `kid`)
-//! and gets a token for an hour; there is no refresh token, and no client. The assertion has the four
-//! claims of the vendor's guide and no more. Should its clock and ours differ, assertions follow
-//! theirs after the first refusal.
+//! A service account signs an assertion with its secret (RFC 7523, HS256 with the key's id as
+//! `kid`) and gets a token for an hour; there is no refresh token, and no client. The assertion has
+//! the four claims of the vendor's guide and no more. Should its clock and ours differ, assertions
+//! follow theirs after the first refusal.
 //!
-//! Sources: the vendor's guide "Refreshing Access Token" and its page of error codes. Limits were not
-//! found, so there is no window.
+//! Sources: the vendor's guide "Refreshing Access Token" and its page of error codes. Limits were
+//! not found, so there is no window.
 
 use std::time::Duration;
 

@@ -1,9 +1,9 @@
 //! Future Electronics, `https://api.futureelectronics.com/api/v1/pim-future/…`.
 //!
-//! The key in the header `x-orbweaver-licensekey`; it chooses the region too. A refused key is a 401,
-//! an expired one a *406*: in both cases it is read again if it is a reference, and the answer handed
-//! on otherwise. A 402 asks for a purchase. Source: the vendor's Postman collection. Limits are not
-//! published, so there is no window; a 429 holds everybody back all the same.
+//! The key in the header `x-orbweaver-licensekey`; it chooses the region too. A refused key is a
+//! 401, an expired one a *406*: in both cases it is read again if it is a reference, and the answer
+//! handed on otherwise. A 402 asks for a purchase. Source: the vendor's Postman collection. Limits
+//! are not published, so there is no window; a 429 holds everybody back all the same.
 
 use super::{Key, Preset};
 use crate::account::{Account, AccountBuilder};

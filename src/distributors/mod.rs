@@ -14,11 +14,11 @@
 //! # Ok::<(), reqwest_tollgate::Error>(())
 //! ```
 //!
-//! In a [configuration file](crate::Config) the module's name is what `distributor` says, beside the
-//! keys of the column "needs"; `from_env` reads the environment. Confidence is that of the way to
-//! authenticate, then that of the limits: **D** the vendor's own page, **D2** a copy of it, **L**
-//! observed by somebody, **C** client code, **H** hearsay, **own** this crate's own caution, and
-//! **?** nothing found.
+//! In a [configuration file](crate::Config) the module's name is what `distributor` says, beside
+//! the keys of the column "needs"; `from_env` reads the environment. Confidence is that of the way
+//! to authenticate, then that of the limits: **D** the vendor's own page, **D2** a copy of it,
+//! **L** observed by somebody, **C** client code, **H** hearsay, **own** this crate's own caution,
+//! and **?** nothing found.
 //!
 #![doc = include_str!("table.md")]
 

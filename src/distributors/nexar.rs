@@ -5,8 +5,8 @@
 //! store; [`AUTHORIZATION_URL`] is set already.
 //!
 //! Nexar limits its token endpoint (2 a second, 200 in 15 minutes, 3000 in 12 hours, 40 000 a week,
-//! support.nexar.com article 101000452406): a fleet that fetches a token at each start can hit that,
-//! so let it share a [store](crate::AccountBuilder::token_store).
+//! support.nexar.com article 101000452406): a fleet that fetches a token at each start can hit
+//! that, so let it share a [store](crate::AccountBuilder::token_store).
 //!
 //! The API itself counts *parts* that it returned, in a calendar month. How many came is known
 //! afterwards, and told by [`Account::charge`](crate::Account::charge) in the unit [`PARTS`]. The
@@ -42,7 +42,8 @@ pub const AUTHORIZATION_URL: &str = "https://identity.nexar.com/connect/authoriz
 /// The scope of the API of parts, same source.
 pub const SUPPLY_SCOPE: &str = "supply.domain";
 
-/// The lifetime of a token whose answer does not say it: `expires_in` is 86 400. Source: altium.com.
+/// The lifetime of a token whose answer does not say it: `expires_in` is 86 400. Source:
+/// altium.com.
 pub const FALLBACK_LIFETIME: Duration = Duration::from_secs(86_400);
 
 /// Requests a minute that the vendor recommends not to exceed. Source: support.nexar.com, article
@@ -113,7 +114,7 @@ fn builder() -> AccountBuilder {
         /*UNIT*/
         .rule(Rule::new(200, Verdict::QuotaSpent).body(MONTH_SPENT));
     for (limit, length) in TOKEN_LIMITS {
-        let _ = (limit, length); /*TOKEN*/
+        builder = builder.token_window(Window::new(limit, length));
     }
     for code in BAD_TOKEN {
         builder = builder.rule(Rule::new(200, Verdict::TokenRejected).body(code));

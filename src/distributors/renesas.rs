@@ -1,7 +1,7 @@
 //! Renesas, the web data API: `https://api.renesas.com/web-data/v1/…`.
 //!
-//! The key in the header `x-api-key`. Source: developer.renesas.com. Limits are agreed for each key,
-//! so there is no window.
+//! The key in the header `x-api-key`. Source: developer.renesas.com. Limits are agreed for each
+//! key, so there is no window.
 
 use super::{Key, Preset};
 use crate::account::{Account, AccountBuilder};

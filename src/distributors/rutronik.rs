@@ -1,10 +1,10 @@
 //! Rutronik, `https://www.rutronik24.com/api/search/`.
 //!
-//! The key in the query, as `apikey`. Source: "Rutronik Shop API", version 1.3, of 2023-11-21. Limits
-//! are not published, so there is no window.
+//! The key in the query, as `apikey`. Source: "Rutronik Shop API", version 1.3, of 2023-11-21.
+//! Limits are not published, so there is no window.
 //!
-//! Everything on `www.rutronik24.com` gets the key, the shop's pages too: use the client for the API
-//! only.
+//! Everything on `www.rutronik24.com` gets the key, the shop's pages too: use the client for the
+//! API only.
 
 use super::{Key, Preset};
 use crate::account::{Account, AccountBuilder};

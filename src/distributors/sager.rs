@@ -1,9 +1,9 @@
 //! Sager Electronics, `https://sagerelectronics.api.mashery.com/customer-price-availability/v1`.
 //!
 //! The key in the header `api_key`, on the gateway that Mashery runs: a rejection is a 403 with
-//! `Developer Over Qps` (a second) or `Developer Over Rate` (a day). Source: client code. The limits
-//! are not published; those of the preset are this crate's own caution, as another distributor has
-//! them on that gateway.
+//! `Developer Over Qps` (a second) or `Developer Over Rate` (a day). Source: client code. The
+//! limits are not published; those of the preset are this crate's own caution, as another
+//! distributor has them on that gateway.
 
 use super::{Key, Preset, mashery};
 use crate::account::{Account, AccountBuilder};

@@ -334,5 +334,7 @@ fn limits(settings: &Settings) -> String {
         name if quota.windows == *default => format!("{name} as many"),
         name => format!("{name} {}", windows(&quota.windows)),
     });
-    parts.collect::<Vec<_>>().join("; ")
+    let tokens = Some(windows(&settings.token_windows)).filter(|text| !text.is_empty());
+    let tokens = tokens.map(|text| format!("tokens {text}"));
+    parts.chain(tokens).collect::<Vec<_>>().join("; ")
 }

@@ -1,9 +1,9 @@
 //! Texas Instruments, `https://transact.ti.com/v2/store/products`.
 //!
-//! Client credentials in the form; a token lives an hour. TI's page of the inventory and pricing API
-//! allows 20 requests a second and a million a month, and the whole [catalog](CATALOG) once in four
-//! hours; all are the vendor's full numbers. The product information APIs have others (1500 a day,
-//! and 5 a second for the orchestrated one): set your own windows for them.
+//! Client credentials in the form; a token lives an hour. TI's page of the inventory and pricing
+//! API allows 20 requests a second and a million a month, and the whole [catalog](CATALOG) once in
+//! four hours; all are the vendor's full numbers. The product information APIs have others (1500 a
+//! day, and 5 a second for the orchestrated one): set your own windows for them.
 //!
 //! Part numbers with a slash are percent-encoded in the path (`LM317%2FNOPB`), as TI asks for.
 

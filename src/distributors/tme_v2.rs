@@ -1,13 +1,13 @@
 //! TME, version 2 of the API: `https://api.tme.eu/products/…`, for tokens made since 2026-05-14.
 //!
 //! Client credentials with HTTP Basic: the 50 characters that TME calls the token are the client's
-//! id, the application's secret (20) is its secret. Access tokens live five minutes. A refresh token
-//! comes along, which this account leaves alone: the client's credentials get as good a token for
-//! one request as it does, and cannot be used up.
+//! id, the application's secret (20) is its secret. Access tokens live five minutes. A refresh
+//! token comes along, which this account leaves alone: the client's credentials get as good a token
+//! for one request as it does, and cannot be used up.
 //!
-//! 10 requests a second, 2 of them for prices and stock, told apart by [path](PRICES_PATH); both are
-//! the vendor's full numbers. Clients take a 403 like a 429 for "too fast" and wait a second; a 403
-//! with an authorization error in it is handed on.
+//! 10 requests a second, 2 of them for prices and stock, told apart by [path](PRICES_PATH); both
+//! are the vendor's full numbers. Clients take a 403 like a 429 for "too fast" and wait a second; a
+//! 403 with an authorization error in it is handed on.
 //!
 //! The language is a header (`.header("Accept-Language", "en")`), the country a query key of each
 //! request. Sources: copies of TME's OpenAPI document, public clients.

@@ -1,9 +1,9 @@
 //! TTI, `https://api.tti.com/service/api/v1/…`.
 //!
-//! The key in the header `apiKey`. Search, Order, Quote and Lead Time have a key each: an account for
-//! each. The customer's number and region are query keys of the request (`customerAccountNumber`,
-//! `requestEntity`). Source: client code. The limits are hearsay: 1000 requests a day, and a minute's
-//! rest after each hundred.
+//! The key in the header `apiKey`. Search, Order, Quote and Lead Time have a key each: an account
+//! for each. The customer's number and region are query keys of the request
+//! (`customerAccountNumber`, `requestEntity`). Source: client code. The limits are hearsay: 1000
+//! requests a day, and a minute's rest after each hundred.
 
 use super::{Key, Preset};
 use crate::account::{Account, AccountBuilder};

@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
+use super::saved::{self, Dial};
 use super::window::{Period, Span, Window};
 use crate::clock::{Moment, Now};
 
@@ -14,6 +15,12 @@ const CALENDAR_MARGIN: Duration = Duration::from_secs(2);
 /// Beyond so many entries, neighbours are merged: an entry costs 16 bytes, and a day's quota may
 /// be a million.
 const FINEST_ENTRIES: u64 = 4096;
+
+/// A window is saved in about so many pieces: they are written every second.
+const SAVED_PIECES: u32 = 256;
+
+/// No count that is read is larger, so that no sum of them overflows.
+const LARGEST_COUNT: u64 = 1 << 40;
 
 /// Our requests that were answered and still count.
 #[derive(Clone, Debug)]
@@ -64,6 +71,102 @@ impl Answered {
         }
     }
 
+    /// When it forgets.
+    pub(super) fn span(&self) -> Span {
+        match self {
+            Self::Rolling { length, .. } => Span::Rolling(*length),
+            Self::Calendar { period, .. } => Span::Calendar(*period),
+        }
+    }
+
+    /// The window's limit is another one.
+    pub(super) fn set_limit(&mut self, limit: u64) {
+        if let Self::Rolling { length, grain, .. } = self {
+            *grain = self::grain(*length, limit);
+        }
+    }
+
+    /// Counts what a window of another length knows of the same requests: rather too many than too
+    /// few.
+    pub(super) fn take_over(&mut self, other: &Self, now: Now) {
+        match (other, &*self) {
+            (Self::Calendar { total, .. }, _) => self.push(now.moment, *total),
+            (
+                Self::Rolling {
+                    entries, length, ..
+                },
+                Self::Rolling { .. },
+            ) => {
+                for entry in entries {
+                    self.push(entry.until.earlier(*length), entry.count);
+                }
+            }
+            (
+                Self::Rolling {
+                    entries, length, ..
+                },
+                Self::Calendar { period, ends, .. },
+            ) => {
+                let began = now.moment_at(*ends - period.longest());
+                let answered = entries
+                    .iter()
+                    .filter(|entry| entry.until >= began + *length);
+                let count = answered.fold(0, |sum: u64, entry| sum.saturating_add(entry.count));
+                self.push(now.moment, count);
+            }
+        }
+        self.forget(now);
+    }
+
+    /// As it is saved: see [`SavedLive`](saved::SavedLive).
+    pub(super) fn save(&self, now: Now) -> Vec<(u64, u64)> {
+        match self {
+            Self::Calendar { ends, total, .. } => vec![(saved::millis(*ends), *total)],
+            Self::Rolling {
+                length, entries, ..
+            } => {
+                let grain = *length / SAVED_PIECES;
+                let mut pieces: Vec<(u64, u64)> = Vec::new();
+                let mut began = Moment::ZERO;
+                for entry in entries {
+                    let answered = saved::saved(entry.until.earlier(*length), now);
+                    match pieces.last_mut() {
+                        // To its later end, as ever.
+                        Some((last, count)) if entry.until - began < grain => {
+                            *last = answered;
+                            *count = count.saturating_add(entry.count);
+                        }
+                        _ => {
+                            began = entry.until;
+                            pieces.push((answered, entry.count));
+                        }
+                    }
+                }
+                pieces
+            }
+        }
+    }
+
+    /// Counts what was saved.
+    pub(super) fn restore(&mut self, pieces: &[(u64, u64)], dial: Dial) {
+        let mut pieces = pieces.to_vec();
+        pieces.sort_unstable();
+        for (time, count) in pieces {
+            let count = count.min(LARGEST_COUNT);
+            match self {
+                Self::Rolling { .. } => self.push(dial.past(time), count),
+                Self::Calendar { ends, total, .. } => {
+                    let ended = saved::wall(time);
+                    if dial.now.wall < ended + CALENDAR_MARGIN {
+                        *total = total.saturating_add(count);
+                        *ends = ended.min(*ends);
+                    }
+                }
+            }
+        }
+        self.forget(dial.now);
+    }
+
     /// The length of a rolling window.
     pub(super) fn rolling(&self) -> Option<Duration> {
         match self {
@@ -80,27 +183,33 @@ impl Answered {
         }
     }
 
-    pub(super) fn push(&mut self, answered: Moment) {
+    /// Counts so many that were answered then.
+    pub(super) fn push(&mut self, answered: Moment, count: u64) {
+        if count == 0 {
+            return;
+        }
         match self {
-            Self::Calendar { total, .. } => *total = total.saturating_add(1),
+            Self::Calendar { total, .. } => *total = total.saturating_add(count),
             Self::Rolling {
                 length,
                 grain,
                 entries,
                 total,
             } => {
-                *total = total.saturating_add(1);
+                *total = total.saturating_add(count);
+                let is_long = entries.len() as u64 >= FINEST_ENTRIES;
+                let grain = if is_long { finest(*length) } else { *grain };
                 let until = answered + *length;
                 match entries.back_mut() {
                     // To its later end: an early end would let one leave too soon.
-                    Some(last) if until - last.from < *grain => {
+                    Some(last) if until - last.from < grain => {
                         last.until = until;
-                        last.count += 1;
+                        last.count = last.count.saturating_add(count);
                     }
                     _ => entries.push_back(Entry {
                         from: until,
                         until,
-                        count: 1,
+                        count,
                     }),
                 }
             }
@@ -150,6 +259,41 @@ impl Answered {
         }
     }
 
+    /// Before when `amount` more cannot leave at this limit, as if everything in flight were
+    /// answered now, and everything else at once: what leaves a limit's worth later leaves a window
+    /// later.
+    pub(super) fn not_before(&self, amount: u64, in_flight: u64, limit: u64, now: Now) -> Moment {
+        let used = self.total().saturating_add(in_flight);
+        match self {
+            Self::Rolling { length, .. } => {
+                let last = amount.saturating_sub(1);
+                let over = used.saturating_add(last % limit + 1).saturating_sub(limit);
+                let first = match over {
+                    0 => now.moment,
+                    _ => self.when_freed(over, now).unwrap_or(now.moment + *length),
+                };
+                first + times(*length, last / limit)
+            }
+            Self::Calendar { period, ends, .. } => {
+                match amount.checked_sub(limit.saturating_sub(used).saturating_add(1)) {
+                    None => now.moment,
+                    Some(later) => {
+                        let end = now.moment_at(*ends + CALENDAR_MARGIN);
+                        end + times(period.shortest(), later / limit)
+                    }
+                }
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::Rolling { entries, .. } => entries.capacity(),
+            Self::Calendar { .. } => 1,
+        }
+    }
+
     /// When a window that begins now has ended.
     pub(super) fn longest(&self, now: Now) -> Moment {
         match self {
@@ -159,12 +303,20 @@ impl Answered {
     }
 }
 
+fn times(span: Duration, count: u64) -> Duration {
+    span.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
 fn grain(length: Duration, limit: u64) -> Duration {
     if limit <= FINEST_ENTRIES {
         Duration::ZERO
     } else {
-        length / u32::try_from(FINEST_ENTRIES).unwrap_or(u32::MAX)
+        finest(length)
     }
+}
+
+fn finest(length: Duration) -> Duration {
+    length / u32::try_from(FINEST_ENTRIES).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -184,7 +336,7 @@ mod tests {
         let window = Window::new(40_960, Duration::from_secs(4096));
         let mut answered = Answered::new(&window, at(0));
         for _ in 0..40_960 {
-            answered.push(at(1).moment);
+            answered.push(at(1).moment, 1);
         }
         answered.forget(at(4096));
         assert_eq!(answered.when_freed(1, at(4096)), Some(at(4097).moment));

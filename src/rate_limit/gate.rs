@@ -2,18 +2,23 @@
 //!
 //! | state      | entered when                                  | who may leave                |
 //! |------------|-----------------------------------------------|------------------------------|
-//! | open       | a probe was answered                          | all whom the windows allow   |
+//! | open       | a probe was answered                          | all whom the windows allow, at first a few |
 //! | closed     | the server rejected a request                 | nobody until its end         |
 //! | half open  | the closure is over, or a spent day began anew | one probe at a time          |
 //!
 //! A probe that was dropped, never left or stays unanswered hands over to the next request. A probe
 //! that came back 401 keeps its right: its replay inherits it.
 //!
+//! Those who waited for the probe do not leave as a herd: at first two may be on the wire, and each
+//! answer that is no rejection allows one more, so that the number doubles each round trip. Windows
+//! that spread their requests need no such care.
+//!
 //! Pure: `now` is an argument.
 
 use std::time::Duration;
 
-use crate::clock::Moment;
+use super::saved::{self, Dial};
+use crate::clock::{Moment, Now};
 use crate::options::Priority;
 
 /// A probe is given up after this long, or four mean round trips if they take longer.
@@ -23,6 +28,10 @@ const PROBE_ROUND_TRIPS: u32 = 4;
 /// The pause after a rejection that does not say how long; doubled for each in a row.
 const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
+
+/// Who waited for a probe is released for so long, or so many mean round trips if they take longer.
+const RELEASE: Duration = Duration::from_secs(60);
+const RELEASE_ROUND_TRIPS: u32 = 16;
 
 /// A request's place in line, which it keeps for its replays; the lowest is next.
 ///
@@ -85,6 +94,14 @@ pub(crate) struct Gate {
     /// In a row, without a success between them.
     rejections: u32,
     round_trip: Duration,
+    release: Option<Release>,
+}
+
+/// How those are let go who waited for a probe.
+#[derive(Clone, Copy, Debug)]
+struct Release {
+    most: u64,
+    until: Moment,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -161,15 +178,31 @@ impl Gate {
         let span = told.unwrap_or_else(|| back_off(self.rejections));
         let until = (now + span).max(old.unwrap_or(Moment::ZERO));
         self.state = State::Closed { until };
+        self.release = None;
         until
     }
 
-    /// A request was answered, and not rejected. True if that opened the gate.
-    pub(crate) fn answered(&mut self, ticket: Ticket, round_trip: Duration) -> bool {
-        self.round_trip = (self.round_trip * 7 + round_trip) / 8;
+    /// A request was answered, and not rejected, while so many others are in flight. True if that
+    /// opened the gate.
+    pub(crate) fn answered(
+        &mut self,
+        ticket: Ticket,
+        sent: Moment,
+        others: u64,
+        now: Moment,
+    ) -> bool {
+        self.round_trip = (self.round_trip * 7 + (now - sent)) / 8;
         let probe = self.is_probe(ticket);
+        if let Some(release) = &mut self.release {
+            release.most = release.most.saturating_add(1);
+        }
         if probe {
             self.state = State::Open;
+            let span = RELEASE.max(self.round_trip * RELEASE_ROUND_TRIPS);
+            self.release = Some(Release {
+                most: others.saturating_add(2),
+                until: now + span,
+            });
         }
         if self.state == State::Open {
             self.rejections = 0;
@@ -196,6 +229,30 @@ impl Gate {
         match self.state {
             State::Closed { until } => Some(until),
             _ => None,
+        }
+    }
+
+    /// How many may be in flight while those who waited for a probe are let go.
+    pub(crate) fn most_in_flight(&self, now: Moment) -> Option<u64> {
+        let release = self.release.filter(|release| release.until > now);
+        release.map(|release| release.most)
+    }
+
+    /// When nobody, and then a probe, may leave, to be saved; and how many rejections led there.
+    pub(super) fn save(&self, now: Now) -> (Option<u64>, u32) {
+        let until = match self.state {
+            State::Open => None,
+            State::Closed { until } => Some(saved::saved(until, now)),
+            State::HalfOpen { .. } => Some(saved::saved(now.moment, now)),
+        };
+        (until, self.rejections)
+    }
+
+    pub(super) fn restore(&mut self, until: Option<u64>, rejections: u32, dial: Dial) {
+        if let Some(until) = until {
+            let until = dial.until(until);
+            self.state = State::Closed { until };
+            self.rejections = rejections;
         }
     }
 
@@ -256,14 +313,39 @@ mod tests {
         assert_eq!(gate.opens(FIRST, at(10)), Opening::Now);
         gate.pass(FIRST, at(10));
         assert_eq!(gate.opens(SECOND, at(11)), Opening::WithProbe(at(15)));
-        assert!(gate.answered(FIRST, seconds(1)));
+        assert!(gate.answered(FIRST, at(10), 0, at(11)));
         assert_eq!(gate.opens(SECOND, at(11)), Opening::Now);
+    }
+
+    #[test]
+    fn after_the_probe_the_number_on_the_wire_doubles_each_round_trip() {
+        let mut gate = closed_until(10);
+        gate.opens(FIRST, at(10));
+        gate.pass(FIRST, at(10));
+        assert_eq!(
+            gate.most_in_flight(at(10)),
+            None,
+            "the probe is alone anyway"
+        );
+        let mut most = 2;
+        gate.answered(FIRST, at(10), 0, at(11));
+        for second in 11..15 {
+            assert_eq!(gate.most_in_flight(at(second)), Some(most));
+            for others in (0..most).rev() {
+                gate.answered(SECOND, at(second), others, at(second + 1));
+            }
+            most *= 2;
+        }
+        assert_eq!(gate.most_in_flight(at(70)), Some(32));
+        assert_eq!(gate.most_in_flight(at(71)), None);
+        gate.close(None, at(20));
+        assert_eq!(gate.most_in_flight(at(20)), None);
     }
 
     #[test]
     fn the_answer_to_a_request_that_left_before_does_not_open_the_gate() {
         let mut gate = closed_until(10);
-        assert!(!gate.answered(SECOND, seconds(1)));
+        assert!(!gate.answered(SECOND, at(0), 0, at(1)));
         assert_eq!(gate.opens(SECOND, at(9)), Opening::At(at(10)));
     }
 
@@ -275,7 +357,7 @@ mod tests {
         assert_eq!(gate.opens(SECOND, at(15)), Opening::Now);
         gate.pass(SECOND, at(15));
         assert!(
-            !gate.answered(FIRST, seconds(6)),
+            !gate.answered(FIRST, at(10), 1, at(16)),
             "it is no longer the probe"
         );
     }

@@ -189,7 +189,8 @@ impl Fields {
     }
 
     fn whole_seconds(&self) -> u64 {
-        self.length.as_secs() + u64::from(self.length.subsec_nanos() > 0)
+        let begun = u64::from(self.length.subsec_nanos() > 0);
+        self.length.as_secs().saturating_add(begun)
     }
 
     fn reading_of_policy(&self, policy: &Policy<'_>, headers: &HeaderMap, now: Now) -> Reading {

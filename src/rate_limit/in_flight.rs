@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use super::meter::Mark;
 use crate::clock::Moment;
+use crate::cost::Costs;
 
 /// Names a permit: the how manyth of its quota.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,11 +23,13 @@ pub(crate) struct InFlight {
     count: u64,
 }
 
+/// A permit that is out.
 #[derive(Clone, Debug)]
 pub(crate) struct Slot {
     pub(crate) granted: Moment,
-    /// Our own requests that counted in each window when this one left, itself included.
-    pub(crate) ours: SmallVec<[u64; 2]>,
+    pub(crate) costs: Costs,
+    /// What each window's meter showed when it left.
+    pub(super) marks: SmallVec<[Mark; 2]>,
 }
 
 impl InFlight {
@@ -34,20 +38,11 @@ impl InFlight {
     }
 
     pub(crate) fn add(&mut self, slot: Slot) -> PermitId {
-        let id = self.granted();
+        // The how manyth permit that was ever granted.
+        let id = self.first + self.slots.len() as u64;
         self.slots.push_back(Some(slot));
         self.count += 1;
         PermitId(id)
-    }
-
-    /// How many permits were ever granted.
-    fn granted(&self) -> u64 {
-        self.first + self.slots.len() as u64
-    }
-
-    /// How many permits were granted after this one.
-    pub(crate) fn granted_since(&self, id: PermitId) -> u64 {
-        self.granted().saturating_sub(id.0 + 1)
     }
 
     /// Takes a permit in; none if it counts as answered already.
@@ -67,12 +62,22 @@ impl InFlight {
         self.take(PermitId(self.first))
     }
 
+    /// All of them, oldest first.
+    pub(crate) fn slots(&mut self) -> impl Iterator<Item = &mut Slot> {
+        self.slots.iter_mut().flatten()
+    }
+
     /// When the oldest permit left.
     pub(crate) fn oldest(&self) -> Option<Moment> {
         self.slots
             .front()
             .and_then(Option::as_ref)
             .map(|slot| slot.granted)
+    }
+
+    #[cfg(test)]
+    pub(super) fn size(&self) -> usize {
+        self.slots.capacity()
     }
 
     fn drop_taken(&mut self) {
@@ -91,7 +96,8 @@ mod tests {
         let granted = Moment::after_start(Duration::from_secs(second));
         Slot {
             granted,
-            ours: SmallVec::new(),
+            costs: Costs::default(),
+            marks: SmallVec::new(),
         }
     }
 
@@ -120,16 +126,5 @@ mod tests {
             flight.oldest(),
             Some(Moment::after_start(Duration::from_secs(5)))
         );
-    }
-
-    #[test]
-    fn it_knows_how_many_left_since() {
-        let mut flight = InFlight::default();
-        let first = flight.add(slot(0));
-        let second = flight.add(slot(0));
-        flight.take(first);
-        flight.add(slot(0));
-        assert_eq!(flight.granted_since(first), 2);
-        assert_eq!(flight.granted_since(second), 1);
     }
 }

@@ -53,7 +53,7 @@ impl Ledger {
     pub(crate) fn end(&mut self, sent: bool, now: Now) {
         self.in_flight = self.in_flight.saturating_sub(1);
         for (_, live) in self.windows.iter_mut().filter(|_| sent) {
-            live.count(now);
+            live.count(1, now);
         }
     }
 }

@@ -1,24 +1,30 @@
 //! The limiter of one account: its quotas, each with a line, and the choice between them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwap;
 use reqwest::Response;
+use tokio::runtime::Handle;
 
 use super::LimiterSettings;
 use super::in_flight::PermitId;
 use super::line::{Refusal, Standing};
+use super::meter::Excess;
 use super::place::{Claim, Entry, Place};
 use super::quota::Quota;
 use super::quota_line::QuotaLine;
+use super::saved::Saved;
 use super::snapshot::QuotaSnapshot;
 use crate::clock::{Moment, Now};
 use crate::error::{Error, ErrorKind, Recovery};
-use crate::options::{Patience, RequestOptions};
+use crate::options::{RequestOptions, Terms};
 
 /// The rate-limit half of one account, shared by all layers and clients made from it.
 pub(crate) struct Limiter {
     pub(super) settings: LimiterSettings,
-    quotas: Vec<Arc<QuotaLine>>,
+    quotas: ArcSwap<Vec<Arc<QuotaLine>>>,
+    /// One change at a time.
+    changing: Mutex<()>,
 }
 
 /// The right to send once.
@@ -31,11 +37,18 @@ pub(super) struct Permit {
 impl Limiter {
     pub(crate) fn new(settings: LimiterSettings) -> Self {
         let now = settings.clock.now();
-        let quotas = settings.quotas.iter();
-        let quotas = quotas
+        if let Some(keeper) = &settings.keeper {
+            keeper.load(now);
+        }
+        let quotas = settings.quotas.iter().cloned();
+        let quotas: Vec<_> = quotas
             .map(|quota| Arc::new(QuotaLine::new(quota, &settings, now)))
             .collect();
-        Self { settings, quotas }
+        Self {
+            settings,
+            quotas: ArcSwap::from_pointee(quotas),
+            changing: Mutex::new(()),
+        }
     }
 
     /// The quota a request belongs to: by option, else by the longest prefix of its path.
@@ -46,20 +59,62 @@ impl Limiter {
         &self,
         options: &RequestOptions,
         path: &str,
-    ) -> Result<&Arc<QuotaLine>, Error> {
+    ) -> Result<Arc<QuotaLine>, Error> {
         if let Some(name) = options.quota.as_deref() {
-            let named = self.quotas.iter().find(|quota| &*quota.name == name);
-            return named.ok_or_else(|| self.no_such_quota(name));
+            return self.named(name);
         }
-        let by_path = self
-            .quotas
-            .iter()
-            .max_by_key(|quota| quota.prefix_length(path));
-        by_path.ok_or_else(|| self.no_such_quota(Quota::DEFAULT))
+        let quotas = self.quotas.load();
+        let by_path = quotas.iter().max_by_key(|quota| quota.prefix_length(path));
+        by_path
+            .cloned()
+            .ok_or_else(|| self.no_such_quota(Quota::DEFAULT))
+    }
+
+    fn named(&self, name: &str) -> Result<Arc<QuotaLine>, Error> {
+        let quotas = self.quotas.load();
+        let named = quotas.iter().find(|quota| &*quota.name == name);
+        named.cloned().ok_or_else(|| self.no_such_quota(name))
+    }
+
+    /// Replaces the quota of this name, or adds it. `check` sees the quotas that there are, and may
+    /// complete it.
+    pub(crate) fn set_quota<E>(
+        self: &Arc<Self>,
+        check: impl FnOnce(&[&Quota]) -> Result<Quota, E>,
+    ) -> Result<(), E> {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut quotas = self.quotas.load().to_vec();
+        let known: Vec<_> = quotas.iter().map(|line| line.quota()).collect();
+        let quota = check(&known)?;
+        let now = self.settings.clock.now();
+        match quotas.iter_mut().find(|line| *line.name == *quota.name) {
+            Some(line) => *line = Arc::new(line.changed(quota, now)),
+            None => quotas.push(Arc::new(QuotaLine::new(quota, &self.settings, now))),
+        }
+        self.quotas.store(Arc::new(quotas));
+        self.touch();
+        Ok(())
+    }
+
+    /// A cost that showed only in an answer.
+    ///
+    /// # Errors
+    /// The account has no such quota.
+    pub(crate) fn charge(
+        self: &Arc<Self>,
+        quota: &str,
+        unit: &str,
+        amount: u64,
+    ) -> Result<(), Error> {
+        let now = self.settings.clock.now();
+        self.named(quota)?.charge(unit, amount, now);
+        self.touch();
+        Ok(())
     }
 
     fn no_such_quota(&self, name: &str) -> Error {
-        let known: Vec<_> = self.quotas.iter().map(|quota| &*quota.name).collect();
+        let quotas = self.quotas.load();
+        let known: Vec<_> = quotas.iter().map(|quota| &*quota.name).collect();
         Error::config(format!(
             "no quota {name:?}: the account has {}",
             known.join(", ")
@@ -70,10 +125,8 @@ impl Limiter {
     /// What is left of each quota.
     pub(crate) fn snapshots(&self) -> Vec<QuotaSnapshot> {
         let now = self.settings.clock.now();
-        self.quotas
-            .iter()
-            .map(|quota| quota.snapshot(now))
-            .collect()
+        let quotas = self.quotas.load();
+        quotas.iter().map(|quota| quota.snapshot(now)).collect()
     }
 
     /// A permit of `quota` at once, or a place in its line.
@@ -84,13 +137,14 @@ impl Limiter {
         self: &Arc<Self>,
         quota: &Arc<QuotaLine>,
         claim: Claim,
-        patience: Patience,
+        terms: &Terms,
         now: Now,
     ) -> Result<Entry, Error> {
-        let (ticket, standing) = quota.enter(claim, patience, now);
+        let (ticket, standing) = quota.enter(claim, terms, now);
         match standing {
             Standing::Granted(id) => {
                 let granted = now.moment;
+                self.touch();
                 Ok(Entry::Granted(ticket, Permit { id, granted }))
             }
             Standing::Refused(refusal) => Err(self.refused(quota, refusal, now)),
@@ -98,6 +152,52 @@ impl Limiter {
                 let (limiter, quota) = (self.clone(), quota.clone());
                 Ok(Entry::Waiting(Place::new(limiter, quota, ticket, now)))
             }
+        }
+    }
+
+    /// What is used has changed.
+    pub(super) fn touch(self: &Arc<Self>) {
+        if let Some(keeper) = &self.settings.keeper {
+            keeper.touch(self);
+        }
+    }
+
+    /// Saves what is used, if that changed. It blocks.
+    pub(super) fn save(&self) -> Result<(), Error> {
+        match &self.settings.keeper {
+            Some(keeper) => keeper.save(|| self.saved()),
+            None => Ok(()),
+        }
+    }
+
+    fn saved(&self) -> Saved {
+        let now = self.settings.clock.now();
+        let quotas = self.quotas.load();
+        let saved = quotas
+            .iter()
+            .map(|quota| (quota.name.to_string(), quota.save(now)));
+        Saved::new(saved.collect(), now)
+    }
+
+    /// Waits until what is used is saved.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`]: the store's own.
+    ///
+    /// # Cancel safety
+    /// Dropping it ends the wait; a save that has begun goes on.
+    pub(crate) async fn flush(self: &Arc<Self>) -> Result<(), Error> {
+        if self.settings.keeper.is_none() {
+            return Ok(());
+        }
+        let limiter = self.clone();
+        match Handle::try_current() {
+            // One that did not run to its end went with its runtime.
+            Ok(runtime) => {
+                let saved = runtime.spawn_blocking(move || limiter.save()).await;
+                saved.unwrap_or(Ok(()))
+            }
+            Err(_) => limiter.save(),
         }
     }
 
@@ -131,8 +231,31 @@ impl Limiter {
                 let message = format!("too many requests wait for quota {name} already");
                 Error::new(ErrorKind::QueueFull, Recovery::Retry, message)
             }
+            Refusal::TooCostly(excess) => {
+                let Excess { unit, cost, limit } = excess;
+                let message =
+                    format!("a cost of {cost} {unit} exceeds quota {name}'s limit of {limit}");
+                let kind = ErrorKind::CostExceedsLimit;
+                Error::new(kind, Recovery::Reconfigure, message)
+            }
         };
         error.with_account(&self.settings.account)
+    }
+}
+
+impl Drop for Limiter {
+    /// The last state is saved, without keeping a runtime's thread.
+    fn drop(&mut self) {
+        let Some(keeper) = self.settings.keeper.take() else {
+            return;
+        };
+        let state = self.saved();
+        let save = move || keeper.save(|| state);
+        match Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(save)),
+            // The observers know what failed.
+            Err(_) => drop(save()),
+        }
     }
 }
 

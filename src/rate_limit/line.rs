@@ -12,9 +12,12 @@ use std::task::Waker;
 
 use super::gate::Ticket;
 use super::in_flight::PermitId;
+use super::meter::{Excess, Meter};
 use super::state::{Admission, Change, Ledger, Settlement};
+use super::window::Window;
 use crate::clock::{Moment, Now};
-use crate::options::{Patience, Priority};
+use crate::cost::Costs;
+use crate::options::{Patience, Priority, Terms};
 
 /// A quota's ledger and those who wait for it.
 pub(crate) struct Line {
@@ -23,6 +26,8 @@ pub(crate) struct Line {
     decided: HashMap<Ticket, Result<PermitId, Refusal>>,
     tickets: u64,
     max_queue: Option<usize>,
+    /// How many of those who wait named a cost.
+    priced: usize,
     /// What the head's timer is set to.
     armed: Option<(Ticket, Moment)>,
     /// Everybody in line is willing to wait until then.
@@ -30,22 +35,24 @@ pub(crate) struct Line {
 }
 
 struct Waiting {
-    patience: Patience,
+    terms: Terms,
     waker: Option<Waker>,
 }
 
 /// Why a request does not get a permit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     /// The next permit is further off than `max_wait`.
     TooFarOff(Moment),
-    /// The next permit comes after the deadline, or the deadline has passed.
+    /// Its permit would come after the deadline, or the deadline has passed.
     TooLate(Option<Moment>),
     QueueFull,
+    /// It costs more than a window allows.
+    TooCostly(Excess),
 }
 
 /// How a request stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
     Granted(PermitId),
     Refused(Refusal),
@@ -64,6 +71,7 @@ impl Line {
             decided: HashMap::new(),
             tickets: 0,
             max_queue,
+            priced: 0,
             armed: None,
             accepted: Moment::ZERO,
         }
@@ -81,21 +89,36 @@ impl Line {
     }
 
     /// A permit at once, a refusal at once, or a place in line.
-    pub(crate) fn enter(&mut self, ticket: Ticket, patience: Patience, now: Now) -> Standing {
+    pub(crate) fn enter(&mut self, ticket: Ticket, terms: &Terms, now: Now) -> Standing {
         // The replay of a probe goes before everybody, since everybody waits for its answer.
         let is_first = self.head().is_none_or(|head| ticket < head) || self.ledger.is_probe(ticket);
-        let admission = self.ledger.when(ticket, now);
-        match admission {
+        let look_at = match self.ledger.when(ticket, &terms.costs, now) {
             Admission::Now if is_first => {
-                return Standing::Granted(self.ledger.grant(ticket, now));
+                return Standing::Granted(self.ledger.grant(ticket, &terms.costs, now));
             }
+            Admission::Never(excess) => return Standing::Refused(Refusal::TooCostly(excess)),
             Admission::At(moment) => {
-                if let Some(refusal) = refusal(patience, now, moment) {
+                if let Some(refusal) = refusal(terms.patience, now, moment) {
                     return Standing::Refused(refusal);
                 }
                 self.accepted = self.accepted.min(moment);
+                moment
             }
-            _ => self.accepted = Moment::ZERO,
+            Admission::Now => {
+                self.accepted = Moment::ZERO;
+                now.moment
+            }
+            Admission::WhenAnswered(moment) => {
+                self.accepted = Moment::ZERO;
+                moment
+            }
+        };
+        // As things stand: of those ahead some may give up, but nobody can count on that.
+        if let Some(deadline) = terms.patience.deadline {
+            let not_before = self.not_before(ticket, &terms.costs, now);
+            if not_before > deadline {
+                return Standing::Refused(Refusal::TooLate(Some(not_before)));
+            }
         }
         if self
             .max_queue
@@ -103,14 +126,15 @@ impl Line {
         {
             return Standing::Refused(Refusal::QueueFull);
         }
+        self.priced += usize::from(!terms.costs.are_plain());
         self.waiting.insert(
             ticket,
             Waiting {
-                patience,
+                terms: terms.clone(),
                 waker: None,
             },
         );
-        Standing::Waiting(next_look(admission, now))
+        Standing::Waiting(look_at)
     }
 
     /// A waiting request looks how it stands.
@@ -137,7 +161,7 @@ impl Line {
         let Some(waiting) = self.waiting.get(&ticket) else {
             return Standing::Refused(Refusal::TooLate(None));
         };
-        let deadline = waiting.patience.deadline;
+        let deadline = waiting.terms.patience.deadline;
         if deadline.is_some_and(|deadline| deadline <= now.moment) {
             self.leave(ticket, now, wakers);
             return Standing::Refused(Refusal::TooLate(None));
@@ -155,11 +179,16 @@ impl Line {
     /// Grants what can be granted, to the head of the line first; refuses those who would wait too
     /// long; and sees that the head looks again in time.
     pub(crate) fn serve(&mut self, now: Now, wakers: &mut Wakers) {
-        while let Some(head) = self.head() {
-            let look_at = match self.ledger.when(head, now) {
+        while let Some((&head, waiting)) = self.waiting.first_key_value() {
+            let costs = &waiting.terms.costs;
+            let look_at = match self.ledger.when(head, costs, now) {
                 Admission::Now => {
-                    let permit = self.ledger.grant(head, now);
+                    let permit = self.ledger.grant(head, costs, now);
                     self.decide(head, Ok(permit), wakers);
+                    continue;
+                }
+                Admission::Never(excess) => {
+                    self.decide(head, Err(Refusal::TooCostly(excess)), wakers);
                     continue;
                 }
                 Admission::At(moment) => {
@@ -191,10 +220,22 @@ impl Line {
 
     /// A request gives up its place; a permit that it was granted and did not take goes back.
     pub(crate) fn leave(&mut self, ticket: Ticket, now: Now, wakers: &mut Wakers) {
-        self.waiting.remove(&ticket);
+        self.take(ticket);
         if let Some(Ok(permit)) = self.decided.remove(&ticket) {
             self.ledger.settle(permit, ticket, &Settlement::Unsent, now);
         }
+        self.serve(now, wakers);
+    }
+
+    /// Other windows from now on; those who wait are looked at again.
+    pub(crate) fn change(&mut self, windows: &[Window], now: Now, wakers: &mut Wakers) {
+        self.ledger.change(windows, now);
+        self.serve(now, wakers);
+    }
+
+    /// A cost that showed only in an answer.
+    pub(crate) fn charge(&mut self, unit: &str, amount: u64, now: Now, wakers: &mut Wakers) {
+        self.ledger.charge(unit, amount, now);
         self.serve(now, wakers);
     }
 
@@ -202,6 +243,37 @@ impl Line {
     pub(crate) fn abandon(&mut self, ticket: Ticket, now: Now, wakers: &mut Wakers) {
         self.ledger.abandon(ticket);
         self.serve(now, wakers);
+    }
+
+    /// Before when this request cannot leave if all those ahead do.
+    fn not_before(&self, ticket: Ticket, costs: &Costs, now: Now) -> Moment {
+        let ahead = self.waiting.range(..ticket);
+        let ahead = ahead.map(|(_, waiting)| &waiting.terms.costs);
+        if self.priced > 0 {
+            let sum = |meter: &Meter| {
+                let costs = ahead.clone().filter_map(|costs| meter.cost(costs));
+                costs.fold(0, u64::saturating_add)
+            };
+            return self.ledger.not_before(sum, costs, now);
+        }
+        // Mostly it is the last of many alike.
+        let is_last = self
+            .waiting
+            .last_key_value()
+            .is_none_or(|(last, _)| *last < ticket);
+        let count = match is_last {
+            true => self.waiting.len(),
+            false => ahead.count(),
+        } as u64;
+        let plain = Costs::default();
+        let sum = |meter: &Meter| count.saturating_mul(meter.cost(&plain).unwrap_or(0));
+        self.ledger.not_before(sum, costs, now)
+    }
+
+    fn take(&mut self, ticket: Ticket) -> Option<Waiting> {
+        let waiting = self.waiting.remove(&ticket)?;
+        self.priced -= usize::from(!waiting.terms.costs.are_plain());
+        Some(waiting)
     }
 
     fn head(&self) -> Option<Ticket> {
@@ -215,7 +287,7 @@ impl Line {
     }
 
     fn decide(&mut self, ticket: Ticket, to: Result<PermitId, Refusal>, wakers: &mut Wakers) {
-        if let Some(waiting) = self.waiting.remove(&ticket) {
+        if let Some(waiting) = self.take(ticket) {
             wakers.extend(waiting.waker);
             self.decided.insert(ticket, to);
         }
@@ -232,7 +304,7 @@ impl Line {
             .waiting
             .iter()
             .filter_map(|(ticket, waiting)| {
-                refusal(waiting.patience, now, moment).map(|refusal| (*ticket, refusal))
+                refusal(waiting.terms.patience, now, moment).map(|refusal| (*ticket, refusal))
             })
             .collect();
         let head_refused = impatient.iter().any(|(ticket, _)| Some(*ticket) == head);
@@ -265,64 +337,5 @@ fn refusal(patience: Patience, now: Now, moment: Moment) -> Option<Refusal> {
     }
 }
 
-fn next_look(admission: Admission, now: Now) -> Moment {
-    match admission {
-        Admission::Now => now.moment,
-        Admission::At(moment) | Admission::WhenAnswered(moment) => moment,
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::rate_limit::state::Report;
-    use http::StatusCode;
-    use smallvec::SmallVec;
-    use std::time::{Duration, SystemTime};
-
-    const PATIENT: Patience = Patience {
-        deadline: None,
-        max_wait: Duration::MAX,
-    };
-
-    fn at(seconds: u64) -> Now {
-        let span = Duration::from_secs(seconds);
-        Now {
-            moment: Moment::after_start(span),
-            wall: SystemTime::UNIX_EPOCH + span,
-        }
-    }
-
-    fn answered(status: StatusCode, rejected: Option<Option<Duration>>) -> Settlement {
-        Settlement::Answered(Report {
-            status,
-            rejected,
-            readings: SmallVec::new(),
-        })
-    }
-
-    fn granted(standing: Standing) -> PermitId {
-        match standing {
-            Standing::Granted(permit) => permit,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn the_replay_of_a_probe_passes_those_of_a_higher_priority() {
-        let ledger = Ledger::new(&[], None, Duration::from_secs(300), at(0));
-        let mut line = Line::new(ledger, None);
-        let probe = line.ticket(Priority::Low, at(0));
-        let permit = granted(line.enter(probe, PATIENT, at(0)));
-        let pause = Some(Some(Duration::from_secs(3)));
-        let rejection = answered(StatusCode::TOO_MANY_REQUESTS, pause);
-        line.settle(permit, probe, &rejection, at(0), &mut Wakers::new());
-        let permit = granted(line.enter(probe, PATIENT, at(3)));
-        let urgent = line.ticket(Priority::High, at(3));
-        let standing = line.enter(urgent, PATIENT, at(3));
-        assert!(matches!(standing, Standing::Waiting(_)), "{standing:?}");
-        let unauthorized = answered(StatusCode::UNAUTHORIZED, None);
-        line.settle(permit, probe, &unauthorized, at(4), &mut Wakers::new());
-        granted(line.enter(probe, PATIENT, at(4)));
-    }
-}
+mod tests;

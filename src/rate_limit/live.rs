@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use super::answered::Answered;
 use super::headers::Reading;
-use super::window::Window;
+use super::saved::{self, Dial, SavedLive};
+use super::window::{Span, Window};
 use crate::clock::{Moment, Now};
 
 /// Servers round a reset to the second, and some add another half on the way.
@@ -84,6 +85,79 @@ impl Live {
         }
     }
 
+    /// The same window with what was configured since. What the server said of the limit is as old
+    /// as the configured one that was replaced.
+    pub(crate) fn changed(mut self, window: &Window) -> Self {
+        if window.limit != self.configured {
+            self.configured = window.limit;
+            self.limit = window.limit;
+            self.total = window.limit;
+            self.answered.set_limit(window.limit);
+        }
+        self
+    }
+
+    /// A new window that begins with what others know of its requests, whichever knows most.
+    pub(crate) fn among<'a>(
+        window: &Window,
+        others: impl Iterator<Item = &'a Self>,
+        now: Now,
+    ) -> Self {
+        let mut live = Self::new(window, now);
+        let candidates = others.map(|other| {
+            let mut answered = Answered::new(window, now);
+            answered.take_over(&other.answered, now);
+            answered
+        });
+        if let Some(answered) = candidates.max_by_key(Answered::total) {
+            live.answered = answered;
+        }
+        live
+    }
+
+    pub(super) fn save(&self, now: Now) -> SavedLive {
+        let end = |moment| saved::saved_end(moment, now);
+        SavedLive {
+            configured: self.configured,
+            limit: self.limit,
+            total: self.total,
+            answered: self.answered.save(now),
+            others: self
+                .others
+                .and_then(|others| Some((others.count, end(others.until)?))),
+            spent_until: end(self.spent_until),
+            reset: self.reset.and_then(|reset| end(reset.at)),
+            left_by_server: self.left_by_server,
+        }
+    }
+
+    /// The window as it was saved, with what was in flight then.
+    pub(super) fn restored(window: &Window, saved: &SavedLive, in_flight: u64, dial: Dial) -> Self {
+        let mut live = Self::new(window, dial.now);
+        live.limit = saved.limit.min(window.limit);
+        live.total = saved.total.max(live.limit);
+        live.answered.restore(&saved.answered, dial);
+        live.answered.push(dial.now.moment, in_flight);
+        live.others = saved.others.map(|(count, until)| Others {
+            count,
+            until: dial.until(until),
+        });
+        live.spent_until = saved
+            .spent_until
+            .map_or(Moment::ZERO, |end| dial.until(end));
+        live.reset = saved.reset.map(|end| Reset {
+            at: dial.until(end),
+            told: dial.now.moment,
+        });
+        live.left_by_server = saved.reset.and(saved.left_by_server);
+        live
+    }
+
+    /// When it forgets.
+    pub(crate) fn span(&self) -> Span {
+        self.answered.span()
+    }
+
     /// Forgets what no longer counts. True if the next request is a probe: a calendar period in
     /// which nothing was left is over, or a pause of which no response said how long.
     pub(crate) fn forget(&mut self, now: Now) -> bool {
@@ -107,7 +181,8 @@ impl Live {
         looks_again || (rolled_over && was_full)
     }
 
-    /// When one more may leave beside `in_flight` others. Call [`forget`](Self::forget) first.
+    /// When one more may leave beside `in_flight` others; one that costs more is that many less one
+    /// of the others. Call [`forget`](Self::forget) first.
     pub(crate) fn room(&self, in_flight: u64, now: Now) -> Room {
         if self.spent_until > now.moment {
             return Room::At(self.spent_until);
@@ -117,6 +192,13 @@ impl Live {
         let first = self.when_freed(ours.saturating_sub(self.limit), 0, now);
         let second = self.when_freed(all.saturating_sub(self.total), self.by_others(), now);
         first.and(second)
+    }
+
+    /// Before when so much more cannot leave beside what is in flight, whatever others take.
+    pub(crate) fn not_before(&self, amount: u64, in_flight: u64, now: Now) -> Moment {
+        let limit = self.limit.max(1);
+        let room = self.answered.not_before(amount, in_flight, limit, now);
+        room.max(self.spent_until)
     }
 
     /// When so many fewer count, of ours or of the others'.
@@ -144,9 +226,9 @@ impl Live {
         enough.or_else(some).map_or(Room::WhenAnswered, Room::At)
     }
 
-    /// Counts an answered request.
-    pub(crate) fn count(&mut self, now: Now) {
-        self.answered.push(now.moment);
+    /// Counts so much that was answered now.
+    pub(crate) fn count(&mut self, amount: u64, now: Now) {
+        self.answered.push(now.moment, amount);
     }
 
     fn by_others(&self) -> u64 {
@@ -252,6 +334,11 @@ impl Live {
         true
     }
 
+    #[cfg(test)]
+    pub(crate) fn size(&self) -> usize {
+        self.answered.size()
+    }
+
     /// The limit in force.
     pub(crate) fn limit(&self) -> u64 {
         self.limit
@@ -305,7 +392,7 @@ mod tests {
     #[test]
     fn a_request_counts_until_its_answer_plus_the_window() {
         let mut live = live("1/10s");
-        live.count(at(3));
+        live.count(1, at(3));
         live.forget(at(12));
         assert_eq!(live.room(0, at(12)), Room::At(at(13).moment));
         live.forget(at(13));
@@ -321,7 +408,7 @@ mod tests {
     fn a_day_ends_at_midnight_and_a_margin() {
         const DAY: u64 = 24 * 60 * 60;
         let mut live = live("1/utc-day");
-        live.count(at(5));
+        live.count(1, at(5));
         live.forget(at(DAY));
         assert_eq!(live.room(0, at(DAY)), Room::At(at(DAY + 2).moment));
         assert!(
@@ -334,7 +421,7 @@ mod tests {
     #[test]
     fn a_lone_client_is_not_held_back_by_the_servers_count() {
         let mut live = live("10/10s");
-        live.count(at(1));
+        live.count(1, at(1));
         live.learn(remaining(9, Some(9)), 1, at(1).moment, at(1));
         assert_eq!(live.room(8, at(1)), Room::Now);
     }
@@ -342,7 +429,7 @@ mod tests {
     #[test]
     fn what_others_took_counts_until_the_reset() {
         let mut live = live("10/10s");
-        live.count(at(1));
+        live.count(1, at(1));
         live.learn(remaining(3, Some(5)), 1, at(1).moment, at(1));
         assert_eq!(live.room(2, at(1)), Room::Now);
         assert_eq!(live.room(3, at(1)), Room::At(at(6).moment));
@@ -382,7 +469,7 @@ mod tests {
     #[test]
     fn machines_that_divide_a_limit_do_not_starve_each_other() {
         let mut live = live("5/10s");
-        live.count(at(1));
+        live.count(1, at(1));
         let reading = Reading {
             limit: Some(10),
             ..remaining(4, Some(9))
@@ -413,8 +500,8 @@ mod tests {
     #[test]
     fn two_full_shares_do_not_wait_for_an_answer_that_never_comes() {
         let mut live = live("2/10s");
-        live.count(at(1));
-        live.count(at(1));
+        live.count(1, at(1));
+        live.count(1, at(1));
         live.learn(remaining(1, None), 0, at(1).moment, at(1));
         assert_eq!(live.room(0, at(1)), Room::At(at(11).moment));
     }
@@ -490,7 +577,7 @@ mod tests {
     #[test]
     fn a_spent_day_without_a_reset_ends_by_the_calendar() {
         let mut live = live("1000/utc-day");
-        live.count(at(10));
+        live.count(1, at(10));
         live.learn(remaining(0, None), 1, at(10).moment, at(10));
         assert_eq!(live.room(0, at(10)), Room::At(at(86_402).moment));
     }

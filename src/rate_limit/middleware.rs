@@ -15,7 +15,7 @@ use super::turn::Turn;
 use crate::clock::BoxFuture;
 use crate::error::Error;
 use crate::event::{Event, ReplayReason};
-use crate::options::{BodyFactory, Patience, RequestOptions};
+use crate::options::{BodyFactory, RequestOptions, Terms};
 use crate::origin::{Whose, insecure};
 use crate::passage::{Chain, Handle, Layer, Outcome, Passage, Spare};
 use crate::response;
@@ -99,14 +99,18 @@ impl Middleware for RateLimitMiddleware {
         let now = self.limiter.settings.clock.now();
         let mut patience = options.patience(now);
         patience.deadline = patience.deadline.into_iter().chain(chain.deadline()).min();
+        let terms = Terms {
+            patience,
+            costs: options.costs.clone(),
+        };
         let quota = match self.limiter.quota(&options, request.url().path()) {
             Ok(quota) => quota,
             Err(error) => return self.fail(error),
         };
         let claim = Claim::New(options.priority.unwrap_or_default());
-        match self.limiter.enter(quota, claim, patience, now) {
+        match self.limiter.enter(&quota, claim, &terms, now) {
             Ok(Entry::Granted(ticket, permit)) => {
-                let place = (quota.clone(), patience);
+                let place = (quota, terms);
                 let factory = options.body_factory.as_ref();
                 let granted = (ticket, permit);
                 let turn = self.turn(&request, &chain, place, granted, factory, extensions);
@@ -114,7 +118,7 @@ impl Middleware for RateLimitMiddleware {
             }
             Ok(Entry::Waiting(line)) => Box::pin(async move {
                 let granted = line.wait().await.map_err(|error| self.refuse(error))?;
-                let place = (quota.clone(), patience);
+                let place = (quota, terms);
                 let factory = options.body_factory.as_ref();
                 let turn = self.turn(&request, &chain, place, granted, factory, extensions);
                 self.pass(request, chain, turn, extensions, next).await
@@ -135,7 +139,7 @@ impl RateLimitMiddleware {
         &self,
         request: &Request,
         chain: &Chain,
-        place: (Arc<QuotaLine>, Patience),
+        place: (Arc<QuotaLine>, Terms),
         granted: (Ticket, Permit),
         factory: Option<&BodyFactory>,
         extensions: &Extensions,

@@ -1,20 +1,28 @@
 //! When a request may leave.
 
 mod answered;
+#[cfg(test)]
+mod cost_tests;
 mod gate;
 mod headers;
 mod in_flight;
+mod keeper;
 mod ledger;
 mod limiter;
 mod line;
 mod live;
+mod meter;
 mod middleware;
 mod pace;
 mod place;
 mod quota;
 mod quota_line;
+mod saved;
+#[cfg(test)]
+mod saved_tests;
 mod snapshot;
 mod state;
+pub(crate) mod store;
 mod turn;
 pub(crate) mod window;
 
@@ -29,6 +37,7 @@ use crate::origin::Origins;
 use crate::passage::AccountId;
 use crate::verdict::Rules;
 
+pub(crate) use keeper::Keeper;
 pub(crate) use ledger::Ledger;
 #[cfg(feature = "retry")]
 pub(crate) use limiter::FinalRejection;
@@ -37,6 +46,7 @@ pub use middleware::RateLimitMiddleware;
 pub use pace::Pacing;
 pub use quota::Quota;
 pub use snapshot::{QuotaSnapshot, WindowSnapshot};
+pub use store::QuotaStore;
 pub use window::{ResetUnit, Window};
 
 /// What the rate-limit half of an account is made of, checked by `AccountBuilder::build`.
@@ -57,6 +67,8 @@ pub(crate) struct LimiterSettings {
     /// What the distributor's answers mean.
     pub(crate) rules: Arc<Rules>,
     pub(crate) request_id_header: Option<HeaderName>,
+    /// Where what is used of the quotas survives the process.
+    pub(crate) keeper: Option<Keeper>,
     /// Whether responses carry a `QuotaSnapshot`.
     pub(crate) snapshots: bool,
 }

@@ -10,7 +10,8 @@
 //! *The slot.* A sliding counter takes previous · (1 − elapsed/W) + current for the count. Requests
 //! that leave every I, and are on their way for times that differ by J at most, bring that to
 //! (W + J)/I + 1 at most, wherever its boundaries lie. So there is a slot per (W + J)/(L − 1), and
-//! the mean round trip stands for J: the ledger asks for W plus a round trip anyway.
+//! the mean round trip stands for J: the ledger asks for W plus a round trip anyway. What costs c
+//! takes c · (W + J)/(L − c), for the same reason.
 //!
 //! *The rate factor.* A rejection while spread multiplies the rate by 0.7: somebody else takes part
 //! of the quota. Every success restores a bit, so that the full rate is back after about a window.
@@ -24,8 +25,9 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use super::saved::{self, Dial, SavedPace};
 use super::window::{Span, Window};
-use crate::clock::Moment;
+use crate::clock::{Moment, Now};
 
 const CUT: f64 = 0.7;
 const LEAST_FACTOR: f64 = 0.05;
@@ -107,17 +109,61 @@ impl Pace {
         }
     }
 
+    /// The same window's pace with what was configured since.
+    pub(super) fn changed(self, window: &Window) -> Self {
+        match self.pacing == window.pacing {
+            true => Self {
+                reserve: window.reserve,
+                ..self
+            },
+            false => Self::new(window),
+        }
+    }
+
+    pub(super) fn save(&self, now: Now) -> SavedPace {
+        let end = |moment| saved::saved_end(moment, now);
+        SavedPace {
+            factor: self.factor,
+            spread_until: self.spread_until.and_then(end),
+            relapses: self.relapses,
+            slot: end(self.slot),
+        }
+    }
+
+    pub(super) fn restore(&mut self, saved: &SavedPace, dial: Dial) {
+        if saved.factor.is_finite() {
+            self.factor = saved.factor.clamp(LEAST_FACTOR, 1.0);
+        }
+        self.spread_until = saved.spread_until.map(|end| dial.until(end));
+        self.relapses = saved.relapses.min(MOST_DOUBLINGS);
+        self.slot = saved.slot.map_or(Moment::ZERO, |slot| dial.until(slot));
+    }
+
     /// The slot to wait for, if it has not come.
     pub(super) fn opens(&self, now: Moment) -> Option<Moment> {
         Some(self.slot).filter(|slot| *slot > now && self.is_spread(now))
     }
 
+    /// Before when no slot comes after those of `ahead`, at the full rate.
+    pub(super) fn not_before(&self, ahead: u64, limit: u64, now: Moment) -> Moment {
+        if !self.is_spread(now) {
+            return now;
+        }
+        let windows = ahead as f64 / limit.max(1) as f64;
+        let span = Duration::try_from_secs_f64(self.length.as_secs_f64() * windows);
+        let slot = self.slot.max(now) + span.unwrap_or(Duration::MAX);
+        match self.pacing {
+            Pacing::Auto => slot.min(self.spread_until.unwrap_or(now)),
+            _ => slot,
+        }
+    }
+
     /// A request leaves. `limit` is the window's limit in force, `round_trip` the mean.
-    pub(super) fn grant(&mut self, limit: u64, round_trip: Duration, now: Moment) {
+    pub(super) fn grant(&mut self, cost: u64, limit: u64, round_trip: Duration, now: Moment) {
         if self.is_spread(now) {
             let is_on_time = now - self.slot <= TIMER_GRAIN;
             let taken = if is_on_time { self.slot } else { now };
-            self.slot = taken + self.interval(limit, round_trip);
+            self.slot = taken + self.interval(cost, limit, round_trip);
         }
     }
 
@@ -166,7 +212,7 @@ impl Pace {
         self.cut.is_some_and(|cut| granted <= cut)
     }
 
-    fn is_spread(&self, now: Moment) -> bool {
+    pub(super) fn is_spread(&self, now: Moment) -> bool {
         match self.pacing {
             Pacing::Burst => false,
             Pacing::Spread => true,
@@ -174,9 +220,11 @@ impl Pace {
         }
     }
 
-    fn interval(&self, limit: u64, round_trip: Duration) -> Duration {
-        let gaps = limit.saturating_sub(1).max(1) as f64;
-        let seconds = (self.length + round_trip).as_secs_f64() / (gaps * self.factor);
+    /// `cost` slots. Two windows are enough for any cost: a sliding counter has forgotten it.
+    fn interval(&self, cost: u64, limit: u64, round_trip: Duration) -> Duration {
+        let gaps = limit.saturating_sub(cost).max(1) as f64;
+        let windows = (cost as f64 / gaps).min(2.0);
+        let seconds = (self.length + round_trip).as_secs_f64() * windows / self.factor;
         Duration::try_from_secs_f64(seconds).unwrap_or(self.length)
     }
 
@@ -227,7 +275,7 @@ mod tests {
     fn a_spread_window_has_one_slot_after_the_other() {
         let mut pace = pace(Pacing::Spread);
         assert_eq!(pace.opens(at(5_000)), None, "the first leaves at once");
-        pace.grant(LIMIT, Duration::ZERO, at(5_000));
+        pace.grant(1, LIMIT, Duration::ZERO, at(5_000));
         assert_eq!(pace.opens(at(5_999)), Some(at(6_000)));
         assert_eq!(pace.opens(at(6_000)), None);
     }
@@ -235,17 +283,27 @@ mod tests {
     #[test]
     fn slots_leave_room_for_what_the_way_may_shift() {
         let mut pace = pace(Pacing::Spread);
-        pace.grant(LIMIT, Duration::from_secs(2), at(5_000));
+        pace.grant(1, LIMIT, Duration::from_secs(2), at(5_000));
         assert_eq!(pace.opens(at(5_000)), Some(at(6_200)));
+    }
+
+    #[test]
+    fn what_costs_more_takes_the_slots_of_its_cost() {
+        let mut pace = pace(Pacing::Spread);
+        pace.grant(5, LIMIT, Duration::ZERO, at(1_000));
+        let slot = at(1_000) + Duration::from_secs(10) * 5 / 6;
+        assert_eq!(pace.opens(at(1_000)), Some(slot));
+        let whole = pace.interval(LIMIT, LIMIT, Duration::ZERO);
+        assert_eq!(whole, Duration::from_secs(20), "forgotten by any server");
     }
 
     #[test]
     fn a_late_timer_does_not_shift_the_slots_and_missed_slots_are_lost() {
         let mut pace = pace(Pacing::Spread);
-        pace.grant(LIMIT, Duration::ZERO, at(1_000));
-        pace.grant(LIMIT, Duration::ZERO, at(2_001));
+        pace.grant(1, LIMIT, Duration::ZERO, at(1_000));
+        pace.grant(1, LIMIT, Duration::ZERO, at(2_001));
         assert_eq!(pace.opens(at(2_001)), Some(at(3_000)));
-        pace.grant(LIMIT, Duration::ZERO, at(8_000));
+        pace.grant(1, LIMIT, Duration::ZERO, at(8_000));
         assert_eq!(pace.opens(at(8_000)), Some(at(9_000)));
     }
 
@@ -253,24 +311,24 @@ mod tests {
     fn a_burst_window_has_no_slots_whatever_happens() {
         let mut paces: Paces = [pace(Pacing::Burst)].into_iter().collect();
         slow_down(&mut paces, None, at(0), at(1));
-        paces[0].grant(LIMIT, Duration::ZERO, at(2));
+        paces[0].grant(1, LIMIT, Duration::ZERO, at(2));
         assert_eq!(paces[0].opens(at(2)), None);
     }
 
     #[test]
     fn auto_bursts_until_a_rejection_and_again_an_hour_later() {
         let mut pace = pace(Pacing::Auto);
-        pace.grant(LIMIT, Duration::ZERO, at(0));
+        pace.grant(1, LIMIT, Duration::ZERO, at(0));
         assert_eq!(pace.opens(at(0)), None);
         pace.rejected(at(0), at(100));
-        pace.grant(LIMIT, Duration::ZERO, at(1_100));
+        pace.grant(1, LIMIT, Duration::ZERO, at(1_100));
         assert_eq!(pace.opens(at(1_100)), Some(at(2_100)));
-        pace.grant(LIMIT, Duration::ZERO, hours(1));
+        pace.grant(1, LIMIT, Duration::ZERO, hours(1));
         assert_eq!(
             pace.opens(hours(1)),
             Some(hours(1) + Duration::from_secs(1))
         );
-        pace.grant(LIMIT, Duration::ZERO, hours(1) + Duration::from_secs(1));
+        pace.grant(1, LIMIT, Duration::ZERO, hours(1) + Duration::from_secs(1));
         assert_eq!(pace.opens(hours(1) + Duration::from_secs(1)), None);
     }
 
@@ -316,7 +374,7 @@ mod tests {
             pace.rejected(at(second * 1_000), at(second * 1_000));
         }
         assert_eq!(
-            pace.interval(LIMIT, Duration::ZERO),
+            pace.interval(1, LIMIT, Duration::ZERO),
             Duration::from_secs(20)
         );
     }
@@ -344,7 +402,7 @@ mod tests {
     #[test]
     fn a_limit_of_one_or_none_has_slots_too() {
         let pace = pace(Pacing::Spread);
-        assert_eq!(pace.interval(1, Duration::ZERO), Duration::from_secs(10));
-        assert_eq!(pace.interval(0, Duration::ZERO), Duration::from_secs(10));
+        assert_eq!(pace.interval(1, 1, Duration::ZERO), Duration::from_secs(10));
+        assert_eq!(pace.interval(1, 0, Duration::ZERO), Duration::from_secs(10));
     }
 }

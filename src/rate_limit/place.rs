@@ -73,6 +73,7 @@ impl Place {
         let span = Span::wait(account, &self.quota.name, priority);
         let wait = std::future::poll_fn(|context| self.poll(context, &mut timer));
         let decision = span.around(wait).await;
+        self.limiter.touch();
         let now = self.limiter.settings.clock.now();
         span.waited(now.moment - self.since.moment);
         span.ended(match decision {

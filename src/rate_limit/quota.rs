@@ -39,7 +39,7 @@ impl Quota {
         self
     }
 
-    /// Adds a window; it replaces the one of the same length.
+    /// Adds a window; it replaces the one of the same length and unit.
     #[must_use]
     pub fn window(mut self, window: Window) -> Self {
         self.set_window(window);
@@ -52,7 +52,7 @@ impl Quota {
     }
 
     pub(crate) fn set_window(&mut self, window: Window) {
-        self.windows.retain(|old| old.length() != window.length());
+        self.windows.retain(|old| !old.is_alike(&window));
         self.windows.push(window);
         self.windows.sort_by_key(Window::length);
     }
@@ -70,6 +70,18 @@ mod tests {
             .window(Window::per_minute(60));
         let windows: Vec<_> = quota.windows.iter().map(Window::to_string).collect();
         assert_eq!(windows, ["60/min", "1000/day"]);
+    }
+
+    #[test]
+    fn windows_of_one_length_in_two_units_stand_side_by_side() {
+        let quota = Quota::new("q")
+            .window(Window::per_minute(100).unit("lines"))
+            .window(Window::per_minute(60))
+            .window(Window::per_minute(50).unit("lines"));
+        assert_eq!(
+            quota.windows,
+            [Window::per_minute(60), Window::per_minute(50).unit("lines")]
+        );
     }
 
     #[test]

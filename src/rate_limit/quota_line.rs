@@ -13,52 +13,76 @@ use super::in_flight::PermitId;
 use super::line::{Line, Standing, Wakers};
 use super::place::Claim;
 use super::quota::Quota;
+use super::saved::SavedQuota;
 use super::snapshot::{QuotaSnapshot, WindowSnapshot};
 use super::state::{Change, Ledger, Report, Settlement, wait_of_the_spent};
 use super::window::Window;
 use crate::clock::Now;
-use crate::options::Patience;
+use crate::options::Terms;
 use crate::verdict::Verdict;
 
-/// One quota and its line.
+/// One quota and its line. A change of the quota makes another one of the same line; requests on
+/// their way keep the one they know.
 pub(crate) struct QuotaLine {
     pub(super) name: Arc<str>,
     account: Arc<str>,
-    paths: Vec<String>,
-    windows: Vec<Window>,
+    quota: Quota,
     fields: Vec<Fields>,
-    line: Mutex<Line>,
+    /// Of the ledger, when its windows were the quota's.
+    edition: u64,
+    line: Arc<Mutex<Line>>,
 }
 
 impl QuotaLine {
-    pub(super) fn new(quota: &Quota, settings: &LimiterSettings, now: Now) -> Self {
-        let windows = &quota.windows;
-        let counted: Vec<_> = windows.iter().map(Window::by_another_clock).collect();
-        let ledger = Ledger::new(
-            &counted,
+    /// It goes on from what was saved of it, if anything was.
+    pub(super) fn new(quota: Quota, settings: &LimiterSettings, now: Now) -> Self {
+        let windows = counted(&quota);
+        let mut ledger = Ledger::new(
+            &windows,
             settings.max_in_flight,
             settings.unanswered_after,
             now,
         );
+        let keeper = settings.keeper.as_ref();
+        if let Some((saved, dial)) = keeper.and_then(|keeper| keeper.take(&quota.name)) {
+            ledger = ledger.restored(&saved, &windows, dial);
+        }
         Self {
             name: quota.name.as_str().into(),
             account: settings.account.clone(),
-            paths: quota.paths.clone(),
-            windows: windows.clone(),
-            fields: (0..windows.len())
-                .filter_map(|index| Fields::of(windows, index))
-                .collect(),
-            line: Mutex::new(Line::new(ledger, settings.max_queue)),
+            fields: fields(&quota),
+            quota,
+            edition: ledger.edition(),
+            line: Arc::new(Mutex::new(Line::new(ledger, settings.max_queue))),
         }
+    }
+
+    /// The same line with another quota of this name.
+    pub(super) fn changed(&self, quota: Quota, now: Now) -> Self {
+        let edition = self.with(|line, wakers| {
+            line.change(&counted(&quota), now, wakers);
+            line.ledger.edition()
+        });
+        Self {
+            name: self.name.clone(),
+            account: self.account.clone(),
+            fields: fields(&quota),
+            quota,
+            edition,
+            line: self.line.clone(),
+        }
+    }
+
+    /// As it was configured.
+    pub(crate) fn quota(&self) -> &Quota {
+        &self.quota
     }
 
     /// How much of the path its longest matching prefix takes, and one more; 1 for the default
     /// quota, which takes any path, 0 for one that does not match.
     pub(super) fn prefix_length(&self, path: &str) -> usize {
-        let matching = self
-            .paths
-            .iter()
-            .filter(|prefix| path.starts_with(prefix.as_str()));
+        let paths = self.quota.paths.iter();
+        let matching = paths.filter(|prefix| path.starts_with(prefix.as_str()));
         let longest = matching.map(|prefix| prefix.len() + 2).max();
         longest.unwrap_or(usize::from(&*self.name == Quota::DEFAULT))
     }
@@ -76,13 +100,13 @@ impl QuotaLine {
         result
     }
 
-    pub(super) fn enter(&self, claim: Claim, patience: Patience, now: Now) -> (Ticket, Standing) {
+    pub(super) fn enter(&self, claim: Claim, terms: &Terms, now: Now) -> (Ticket, Standing) {
         self.with(|line, _| {
             let ticket = match claim {
                 Claim::New(priority) => line.ticket(priority, now),
                 Claim::Again(ticket) => ticket,
             };
-            (ticket, line.enter(ticket, patience, now))
+            (ticket, line.enter(ticket, terms, now))
         })
     }
 
@@ -94,7 +118,18 @@ impl QuotaLine {
         settlement: &Settlement,
         now: Now,
     ) -> Change {
-        self.with(|line, wakers| line.settle(permit, ticket, settlement, now, wakers))
+        self.with(|line, wakers| {
+            if line.ledger.edition() == self.edition {
+                return line.settle(permit, ticket, settlement, now, wakers);
+            }
+            let settlement = settlement.without_readings();
+            line.settle(permit, ticket, &settlement, now, wakers)
+        })
+    }
+
+    /// A cost that showed only in an answer.
+    pub(super) fn charge(&self, unit: &str, amount: u64, now: Now) {
+        self.with(|line, wakers| line.charge(unit, amount, now, wakers));
     }
 
     pub(super) fn abandon(&self, ticket: Ticket, now: Now) {
@@ -134,23 +169,27 @@ impl QuotaLine {
         now: Now,
     ) -> Option<Option<Duration>> {
         let span = match verdict {
-            Verdict::RateExceeded => self.windows.first().map(Window::length),
-            Verdict::QuotaSpent => self.windows.last().map(|window| window.pause(now)),
+            Verdict::RateExceeded => self.quota.windows.first().map(Window::length),
+            Verdict::QuotaSpent => self.quota.windows.last().map(|window| window.pause(now)),
             _ => return None,
         };
         let told = headers::retry_after(headers, now);
         Some(told.or_else(|| wait_of_the_spent(readings)).or(span))
     }
 
+    pub(super) fn save(&self, now: Now) -> SavedQuota {
+        self.lock().ledger.save(now)
+    }
+
     pub(super) fn snapshot(&self, now: Now) -> QuotaSnapshot {
         let line = self.lock();
-        let (lives, in_flight) = line.ledger.windows();
         let mut windows = SmallVec::new();
-        for (window, live) in self.windows.iter().zip(lives) {
+        for (live, meter) in line.ledger.windows() {
             windows.push(WindowSnapshot {
-                length: window.length(),
+                length: meter.length,
+                unit: meter.unit.clone(),
                 limit: live.limit(),
-                remaining: live.left(in_flight),
+                remaining: live.left(meter.in_flight()),
                 reset: live.resets_at(now),
             });
         }
@@ -164,6 +203,19 @@ impl QuotaLine {
                 .map(|moment| now.wall_at(moment)),
         }
     }
+}
+
+/// The windows, as long as they may be by the server's clock.
+fn counted(quota: &Quota) -> Vec<Window> {
+    quota.windows.iter().map(Window::by_another_clock).collect()
+}
+
+fn fields(quota: &Quota) -> Vec<Fields> {
+    let windows = &quota.windows;
+    let indices = 0..windows.len();
+    indices
+        .filter_map(|index| Fields::of(windows, index))
+        .collect()
 }
 
 /// "Too many requests": 429 (RFC 6585), and 503 where it says when to come back (RFC 9110 section

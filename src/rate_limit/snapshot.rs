@@ -50,14 +50,16 @@ impl QuotaSnapshot {
 }
 
 /// One window of a [`QuotaSnapshot`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WindowSnapshot {
     /// How long the window is; a month counts as 31 days.
     pub length: Duration,
+    /// What it counts: `"requests"`, or what [`Window::unit`](crate::Window::unit) says.
+    pub unit: Arc<str>,
     /// The limit in force: the configured one, or the server's if that is lower.
     pub limit: u64,
-    /// How many more requests may leave: the smaller of the server's count and ours.
+    /// How much is left, in its unit: the smaller of the server's count and ours.
     pub remaining: u64,
     /// When the window resets, if the server or the calendar says so.
     pub reset: Option<SystemTime>,

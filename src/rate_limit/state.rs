@@ -1,11 +1,11 @@
 //! The ledger of one quota: the pure decision who may leave when.
 //!
-//! A request may leave if for every window `live + in flight + 1 ≤ limit`, the gate is open, and
-//! `max_in_flight` allows it. It stays *live* in a window until its response arrived + W: the
-//! server counted it at some moment between its departure and that arrival, and forgets it W after
-//! that moment. So the ledger never lets more leave than any server of that limit accepts, whether
-//! it counts by fixed windows, by a log or by a bucket, and whatever the latency. The price is a
-//! throughput of W/(W + round trip).
+//! A request may leave if for every window `live + in flight + cost ≤ limit`, in the window's unit,
+//! the gate is open, and `max_in_flight` allows it. It stays *live* in a window until its response
+//! arrived + W: the server counted it at some moment between its departure and that arrival, and
+//! forgets it W after that moment. So the ledger never lets more leave than any server of that
+//! limit accepts, whether it counts by fixed windows, by a log or by a bucket, and whatever the
+//! latency. The price is a throughput of W/(W + round trip).
 //!
 //! | a permit ends as              | windows               | gate                              |
 //! |-------------------------------|-----------------------|-----------------------------------|
@@ -18,6 +18,8 @@
 //!
 //! A rejected request stays live too, since some servers count it (HAProxy does).
 
+mod change;
+
 use std::time::Duration;
 
 use http::StatusCode;
@@ -27,15 +29,22 @@ use super::gate::{Gate, Opening, Ticket};
 use super::headers::Reading;
 use super::in_flight::{InFlight, PermitId, Slot};
 use super::live::{Live, Room};
+use super::meter::{Excess, Meter};
 use super::pace::{self, Pace, Paces};
 use super::window::Window;
 use crate::clock::{Moment, Now};
+use crate::cost::Costs;
+
+/// So many charges of this size that no program makes do not overflow a count.
+const LARGEST_CHARGE: u64 = 1 << 40;
 
 /// One quota's state.
 #[derive(Clone, Debug)]
 pub(crate) struct Ledger {
     windows: SmallVec<[Live; 2]>,
     paces: Paces,
+    meters: SmallVec<[Meter; 2]>,
+    edition: u64,
     in_flight: InFlight,
     gate: Gate,
     max_in_flight: Option<u64>,
@@ -43,13 +52,15 @@ pub(crate) struct Ledger {
 }
 
 /// When a request may leave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
     Now,
     /// Not before this moment, by all that is known now.
     At(Moment),
     /// Not before a request in flight is answered; worth another look at this moment.
     WhenAnswered(Moment),
+    /// Never: it costs more than a window allows at all.
+    Never(Excess),
 }
 
 /// How a permit ended.
@@ -58,6 +69,17 @@ pub(crate) enum Settlement {
     Unsent,
     Lost,
     Answered(Report),
+}
+
+impl Settlement {
+    /// The same of an answer whose readings are of windows that are no more.
+    pub(crate) fn without_readings(&self) -> Self {
+        let mut settlement = self.clone();
+        if let Self::Answered(report) = &mut settlement {
+            report.readings.clear();
+        }
+        settlement
+    }
 }
 
 /// What an answer says to the ledger.
@@ -91,6 +113,8 @@ impl Ledger {
                 .map(|window| Live::new(window, now))
                 .collect(),
             paces: windows.iter().map(Pace::new).collect(),
+            meters: windows.iter().map(Meter::new).collect(),
+            edition: 0,
             in_flight: InFlight::default(),
             gate: Gate::default(),
             max_in_flight: max_in_flight.map(|most| most as u64),
@@ -99,7 +123,7 @@ impl Ledger {
     }
 
     /// When this request may leave. It grants nothing yet.
-    pub(crate) fn when(&mut self, ticket: Ticket, now: Now) -> Admission {
+    pub(crate) fn when(&mut self, ticket: Ticket, costs: &Costs, now: Now) -> Admission {
         self.forget(now);
         let (mut latest, probe) = match self.gate.opens(ticket, now.moment) {
             Opening::Now => (None, None),
@@ -107,14 +131,28 @@ impl Ledger {
             Opening::WithProbe(given_up) => (None, Some(given_up)),
         };
         let is_full = |most| self.in_flight.count() >= most;
-        let mut answer_needed = probe.is_some() || self.max_in_flight.is_some_and(is_full);
-        for (window, pace) in self.windows.iter().zip(&self.paces) {
-            latest = latest.max(pace.opens(now.moment));
+        let mut answer_needed = probe.is_some()
+            || self.max_in_flight.is_some_and(is_full)
+            || self.most_released(now).is_some_and(is_full);
+        let parts = self.windows.iter().zip(&self.paces).zip(&self.meters);
+        for ((window, pace), meter) in parts {
+            let Some(need) = meter.need(costs) else {
+                continue;
+            };
             let kept = match ticket.is_high() {
                 true => 0,
                 false => pace.reserve(window.limit()),
             };
-            match window.room(self.in_flight.count() + kept, now) {
+            let limit = window.limit().saturating_sub(kept);
+            // A server that allows nothing at all may come to its senses; it cannot mean this one.
+            if need > limit.max(1) {
+                let unit = meter.unit.clone();
+                let cost = need;
+                return Admission::Never(Excess { unit, cost, limit });
+            }
+            latest = latest.max(pace.opens(now.moment));
+            let beside = meter.in_flight().saturating_add(kept);
+            match window.room(beside.saturating_add(need - 1), now) {
                 Room::Now => {}
                 Room::At(moment) => latest = latest.max(Some(moment)),
                 Room::WhenAnswered => answer_needed = true,
@@ -130,19 +168,51 @@ impl Ledger {
         }
     }
 
+    /// How many may be in flight after a pause, unless the windows' slots see to that.
+    fn most_released(&self, now: Now) -> Option<u64> {
+        let most = self.gate.most_in_flight(now.moment)?;
+        let are_spread = self.paces.iter().any(|pace| pace.is_spread(now.moment));
+        (!are_spread).then_some(most)
+    }
+
+    /// Before when a request of these costs cannot leave, by all that is known now, if others have
+    /// to leave before it that cost `ahead` in each window: as if every answer came at once, and
+    /// nothing else went wrong.
+    pub(super) fn not_before(
+        &self,
+        ahead: impl Fn(&Meter) -> u64,
+        costs: &Costs,
+        now: Now,
+    ) -> Moment {
+        let closed = self.closed_until(now).unwrap_or(now.moment);
+        let parts = self.windows.iter().zip(&self.paces).zip(&self.meters);
+        let moments = parts.filter_map(|((window, pace), meter)| {
+            let need = meter.need(costs)?;
+            let ahead = ahead(meter);
+            let slot = pace.not_before(ahead, window.limit(), now.moment);
+            let all = ahead.saturating_add(need);
+            let room = window.not_before(all, meter.in_flight(), now);
+            Some(slot.max(room))
+        });
+        moments.fold(closed, Moment::max)
+    }
+
     /// The request leaves; only after [`when`](Self::when) said `Now`.
-    pub(crate) fn grant(&mut self, ticket: Ticket, now: Now) -> PermitId {
+    pub(crate) fn grant(&mut self, ticket: Ticket, costs: &Costs, now: Now) -> PermitId {
         self.gate.pass(ticket, now.moment);
-        let in_flight = self.in_flight.count() + 1;
         // `collect` into a `SmallVec` costs more than the rest of the decision.
-        let mut ours = SmallVec::new();
-        for (window, pace) in self.windows.iter().zip(&mut self.paces) {
-            ours.push(window.own() + in_flight);
-            pace.grant(window.limit(), self.gate.round_trip(), now.moment);
+        let mut marks = SmallVec::new();
+        let parts = self.windows.iter().zip(&mut self.paces);
+        for ((window, pace), meter) in parts.zip(&mut self.meters) {
+            marks.push(meter.leave(costs, window.own()));
+            if let Some(need) = meter.need(costs) {
+                pace.grant(need, window.limit(), self.gate.round_trip(), now.moment);
+            }
         }
         self.in_flight.add(Slot {
             granted: now.moment,
-            ours,
+            costs: costs.clone(),
+            marks,
         })
     }
 
@@ -155,7 +225,6 @@ impl Ledger {
         now: Now,
     ) -> Change {
         self.forget(now);
-        let since = self.in_flight.granted_since(permit);
         let Some(slot) = self.in_flight.take(permit) else {
             // It hung for so long that it was counted as answered.
             self.gate.abandoned(ticket);
@@ -163,20 +232,28 @@ impl Ledger {
         };
         match settlement {
             Settlement::Unsent => {
+                for meter in &mut self.meters {
+                    meter.arrive(&slot.costs);
+                }
                 self.gate.abandoned(ticket);
                 Change::None
             }
             Settlement::Lost => {
-                self.count(now);
+                self.count(&slot.costs, now);
                 self.gate.abandoned(ticket);
                 Change::None
             }
             Settlement::Answered(report) => {
-                self.count(now);
-                self.learn(report, &slot, since, now);
+                self.count(&slot.costs, now);
+                self.learn(report, &slot, now);
                 self.pass_on(report, &slot, ticket, now)
             }
         }
+    }
+
+    /// How often the windows have changed: readings of others must not be taken for theirs.
+    pub(crate) fn edition(&self) -> u64 {
+        self.edition
     }
 
     /// Whether a part of a window is for high priority alone.
@@ -206,42 +283,53 @@ impl Ledger {
             self.gate.unauthorized(ticket, now.moment);
             return Change::None;
         }
-        for (window, pace) in self.windows.iter().zip(&mut self.paces) {
-            pace.accepted(window.limit(), slot.granted);
+        let parts = self.windows.iter().zip(&mut self.paces);
+        for ((window, pace), meter) in parts.zip(&self.meters) {
+            if meter.need(&slot.costs).is_some() {
+                pace.accepted(window.limit(), slot.granted);
+            }
         }
-        match self.gate.answered(ticket, now.moment - slot.granted) {
+        let others = self.in_flight.count();
+        let opened = self.gate.answered(ticket, slot.granted, others, now.moment);
+        match opened {
             true => Change::Reopened,
             false => Change::None,
         }
     }
 
-    fn learn(&mut self, report: &Report, slot: &Slot, since: u64, now: Now) {
-        let read = self
-            .windows
-            .iter_mut()
-            .zip(&self.paces)
-            .zip(&report.readings)
-            .zip(&slot.ours);
-        for (((window, pace), reading), ours) in read {
+    fn learn(&mut self, report: &Report, slot: &Slot, now: Now) {
+        let parts = self.windows.iter_mut().zip(&self.paces).zip(&self.meters);
+        let read = parts.zip(&report.readings).zip(&slot.marks);
+        for ((((window, pace), meter), reading), mark) in read {
             let slack = pace.slack(now.moment);
-            let ours = ours.saturating_add(since).saturating_add(slack);
+            let ours = meter.most_since(*mark).saturating_add(slack);
             window.learn(*reading, ours, slot.granted, now);
         }
     }
 
-    fn count(&mut self, now: Now) {
-        for window in &mut self.windows {
-            window.count(now);
+    /// A request is no longer on the wire, and counts from now on.
+    fn count(&mut self, costs: &Costs, now: Now) {
+        for (window, meter) in self.windows.iter_mut().zip(&mut self.meters) {
+            window.count(meter.arrive(costs), now);
+        }
+    }
+
+    /// A cost that showed only in an answer. It may exceed a limit; then the next have to wait.
+    pub(crate) fn charge(&mut self, unit: &str, amount: u64, now: Now) {
+        self.forget(now);
+        let amount = amount.min(LARGEST_CHARGE);
+        for (window, meter) in self.windows.iter_mut().zip(&mut self.meters) {
+            if *meter.unit == *unit {
+                meter.charge(amount);
+                window.count(amount, now);
+            }
         }
     }
 
     fn forget(&mut self, now: Now) {
-        while self
-            .in_flight
-            .take_overdue(now.moment, self.unanswered_after)
-            .is_some()
-        {
-            self.count(now);
+        let hanging = self.unanswered_after;
+        while let Some(slot) = self.in_flight.take_overdue(now.moment, hanging) {
+            self.count(&slot.costs, now);
         }
         let mut begins_anew = false;
         for window in &mut self.windows {
@@ -266,9 +354,16 @@ impl Ledger {
         self.gate.closed_until().filter(|until| *until > now.moment)
     }
 
-    /// The windows, and how many requests are in flight in each.
-    pub(crate) fn windows(&self) -> (&[Live], u64) {
-        (&self.windows, self.in_flight.count())
+    /// How many entries it holds, of whatever kind.
+    #[cfg(test)]
+    pub(super) fn size(&self) -> usize {
+        let entries: usize = self.windows.iter().map(Live::size).sum();
+        entries + self.in_flight.size()
+    }
+
+    /// The windows, each with its unit and what of it is in flight.
+    pub(super) fn windows(&self) -> impl Iterator<Item = (&Live, &Meter)> {
+        self.windows.iter().zip(&self.meters)
     }
 }
 
@@ -288,6 +383,7 @@ mod tests {
     use super::*;
     use std::time::SystemTime;
 
+    const ONE: Costs = Costs::ONE;
     const WINDOW: Duration = Duration::from_secs(10);
     const HANGING: Duration = Duration::from_secs(300);
 
@@ -305,11 +401,11 @@ mod tests {
 
     fn leave(ledger: &mut Ledger, ticket: u64, now: Now) -> PermitId {
         assert_eq!(
-            ledger.when(Ticket::numbered(ticket), now),
+            ledger.when(Ticket::numbered(ticket), &ONE, now),
             Admission::Now,
             "ticket {ticket}"
         );
-        ledger.grant(Ticket::numbered(ticket), now)
+        ledger.grant(Ticket::numbered(ticket), &ONE, now)
     }
 
     fn answered(status: u16) -> Settlement {
@@ -338,15 +434,18 @@ mod tests {
         let first = leave(&mut ledger, 1, at(0));
         let _second = leave(&mut ledger, 2, at(0));
         assert!(matches!(
-            ledger.when(Ticket::numbered(3), at(0)),
+            ledger.when(Ticket::numbered(3), &ONE, at(0)),
             Admission::WhenAnswered(_)
         ));
         ledger.settle(first, Ticket::numbered(1), &answered(200), at(400));
         assert_eq!(
-            ledger.when(Ticket::numbered(3), at(500)),
+            ledger.when(Ticket::numbered(3), &ONE, at(500)),
             Admission::At(at(10_400).moment)
         );
-        assert_eq!(ledger.when(Ticket::numbered(3), at(10_400)), Admission::Now);
+        assert_eq!(
+            ledger.when(Ticket::numbered(3), &ONE, at(10_400)),
+            Admission::Now
+        );
     }
 
     #[test]
@@ -354,7 +453,10 @@ mod tests {
         let mut ledger = ledger(1);
         let permit = leave(&mut ledger, 1, at(0));
         ledger.settle(permit, Ticket::numbered(1), &Settlement::Unsent, at(1));
-        assert_eq!(ledger.when(Ticket::numbered(2), at(1)), Admission::Now);
+        assert_eq!(
+            ledger.when(Ticket::numbered(2), &ONE, at(1)),
+            Admission::Now
+        );
     }
 
     #[test]
@@ -363,7 +465,7 @@ mod tests {
         let permit = leave(&mut ledger, 1, at(0));
         ledger.settle(permit, Ticket::numbered(1), &Settlement::Lost, at(3_000));
         assert_eq!(
-            ledger.when(Ticket::numbered(2), at(3_000)),
+            ledger.when(Ticket::numbered(2), &ONE, at(3_000)),
             Admission::At(at(13_000).moment)
         );
     }
@@ -373,16 +475,16 @@ mod tests {
         let mut ledger = ledger(1);
         let permit = leave(&mut ledger, 1, at(0));
         assert_eq!(
-            ledger.when(Ticket::numbered(2), at(1)),
+            ledger.when(Ticket::numbered(2), &ONE, at(1)),
             Admission::WhenAnswered(at(300_000).moment)
         );
         assert_eq!(
-            ledger.when(Ticket::numbered(2), at(300_000)),
+            ledger.when(Ticket::numbered(2), &ONE, at(300_000)),
             Admission::At(at(310_000).moment)
         );
         ledger.settle(permit, Ticket::numbered(1), &answered(200), at(305_000));
         assert_eq!(
-            ledger.when(Ticket::numbered(2), at(310_000)),
+            ledger.when(Ticket::numbered(2), &ONE, at(310_000)),
             Admission::Now
         );
     }
@@ -399,13 +501,13 @@ mod tests {
             ledger.settle(permit, Ticket::numbered(ticket), &answered(200), at(0));
         }
         assert_eq!(
-            ledger.when(Ticket::numbered(5), at(0)),
+            ledger.when(Ticket::numbered(5), &ONE, at(0)),
             Admission::At(at(1_000).moment)
         );
         let permit = leave(&mut ledger, 5, at(1_000));
         ledger.settle(permit, Ticket::numbered(5), &answered(200), at(1_000));
         assert_eq!(
-            ledger.when(Ticket::numbered(6), at(1_000)),
+            ledger.when(Ticket::numbered(6), &ONE, at(1_000)),
             Admission::At(at(10_000).moment)
         );
     }
@@ -415,11 +517,14 @@ mod tests {
         let mut ledger = Ledger::new(&[], Some(1), HANGING, at(0));
         let permit = leave(&mut ledger, 1, at(0));
         assert!(matches!(
-            ledger.when(Ticket::numbered(2), at(0)),
+            ledger.when(Ticket::numbered(2), &ONE, at(0)),
             Admission::WhenAnswered(_)
         ));
         ledger.settle(permit, Ticket::numbered(1), &answered(200), at(5));
-        assert_eq!(ledger.when(Ticket::numbered(2), at(5)), Admission::Now);
+        assert_eq!(
+            ledger.when(Ticket::numbered(2), &ONE, at(5)),
+            Admission::Now
+        );
     }
 
     #[test]
@@ -429,26 +534,26 @@ mod tests {
         let change = ledger.settle(permit, Ticket::numbered(1), &rejected(3), at(0));
         assert_eq!(change, Change::ClosedUntil(at(3_000).moment));
         assert_eq!(
-            ledger.when(Ticket::numbered(2), at(2_999)),
+            ledger.when(Ticket::numbered(2), &ONE, at(2_999)),
             Admission::At(at(3_000).moment)
         );
         let probe = leave(&mut ledger, 1, at(3_000));
         // The next slot of its pace is known; the probe's answer may come at any time.
         let mut later = ledger.clone();
         assert_eq!(
-            later.when(Ticket::numbered(2), at(5_000)),
+            later.when(Ticket::numbered(2), &ONE, at(5_000)),
             Admission::WhenAnswered(at(8_000).moment)
         );
         let slot = at(3_000).moment + WINDOW.div_f64(9.0);
         assert_eq!(
-            ledger.when(Ticket::numbered(2), at(3_000)),
+            ledger.when(Ticket::numbered(2), &ONE, at(3_000)),
             Admission::At(slot)
         );
         let change = ledger.settle(probe, Ticket::numbered(1), &answered(200), at(3_100));
         assert_eq!(change, Change::Reopened);
         // Ten in ten seconds, evenly, since the server rejected what we had allowed.
         assert_eq!(
-            ledger.when(Ticket::numbered(2), at(3_100)),
+            ledger.when(Ticket::numbered(2), &ONE, at(3_100)),
             Admission::At(slot)
         );
         leave(&mut ledger, 2, at(4_112));
@@ -460,7 +565,10 @@ mod tests {
         let mut ledger = Ledger::new(&windows, Some(1), HANGING, at(0));
         let permit = leave(&mut ledger, 1, at(0));
         ledger.settle(permit, Ticket::numbered(1), &answered(401), at(1));
-        assert_eq!(ledger.when(Ticket::numbered(1), at(1)), Admission::Now);
+        assert_eq!(
+            ledger.when(Ticket::numbered(1), &ONE, at(1)),
+            Admission::Now
+        );
     }
 
     #[test]
@@ -515,7 +623,7 @@ mod tests {
             &Settlement::Answered(report),
             at(20),
         );
-        let (windows, in_flight) = ledger.windows();
-        assert_eq!(windows[0].left(in_flight), 50);
+        let (window, meter) = ledger.windows().next().expect("a window");
+        assert_eq!(window.left(meter.in_flight()), 50);
     }
 }

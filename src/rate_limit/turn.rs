@@ -16,13 +16,13 @@ use super::state::{Change, Settlement};
 use crate::clock::{BoxFuture, Moment, Now};
 use crate::error::Error;
 use crate::event::Event;
-use crate::options::Patience;
+use crate::options::Terms;
 use crate::passage::{AccountId, Handle, Layer, Outcome, Passage, Spare};
 
 pub(super) struct Turn {
     limiter: Arc<Limiter>,
     quota: Arc<QuotaLine>,
-    patience: Patience,
+    terms: Terms,
     ticket: Ticket,
     spare: Option<Spare>,
     outer: Option<Handle>,
@@ -44,12 +44,12 @@ impl Turn {
     /// replays, and the handle that was there.
     pub(super) fn new(
         limiter: &Arc<Limiter>,
-        place: (Arc<QuotaLine>, Patience),
+        place: (Arc<QuotaLine>, Terms),
         (ticket, permit): (Ticket, Permit),
         spare: Option<Spare>,
         outer: Option<Handle>,
     ) -> Arc<Self> {
-        let (quota, patience) = place;
+        let (quota, terms) = place;
         let state = State {
             permit: Some(permit),
             rejected: false,
@@ -60,7 +60,7 @@ impl Turn {
         Arc::new(Self {
             limiter,
             quota,
-            patience,
+            terms,
             ticket,
             spare,
             outer,
@@ -90,6 +90,7 @@ impl Turn {
             } => Settlement::Answered(self.quota.report(status, headers, verdict, now)),
         };
         let change = self.quota.settle(permit.id, self.ticket, &settlement, now);
+        self.limiter.touch();
         {
             let mut state = self.state();
             state.settled = Some(now);
@@ -181,7 +182,7 @@ impl Passage for Turn {
             }
             let now = self.limiter.settings.clock.now();
             let claim = Claim::Again(self.ticket);
-            let entry = self.limiter.enter(&self.quota, claim, self.patience, now)?;
+            let entry = self.limiter.enter(&self.quota, claim, &self.terms, now)?;
             let (_, permit) = match entry {
                 Entry::Granted(ticket, permit) => (ticket, permit),
                 Entry::Waiting(place) => place.wait().await?,
@@ -196,7 +197,7 @@ impl Passage for Turn {
     }
 
     fn deadline(&self) -> Option<Moment> {
-        self.patience.deadline
+        self.terms.patience.deadline
     }
 
     fn outer(&self) -> Option<&Handle> {

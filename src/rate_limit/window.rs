@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::HeaderName;
@@ -12,6 +13,7 @@ use time::{Date, Month, OffsetDateTime, Time};
 
 use super::pace::Pacing;
 use crate::clock::Now;
+use crate::cost::REQUESTS;
 use crate::error::Error;
 use crate::verdict::Verdict;
 
@@ -26,7 +28,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const CLOCK_DRIFT: u32 = 2_000;
 const CLOCK_GRAIN: Duration = Duration::from_millis(1);
 
-/// A limit on the number of requests in a length of time.
+/// A limit on the number of requests, or of what else they cost ([`unit`](Self::unit)), in a length
+/// of time.
 ///
 /// Written as text (configuration files, command lines, [`FromStr`]) it is `LIMIT/LENGTH`:
 /// `120/min`, `10/s`, `20/500ms`, `3000/12h`, `5000/day` (any 24 hours), `1000/utc-day` (resets at
@@ -51,6 +54,9 @@ const CLOCK_GRAIN: Duration = Duration::from_millis(1);
 pub struct Window {
     pub(crate) limit: u64,
     pub(crate) span: Span,
+    pub(crate) unit: Arc<str>,
+    /// Its length before a margin was added, if one was.
+    pub(crate) shown: Option<Duration>,
     pub(crate) headers: WindowHeaders,
     pub(crate) pacing: Pacing,
     pub(crate) reserve: u64,
@@ -77,6 +83,22 @@ pub(crate) enum Period {
 }
 
 impl Period {
+    /// How long it is at most.
+    pub(crate) fn longest(self) -> Duration {
+        match self {
+            Self::UtcDay => DAY,
+            Self::UtcMonth => 31 * DAY,
+        }
+    }
+
+    /// How long it is at least.
+    pub(crate) fn shortest(self) -> Duration {
+        match self {
+            Self::UtcDay => DAY,
+            Self::UtcMonth => 28 * DAY,
+        }
+    }
+
     /// The first boundary after `time`.
     pub(crate) fn ends_after(self, time: SystemTime) -> SystemTime {
         let date = OffsetDateTime::from(time).date();
@@ -184,6 +206,31 @@ impl Window {
         Self::with_span(limit, Span::Calendar(Period::UtcMonth))
     }
 
+    /// What the window counts; default `"requests"`, of which every request costs one.
+    ///
+    /// A request is concerned by a window of another unit only if it names its cost in that unit
+    /// ([`RequestOptions::cost`](crate::RequestOptions::cost)). What the window's limit, reserve
+    /// and response headers tell is in this unit too.
+    ///
+    /// ```
+    /// use reqwest_tollgate::{Account, RequestOptions, Window};
+    ///
+    /// let account = Account::builder("acme", "https://api.acme.example")
+    ///     .window(Window::per_minute(100).unit("lines"))
+    ///     .window(Window::per_day(1000))
+    ///     .build()?;
+    /// let order = RequestOptions::new().cost("lines", 12);
+    /// # Ok::<(), reqwest_tollgate::Error>(())
+    /// ```
+    #[must_use]
+    pub fn unit(mut self, unit: &str) -> Self {
+        if unit.trim().is_empty() {
+            self.problems.push("a window's unit is empty".to_owned());
+        }
+        self.unit = unit.into();
+        self
+    }
+
     /// How the requests follow each other; default [`Pacing::Auto`].
     #[must_use]
     pub fn pacing(mut self, pacing: Pacing) -> Self {
@@ -191,7 +238,7 @@ impl Window {
         self
     }
 
-    /// Keeps the last `amount` requests of the window for
+    /// Keeps the last `amount` of the window for
     /// [`Priority::High`](crate::Priority::High); default 0, and less than the limit.
     ///
     /// In a quota with such a window a request of high priority passes all others, however long
@@ -244,7 +291,7 @@ impl Window {
         self
     }
 
-    /// How many requests the window allows.
+    /// How many requests the window allows, or how much of its unit.
     pub fn limit(&self) -> u64 {
         self.limit
     }
@@ -253,8 +300,7 @@ impl Window {
     pub fn length(&self) -> Duration {
         match self.span {
             Span::Rolling(length) => length,
-            Span::Calendar(Period::UtcDay) => DAY,
-            Span::Calendar(Period::UtcMonth) => 31 * DAY,
+            Span::Calendar(period) => period.longest(),
         }
     }
 
@@ -272,8 +318,14 @@ impl Window {
 
     /// Whether it was told no more than its limit and its length.
     pub(crate) fn is_plain(&self) -> bool {
-        let is_default = self.pacing == Pacing::default() && self.reserve == 0;
+        let is_default =
+            self.pacing == Pacing::default() && self.reserve == 0 && &*self.unit == REQUESTS;
         is_default && self.headers == WindowHeaders::default()
+    }
+
+    /// Whether both count the same in the same length, so that one replaces the other.
+    pub(crate) fn is_alike(&self, other: &Self) -> bool {
+        self.length() == other.length() && self.unit == other.unit
     }
 
     /// As long as it may be by the server's clock.
@@ -281,11 +333,12 @@ impl Window {
         let mut window = self.clone();
         if let Span::Rolling(length) = self.span {
             window.span = Span::Rolling(length + length / CLOCK_DRIFT + CLOCK_GRAIN);
+            window.shown = Some(length);
         }
         window
     }
 
-    fn with_span(limit: u64, span: Span) -> Self {
+    pub(crate) fn with_span(limit: u64, span: Span) -> Self {
         let problems = match limit {
             0 => vec!["a window's limit must be at least 1".to_owned()],
             _ => Vec::new(),
@@ -293,6 +346,8 @@ impl Window {
         Self {
             limit,
             span,
+            unit: REQUESTS.into(),
+            shown: None,
             headers: WindowHeaders::default(),
             pacing: Pacing::default(),
             reserve: 0,

@@ -1,8 +1,8 @@
 //! A store in a folder, for the processes of one machine.
 //!
 //! Three files per key, all named after it: the record, the lease on its renewal, and a lock under
-//! which both change. The lock file is never removed: two processes that lock "the same" path but
-//! different files would both go on.
+//! which both change; beside them, under another key, those of an account's quotas. The lock file
+//! is never removed: two processes that lock "the same" path but different files would both go on.
 
 mod disk;
 mod envelope;
@@ -25,6 +25,8 @@ use self::envelope::{Envelope, Flaw};
 use crate::auth::store::{Record, Swap, TokenStore};
 use crate::clock::{Clock, SystemClock};
 use crate::error::BoxError;
+use crate::rate_limit::QuotaStore;
+use crate::rate_limit::store::sealed::Sealed;
 
 pub use error::FileStoreError;
 
@@ -41,6 +43,10 @@ pub use error::FileStoreError;
 ///
 /// Tokens are not encrypted, unless it is told to (`encrypted_with`, with the feature
 /// `encryption`): who can read the files has them.
+///
+/// As a [`QuotaStore`] it keeps, in files of their own and never encrypted, what accounts have used
+/// of their quotas. One process at a time saves those of an account; they are no secret, and a file
+/// that cannot be read is told and replaced.
 ///
 /// Clones share the folder. Its operations need a tokio runtime, whose threads for blocking work
 /// they use; errors are [`FileStoreError`]s, boxed.
@@ -65,6 +71,8 @@ struct Shared {
     folder: PathBuf,
     /// The lease files of this process, by path: open, and thereby locked.
     leases: Mutex<HashMap<PathBuf, File>>,
+    /// Likewise, of those whose quotas it saves.
+    quotas: Mutex<HashMap<PathBuf, File>>,
     #[cfg(feature = "encryption")]
     seal: Option<seal::Seal>,
 }
@@ -77,6 +85,7 @@ impl FileStore {
             shared: Arc::new(Shared {
                 folder: directory.into(),
                 leases: Mutex::default(),
+                quotas: Mutex::default(),
                 #[cfg(feature = "encryption")]
                 seal: None,
             }),
@@ -96,6 +105,7 @@ impl FileStore {
             shared: Arc::new(Shared {
                 folder: self.shared.folder.clone(),
                 leases: Mutex::default(),
+                quotas: Mutex::default(),
                 seal: Some(seal::Seal::new(key.into())),
             }),
         }
@@ -154,6 +164,30 @@ impl TokenStore for FileStore {
             .await
     }
 }
+
+impl Sealed for FileStore {
+    fn load_quotas(&self, key: &str) -> Result<Option<Vec<u8>>, BoxError> {
+        let place = Place::new(&self.shared.folder, key);
+        let read = disk::read(&place.quotas())?;
+        Ok(read.map(|(_, content)| content.to_vec()))
+    }
+
+    fn save_quotas(&self, key: &str, bytes: &[u8]) -> Result<(), BoxError> {
+        let place = Place::new(&self.shared.folder, key);
+        let path = place.quotas();
+        let quotas = self.shared.quotas.lock();
+        let mut quotas = quotas.unwrap_or_else(PoisonError::into_inner);
+        if !quotas.contains_key(&path) {
+            quotas.insert(path.clone(), place.hold_quotas()?);
+        }
+        drop(quotas);
+        let _lock = place.lock()?;
+        place.replace(&path, bytes)?;
+        Ok(())
+    }
+}
+
+impl QuotaStore for FileStore {}
 
 impl Shared {
     /// Needs no lock: a record is replaced in one step.

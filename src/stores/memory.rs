@@ -10,15 +10,18 @@ use async_trait::async_trait;
 use crate::auth::store::{Record, Swap, TokenStore};
 use crate::clock::{Clock, Moment, SystemClock};
 use crate::error::BoxError;
+use crate::rate_limit::QuotaStore;
+use crate::rate_limit::store::sealed::Sealed;
 
-/// Keeps tokens in memory. Clones share their contents, so that several accounts of one process
-/// share them too.
+/// Keeps tokens, and what is used of quotas, in memory. Clones share their contents, so that
+/// several accounts of one process share them too.
 ///
 /// For tests, for grants that can begin anew at each start, and for refresh tokens that something
 /// else saves. A rotated refresh token in it is lost at the end of the process.
 #[derive(Clone, Default)]
 pub struct MemoryStore {
     entries: Arc<Mutex<HashMap<String, Entry>>>,
+    quotas: Arc<Mutex<HashMap<String, Vec<u8>>>>,
 }
 
 #[derive(Default)]
@@ -36,7 +39,24 @@ impl MemoryStore {
     fn entries(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn quotas(&self) -> MutexGuard<'_, HashMap<String, Vec<u8>>> {
+        self.quotas.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
+
+impl Sealed for MemoryStore {
+    fn load_quotas(&self, key: &str) -> Result<Option<Vec<u8>>, BoxError> {
+        Ok(self.quotas().get(key).cloned())
+    }
+
+    fn save_quotas(&self, key: &str, bytes: &[u8]) -> Result<(), BoxError> {
+        self.quotas().insert(key.to_owned(), bytes.to_vec());
+        Ok(())
+    }
+}
+
+impl QuotaStore for MemoryStore {}
 
 impl fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

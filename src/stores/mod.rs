@@ -1,4 +1,4 @@
-//! Places where tokens survive.
+//! Places where tokens, and what is used of quotas, survive.
 
 mod file;
 mod memory;
@@ -10,6 +10,20 @@ use async_trait::async_trait;
 
 use crate::auth::store::{Record, Swap, TokenStore};
 use crate::error::BoxError;
+use crate::rate_limit::QuotaStore;
+use crate::rate_limit::store::sealed::Sealed;
+
+impl<T: QuotaStore + ?Sized> Sealed for Arc<T> {
+    fn load_quotas(&self, key: &str) -> Result<Option<Vec<u8>>, BoxError> {
+        (**self).load_quotas(key)
+    }
+
+    fn save_quotas(&self, key: &str, bytes: &[u8]) -> Result<(), BoxError> {
+        (**self).save_quotas(key, bytes)
+    }
+}
+
+impl<T: QuotaStore + ?Sized> QuotaStore for Arc<T> {}
 
 pub use file::{FileStore, FileStoreError};
 pub use memory::MemoryStore;

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use httpmock::MockServer;
+use reqwest_middleware::ClientBuilder;
 use reqwest_tollgate::distributors::{
     arrow_itemservice, conrad, future, mouser, oemsecrets, renesas, rs, rutronik, sager, samtec,
     sourcengine, te, tti,
 };
-use reqwest_tollgate::{AccountBuilder, Error, ErrorKind, Secret};
+use reqwest_tollgate::{AccountBuilder, Error, ErrorKind, Secret, same_origin_redirects};
 
 use crate::CANARY;
 use crate::common::{Answer, Stub, answer, client};
@@ -100,6 +102,36 @@ async fn a_foreign_origin_sees_no_key() {
     }
 }
 
+/// reqwest alone takes `Authorization` off such a request, but not `apiKey`.
+#[tokio::test]
+async fn a_redirect_to_another_host_is_not_followed_with_a_key() {
+    for (builder, _) in accounts() {
+        let (api, foreign) = (
+            MockServer::start_async().await,
+            MockServer::start_async().await,
+        );
+        let leak = foreign.mock_async(|when, then| {
+            when.any_request();
+            then.status(200);
+        });
+        let leak = leak.await;
+        let away = foreign.url("/datasheet");
+        let redirect = api.mock_async(|when, then| {
+            when.any_request();
+            then.status(302).header("location", &away);
+        });
+        redirect.await;
+        let account = builder.base_url(api.base_url()).build().unwrap();
+        let pool = reqwest::Client::builder().redirect(same_origin_redirects());
+        let client = account
+            .attach(ClientBuilder::new(pool.build().unwrap()))
+            .build();
+        let response = client.get(api.url("/part")).send().await.unwrap();
+        assert_eq!(response.status(), 302);
+        assert_eq!(leak.calls_async().await, 0, "{}", account.name());
+    }
+}
+
 #[tokio::test]
 async fn an_address_without_tls_is_refused_before_anything_is_sent() {
     let account = arrow_itemservice::account(CANARY, CANARY).build().unwrap();
@@ -114,8 +146,10 @@ async fn an_address_without_tls_is_refused_before_anything_is_sent() {
     assert!(base.build().is_err());
 }
 
+type ByKey = fn(Secret) -> AccountBuilder;
+
 /// Observed at Mouser; the codes of Future's Postman collection; TE's page.
-fn bad_key_answers() -> Vec<(fn(Secret) -> AccountBuilder, Answer)> {
+fn bad_key_answers() -> Vec<(ByKey, Answer)> {
     let invalid = r#"{"Errors":[{"Id":0,"Code":"Invalid","Message":"Invalid unique identifier.","ResourceKey":"InvalidIdentifier","PropertyName":"API Key"}],"SearchResults":null}"#;
     let unauthorized = r#"{"Errors":[{"Code": "InvalidAuthorization"}]}"#;
     vec![

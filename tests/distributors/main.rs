@@ -1,4 +1,5 @@
-//! Stories about the presets: what goes on the wire, and what each vendor's own way to refuse means.
+//! Stories about the presets: what goes on the wire, and what each vendor's own way to refuse
+//! means.
 
 // Tests may panic.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::disallowed_methods)]

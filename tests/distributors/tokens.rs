@@ -66,8 +66,10 @@ impl Tokens {
         Self { server, asked }
     }
 
+    /// With a client of its own: a shared one would keep connections of other tests' runtimes.
     fn account(&self, builder: AccountBuilder) -> Account {
         builder
+            .token_client(reqwest::Client::new())
             .token_url(self.server.url("/token"))
             .build()
             .unwrap()

@@ -1,6 +1,7 @@
 //! A person who logs in at oidc-provider, by way of the example's listener.
 
 use std::collections::BTreeMap;
+use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -153,25 +154,25 @@ fn account(server: &Server, store: Spy) -> Result<Account> {
 async fn log_in(server: &Server, account: &Account, wish: Wish) -> Result<(String, Result<()>)> {
     let request = Arc::new(account.authorization_request()?);
     let listener = Listener::bind(&request).await?.context("a listener")?;
-    let listening = tokio::spawn(listener.log_in(request.clone()));
+    let listening = tokio::spawn(listener.log_in(request.clone(), pending()));
     let mut person = Person::new()?;
     let end = person.walk(server.url(), request.url(), wish).await?;
 
     let mut forged = end.clone();
     forged.set_query(Some("code=stolen&state=guessed"));
-    let page = person.send(person.client.get(forged)).await?;
+    // From here on they are sent on to pages whose address holds no code.
+    let browser = Client::new();
+    let page = browser.get(forged).send().await?;
     ensure!(page.status() == 400, "a forged address");
     ensure!(
         page.text()
             .await?
             .contains("its state is that of another login")
     );
-    let icon = person
-        .send(person.client.get(end.join("/favicon.ico")?))
-        .await?;
+    let icon = browser.get(end.join("/favicon.ico")?).send().await?;
     ensure!(icon.status() == 404, "no end of the login");
 
-    let page = person.send(person.client.get(end)).await?.text().await?;
+    let page = browser.get(end).send().await?.text().await?;
     Ok((page, listening.await?))
 }
 

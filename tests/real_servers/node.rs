@@ -71,7 +71,7 @@ impl Drop for Server {
     }
 }
 
-fn has(program: &str) -> bool {
+pub(crate) fn has(program: &str) -> bool {
     let mut command = Command::new(program);
     command.arg("--version").stdout(Stdio::null());
     command.status().is_ok_and(|status| status.success())
@@ -87,8 +87,8 @@ pub(crate) fn skip<T>(name: &str, needs: &str) -> Result<Option<T>> {
     Ok(None)
 }
 
-/// A copy of the server beneath the target directory, with the packages it needs.
-fn installed(name: &str) -> Result<PathBuf> {
+/// A copy of the scripts beneath the target directory, with the packages they need.
+pub(crate) fn installed(name: &str) -> Result<PathBuf> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
 
@@ -99,10 +99,14 @@ fn installed(name: &str) -> Result<PathBuf> {
         .join("servers")
         .join(name);
     fs::create_dir_all(&target)?;
-    let script = fs::read(source.join("server.mjs"))?;
-    if fs::read(target.join("server.mjs")).ok().as_ref() != Some(&script) {
-        // Only then: another test's node may be reading it.
-        fs::write(target.join("server.mjs"), script)?;
+    for entry in fs::read_dir(&source)? {
+        let entry = entry?.path();
+        if entry
+            .extension()
+            .is_some_and(|extension| extension == "mjs")
+        {
+            copy(&entry, &target)?;
+        }
     }
 
     let wanted = fs::read(source.join("package.json"))?;
@@ -127,4 +131,13 @@ fn installed(name: &str) -> Result<PathBuf> {
     }
     fs::write(done, wanted)?; // Last: an install that broke off is begun again.
     Ok(target)
+}
+
+fn copy(script: &Path, folder: &Path) -> Result<()> {
+    let to = folder.join(script.file_name().context("a script has a name")?);
+    let script = fs::read(script)?;
+    if fs::read(&to).ok().as_ref() != Some(&script) {
+        fs::write(to, script)?; // Only then: another test's node may be reading it.
+    }
+    Ok(())
 }

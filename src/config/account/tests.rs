@@ -122,6 +122,7 @@ fn a_quota_named_default_takes_the_place_of_a_presets_windows() {
 #[test]
 fn what_the_program_gives_reaches_every_account_and_a_store_of_its_own_goes_first() {
     let shared = Shared {
+        quota_store: None,
         observers: vec![std::sync::Arc::new(|_: &str, _: &crate::Event| {})],
         clock: Some(std::sync::Arc::new(crate::SystemClock)),
         token_client: Some(reqwest::Client::new()),

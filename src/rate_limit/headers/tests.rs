@@ -516,6 +516,18 @@ const READ: [&str; 24] = [
     "x-own-resettime",
 ];
 
+/// Found by the property below.
+#[test]
+fn the_longest_window_there_is_reads_policies_too() {
+    let mut headers = HeaderMap::new();
+    headers.insert(
+        "ratelimit-policy",
+        HeaderValue::from_static("\"b\";t=0;w=0"),
+    );
+    let windows = [Window::new(u64::MAX, Duration::MAX)];
+    assert_eq!(read(&fields(&windows), &headers, now()).len(), 1);
+}
+
 /// Bytes, and texts that come close to what servers send.
 fn values() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![

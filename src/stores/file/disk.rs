@@ -54,6 +54,22 @@ impl Place {
         self.file("lease")
     }
 
+    pub(super) fn quotas(&self) -> PathBuf {
+        self.file("quotas")
+    }
+
+    /// Locked for as long as it is open, by the one process that saves the quotas.
+    pub(super) fn hold_quotas(&self) -> Result<File, FileStoreError> {
+        make_folder(&self.folder)?;
+        let path = self.file("quotas-lock");
+        let file = open_lock(&path)?;
+        match fs4::FileExt::try_lock(&file) {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => Err(FileStoreError::InUse { path }),
+            Err(TryLockError::Error(error)) => Err(FileStoreError::io(&path)(error)),
+        }
+    }
+
     fn file(&self, extension: &str) -> PathBuf {
         self.folder.join(format!("{}.{extension}", self.stem))
     }
@@ -62,11 +78,7 @@ impl Place {
     pub(super) fn lock(&self) -> Result<Lock, FileStoreError> {
         make_folder(&self.folder)?;
         let path = self.file("lock");
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false);
-        let file = owners_alone(&mut options)
-            .open(&path)
-            .map_err(FileStoreError::io(&path))?;
+        let file = open_lock(&path)?;
         for _ in 0..LOCK_TRIES {
             match fs4::FileExt::try_lock(&file) {
                 Ok(()) => return Ok(Lock { _file: file }),
@@ -88,6 +100,13 @@ impl Place {
         sync_folder(&self.folder)?;
         Ok(file)
     }
+}
+
+fn open_lock(path: &Path) -> Result<File, FileStoreError> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    let opened = owners_alone(&mut options).open(path);
+    opened.map_err(FileStoreError::io(path))
 }
 
 fn write_new(path: &Path, content: &[u8]) -> std::io::Result<File> {

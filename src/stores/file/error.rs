@@ -45,6 +45,12 @@ pub enum FileStoreError {
         /// What is wrong with the key; never the key.
         problem: String,
     },
+    /// Another process saves the quotas of the same account there. Once it has ended, this one
+    /// does.
+    InUse {
+        /// The lock file.
+        path: PathBuf,
+    },
     /// Another process has held the lock for seconds, though it is held for milliseconds.
     Locked {
         /// The lock file.
@@ -67,6 +73,7 @@ impl FileStoreError {
             | Self::TooNew { path }
             | Self::Sealed { path }
             | Self::Key { path, .. }
+            | Self::InUse { path }
             | Self::Locked { path } => path,
         }
     }
@@ -87,6 +94,7 @@ impl fmt::Display for FileStoreError {
             Self::TooNew { .. } => f.write_str("the file was written by a later version"),
             Self::Sealed { .. } => f.write_str("the file is encrypted, with a key not given here"),
             Self::Key { problem, .. } => write!(f, "the key: {problem}"),
+            Self::InUse { .. } => f.write_str("another process saves the same quotas there"),
             Self::Locked { .. } => f.write_str("another process holds the lock"),
         }
     }

@@ -10,7 +10,7 @@ use reqwest_auth::AuthorizationHeaderMiddleware;
 use reqwest_middleware_04::{ClientBuilder, ClientWithMiddleware, Middleware, Next, Result};
 use token_source::{TokenSource, TokenSourceProvider};
 
-use crate::Contestant;
+use crate::hot_path::Contestant;
 
 struct NoOp;
 

@@ -1,0 +1,294 @@
+//! Stories about the line, with time made by hand.
+
+use super::*;
+use crate::rate_limit::Pacing;
+use crate::rate_limit::state::Report;
+use http::StatusCode;
+use proptest::prelude::*;
+use smallvec::SmallVec;
+use std::time::{Duration, SystemTime};
+
+const PATIENT: &Terms = &Terms {
+    patience: Patience {
+        deadline: None,
+        max_wait: Duration::MAX,
+    },
+    costs: Costs::ONE,
+};
+
+fn at(seconds: u64) -> Now {
+    let span = Duration::from_secs(seconds);
+    Now {
+        moment: Moment::after_start(span),
+        wall: SystemTime::UNIX_EPOCH + span,
+    }
+}
+
+fn answered(status: StatusCode, rejected: Option<Option<Duration>>) -> Settlement {
+    Settlement::Answered(Report {
+        status,
+        rejected,
+        readings: SmallVec::new(),
+    })
+}
+
+fn granted(standing: Standing) -> PermitId {
+    match standing {
+        Standing::Granted(permit) => permit,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_replay_of_a_probe_passes_those_of_a_higher_priority() {
+    let ledger = Ledger::new(&[], None, Duration::from_secs(300), at(0));
+    let mut line = Line::new(ledger, None);
+    let probe = line.ticket(Priority::Low, at(0));
+    let permit = granted(line.enter(probe, PATIENT, at(0)));
+    let pause = Some(Some(Duration::from_secs(3)));
+    let rejection = answered(StatusCode::TOO_MANY_REQUESTS, pause);
+    line.settle(permit, probe, &rejection, at(0), &mut Wakers::new());
+    let permit = granted(line.enter(probe, PATIENT, at(3)));
+    let urgent = line.ticket(Priority::High, at(3));
+    let standing = line.enter(urgent, PATIENT, at(3));
+    assert!(matches!(standing, Standing::Waiting(_)), "{standing:?}");
+    let unauthorized = answered(StatusCode::UNAUTHORIZED, None);
+    line.settle(permit, probe, &unauthorized, at(4), &mut Wakers::new());
+    granted(line.enter(probe, PATIENT, at(4)));
+}
+
+/// All enter at once; every answer comes at once. When each left, in the order of entry, and before
+/// when it could not, by what the line said when it entered.
+fn run(windows: &[Window], costs: &[Costs]) -> Vec<(Moment, Moment)> {
+    let ledger = Ledger::new(windows, None, Duration::from_secs(300), at(0));
+    let mut line = Line::new(ledger, None);
+    let mut waiting = Vec::new();
+    let mut times = Vec::new();
+    let mut now = at(0);
+    for (number, costs) in costs.iter().enumerate() {
+        let ticket = line.ticket(Priority::Normal, now);
+        let not_before = line.not_before(ticket, costs, now);
+        let terms = Terms {
+            costs: costs.clone(),
+            ..PATIENT.clone()
+        };
+        times.push((Moment::NEVER, not_before));
+        match line.enter(ticket, &terms, now) {
+            Standing::Granted(permit) => {
+                times[number].0 = now.moment;
+                line.settle(
+                    permit,
+                    ticket,
+                    &answered(StatusCode::OK, None),
+                    now,
+                    &mut Wakers::new(),
+                );
+            }
+            Standing::Waiting(_) => waiting.push((number, ticket)),
+            Standing::Refused(refusal) => panic!("{refusal:?}"),
+        }
+    }
+    while !waiting.is_empty() {
+        let mut next = Moment::NEVER;
+        let mut left = Vec::new();
+        for (number, ticket) in std::mem::take(&mut waiting) {
+            match line.look(ticket, Waker::noop(), now, &mut Wakers::new()) {
+                Standing::Granted(permit) => {
+                    times[number].0 = now.moment;
+                    let ok = answered(StatusCode::OK, None);
+                    line.settle(permit, ticket, &ok, now, &mut Wakers::new());
+                    next = now.moment;
+                }
+                Standing::Waiting(moment) => {
+                    next = next.min(moment);
+                    left.push((number, ticket));
+                }
+                Standing::Refused(refusal) => panic!("{refusal:?}"),
+            }
+        }
+        waiting = left;
+        now = Now {
+            moment: next.max(now.moment),
+            wall: now.wall_at(next.max(now.moment)),
+        };
+    }
+    assert_eq!(
+        (line.waiting.len(), line.decided.len(), line.priced),
+        (0, 0, 0)
+    );
+    times
+}
+
+fn cost() -> impl Strategy<Value = Costs> {
+    prop_oneof![
+        2 => Just(Costs::default()),
+        1 => (0..=4_u64).prop_map(|amount| Costs::default().with("lines", amount)),
+    ]
+}
+
+fn window() -> impl Strategy<Value = Window> {
+    let pacing = prop_oneof![3 => Just(Pacing::Burst), 1 => Just(Pacing::Spread)];
+    let window = (4..9_u64, 1..20_u64, pacing, any::<bool>());
+    window.prop_map(|(limit, length, pacing, counts_lines)| {
+        let unit = if counts_lines { "lines" } else { "requests" };
+        Window::new(limit, Duration::from_secs(length))
+            .pacing(pacing)
+            .unit(unit)
+    })
+}
+
+proptest! {
+    #[test]
+    fn nobody_leaves_before_the_moment_that_the_line_foretold(
+        windows in prop::collection::vec(window(), 1..3),
+        costs in prop::collection::vec(cost(), 1..40),
+    ) {
+        for (left, not_before) in run(&windows, &costs) {
+            prop_assert!(not_before <= left, "{not_before:?} {left:?}");
+        }
+    }
+
+    #[test]
+    fn where_all_cost_the_same_and_answers_are_quick_the_line_foretells_the_very_moment(
+        limit in 1..9_u64,
+        length in 1..20_u64,
+        count in 1..40_usize,
+    ) {
+        let windows = [Window::new(limit, Duration::from_secs(length))];
+        for (left, not_before) in run(&windows, &vec![Costs::default(); count]) {
+            prop_assert_eq!(not_before, left);
+        }
+    }
+}
+
+#[test]
+fn a_line_that_ends_after_the_deadline_is_not_entered() {
+    let window = Window::new(10, Duration::from_secs(10));
+    let ledger = Ledger::new(&[window], None, Duration::from_secs(300), at(0));
+    let mut line = Line::new(ledger, None);
+    for _ in 0..35 {
+        let ticket = line.ticket(Priority::Normal, at(0));
+        if let Standing::Granted(permit) = line.enter(ticket, PATIENT, at(0)) {
+            line.settle(
+                permit,
+                ticket,
+                &answered(StatusCode::OK, None),
+                at(0),
+                &mut Wakers::new(),
+            );
+        }
+    }
+    let mut enter = |second: u64, priority| {
+        let mut terms = PATIENT.clone();
+        terms.patience.deadline = Some(at(second).moment);
+        let ticket = line.ticket(priority, at(1));
+        let standing = line.enter(ticket, &terms, at(1));
+        line.leave(ticket, at(1), &mut Wakers::new());
+        standing
+    };
+    // Ten at 10 s, ten at 20 s, five of those at 30 s: it is the sixth of these.
+    let refused = Standing::Refused(Refusal::TooLate(Some(at(30).moment)));
+    assert_eq!(enter(29, Priority::Normal), refused);
+    assert!(matches!(enter(30, Priority::Normal), Standing::Waiting(_)));
+    let urgent = enter(10, Priority::High);
+    assert!(
+        matches!(urgent, Standing::Waiting(_)),
+        "it passes them all: {urgent:?}"
+    );
+}
+
+#[test]
+fn those_who_wait_for_a_probe_are_let_go_two_then_four_then_eight() {
+    let ledger = Ledger::new(&[], None, Duration::from_secs(300), at(0));
+    let mut line = Line::new(ledger, None);
+    let mut tickets = Vec::new();
+    let first = line.ticket(Priority::Normal, at(0));
+    let permit = granted(line.enter(first, PATIENT, at(0)));
+    let rejection = answered(
+        StatusCode::TOO_MANY_REQUESTS,
+        Some(Some(Duration::from_secs(5))),
+    );
+    line.settle(permit, first, &rejection, at(0), &mut Wakers::new());
+    for _ in 0..15 {
+        let ticket = line.ticket(Priority::Normal, at(1));
+        line.enter(ticket, PATIENT, at(1));
+        tickets.push(ticket);
+    }
+    let mut sizes = Vec::new();
+    for second in 5.. {
+        let mut permits = Vec::new();
+        tickets.retain(|ticket| {
+            match line.look(*ticket, Waker::noop(), at(second), &mut Wakers::new()) {
+                Standing::Granted(permit) => permits.push((*ticket, permit)),
+                _ => return true,
+            }
+            false
+        });
+        if permits.is_empty() {
+            break;
+        }
+        sizes.push(permits.len());
+        for (ticket, permit) in permits {
+            let ok = answered(StatusCode::OK, None);
+            line.settle(permit, ticket, &ok, at(second + 1), &mut Wakers::new());
+        }
+    }
+    assert_eq!(sizes, [1, 2, 4, 8]);
+}
+
+#[test]
+fn a_hundred_thousand_requests_leave_no_trace_but_what_counts() {
+    let windows = [
+        Window::new(50, Duration::from_secs(1)),
+        Window::new(100_000, Duration::from_secs(1_000)).unit("lines"),
+        Window::per_utc_day(10_000_000),
+    ];
+    let ledger = Ledger::new(&windows, Some(64), Duration::from_secs(300), at(0));
+    let mut line = Line::new(ledger, None);
+    let mut now = at(0);
+    for number in 0..100_000_u64 {
+        let costs = Costs::default().with("lines", number % 3);
+        let terms = Terms {
+            costs,
+            ..PATIENT.clone()
+        };
+        let ticket = line.ticket(Priority::Low, now);
+        let permit = loop {
+            match line.enter(ticket, &terms, now) {
+                Standing::Granted(permit) => break permit,
+                Standing::Waiting(moment) => {
+                    // Every other one gives up, and comes again later.
+                    line.leave(ticket, now, &mut Wakers::new());
+                    now = Now {
+                        moment,
+                        wall: now.wall_at(moment),
+                    };
+                }
+                Standing::Refused(refusal) => panic!("{refusal:?}"),
+            }
+        };
+        let settlement = match number % 7 {
+            0 => Settlement::Lost,
+            1 => Settlement::Unsent,
+            _ => answered(StatusCode::OK, None),
+        };
+        line.settle(permit, ticket, &settlement, now, &mut Wakers::new());
+        line.charge("lines", 1, now, &mut Wakers::new());
+    }
+    assert!(now.moment > at(1_500).moment, "many windows: {now:?}");
+    assert_eq!((line.waiting.len(), line.decided.len()), (0, 0));
+    let size = line.ledger.size();
+    assert!(size < 10_000, "{size}");
+}
+
+#[test]
+fn a_place_behind_three_days_of_requests_is_foretold_by_the_calendar() {
+    const DAY: u64 = 24 * 60 * 60;
+    let windows = [Window::per_utc_day(2), Window::per_utc_month(u64::MAX)];
+    let times = run(&windows, &vec![Costs::default(); 6]);
+    let foretold: Vec<_> = times.iter().map(|(_, not_before)| *not_before).collect();
+    let day = |number: u64| at(number * DAY + 2).moment;
+    let now = at(0).moment;
+    assert_eq!(foretold, [now, now, day(1), day(1), day(2), day(2)]);
+    assert!(times.iter().all(|(left, not_before)| not_before <= left));
+}

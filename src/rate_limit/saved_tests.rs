@@ -1,0 +1,247 @@
+//! What a restored ledger allows, beside the one that was saved.
+
+use std::time::{Duration, SystemTime};
+
+use http::StatusCode;
+use proptest::prelude::*;
+use smallvec::SmallVec;
+
+use super::gate::Ticket;
+use super::headers::Reading;
+use super::in_flight::PermitId;
+use super::saved::Saved;
+use super::state::{Admission, Ledger, Report, Settlement};
+use super::window::Window;
+use crate::clock::{Moment, Now};
+use crate::cost::Costs;
+
+const HANGING: Duration = Duration::from_secs(300);
+/// 2026-11-21 12:00:00 UTC.
+const NOON: u64 = 1_795_262_400_000;
+
+fn at(milliseconds: u64) -> Now {
+    let span = Duration::from_millis(milliseconds);
+    Now {
+        moment: Moment::after_start(Duration::from_secs(1_000_000) + span),
+        wall: SystemTime::UNIX_EPOCH + Duration::from_millis(NOON) + span,
+    }
+}
+
+fn new(windows: &[Window], now: Now) -> Ledger {
+    Ledger::new(windows, None, HANGING, now)
+}
+
+fn windows() -> Vec<Window> {
+    vec![
+        Window::new(20, Duration::from_secs(10)),
+        Window::per_utc_day(60),
+        Window::new(40, Duration::from_secs(20)).unit("lines"),
+    ]
+}
+
+fn restart(ledger: &mut Ledger, windows: &[Window], saved: Now, now: Now) -> Ledger {
+    let quotas = [("q".to_owned(), ledger.save(saved))].into();
+    let bytes = Saved::new(quotas, saved).to_bytes();
+    let saved = Saved::parse(&bytes).unwrap();
+    new(windows, now).restored(&saved.quotas["q"], windows, saved.dial(now))
+}
+
+fn left(ledger: &mut Ledger) -> Vec<u64> {
+    let windows = ledger.windows();
+    windows
+        .map(|(live, meter)| live.left(meter.in_flight()))
+        .collect()
+}
+
+#[derive(Clone, Debug)]
+struct Call {
+    pause: u64,
+    lines: u64,
+    fate: u8,
+    told: Option<(u64, u64)>,
+}
+
+fn call() -> impl Strategy<Value = Call> {
+    let told = prop::option::weighted(0.2, (0..20_u64, 1..9_u64));
+    (0..3_000_u64, 1..9_u64, 0..10_u8, told).prop_map(|(pause, lines, fate, told)| Call {
+        pause,
+        lines,
+        fate,
+        told,
+    })
+}
+
+/// A ledger with some past, the time, and what is on the wire.
+fn lived(calls: Vec<Call>) -> (Ledger, u64, Vec<(PermitId, Ticket)>) {
+    let mut wire = Vec::new();
+    let mut ledger = new(&windows(), at(0));
+    let mut now = 0;
+    for (number, call) in (0..).zip(calls) {
+        now += call.pause;
+        let ticket = Ticket::numbered(number);
+        let costs = Costs::default().with("lines", call.lines);
+        if ledger.when(ticket, &costs, at(now)) != Admission::Now {
+            continue;
+        }
+        let permit = ledger.grant(ticket, &costs, at(now));
+        let reading = call.told.map(|(remaining, reset)| Reading {
+            limit: None,
+            remaining: Some(remaining),
+            reset: Some(Duration::from_secs(reset)),
+        });
+        let rejected = (call.fate == 1).then_some(Some(Duration::from_secs(2)));
+        let settlement = match call.fate {
+            0 => {
+                wire.push((permit, ticket));
+                continue;
+            }
+            2 => Settlement::Lost,
+            _ => Settlement::Answered(Report {
+                status: StatusCode::OK,
+                rejected,
+                readings: reading.into_iter().collect(),
+            }),
+        };
+        ledger.settle(permit, ticket, &settlement, at(now));
+    }
+    (ledger, now, wire)
+}
+
+/// How many of one line leave, one each tenth of a second and answered at once, by when.
+fn admitted(mut ledger: Ledger, from: u64) -> Vec<usize> {
+    let mut count = 0;
+    let mut counts = Vec::new();
+    let costs = Costs::default().with("lines", 1);
+    for step in 0..250 {
+        let now = at(from + step * 100);
+        let ticket = Ticket::numbered(1_000_000 + step);
+        while ledger.when(ticket, &costs, now) == Admission::Now {
+            let permit = ledger.grant(ticket, &costs, now);
+            let readings = SmallVec::new();
+            let report = Report {
+                status: StatusCode::OK,
+                rejected: None,
+                readings,
+            };
+            ledger.settle(permit, ticket, &Settlement::Answered(report), now);
+            count += 1;
+        }
+        counts.push(count);
+    }
+    counts
+}
+
+proptest! {
+    #[test]
+    fn a_restored_ledger_admits_no_more_than_the_one_that_was_saved(
+        calls in prop::collection::vec(call(), 0..60),
+        down in 0..5_000_u64,
+        set_back in prop_oneof![Just(0), 0..100_000_u64],
+    ) {
+        let (mut ledger, saved, wire) = lived(calls);
+        let now = saved + down;
+        let mut wall = at(now);
+        wall.wall -= Duration::from_millis(set_back);
+        let mut restored = restart(&mut ledger, &windows(), at(saved), wall);
+        // Both forget what is over.
+        let _ = ledger.when(Ticket::numbered(0), &Costs::ONE, at(now));
+        let _ = restored.when(Ticket::numbered(0), &Costs::ONE, wall);
+        for (restored, true_left) in left(&mut restored).into_iter().zip(left(&mut ledger)) {
+            prop_assert!(restored <= true_left, "{restored} of {true_left}");
+        }
+        // As if each had been answered at the restart, which none can have been later than.
+        for (permit, ticket) in wire {
+            ledger.settle(permit, ticket, &Settlement::Lost, at(now));
+        }
+        let mut truth = admitted(ledger, now).into_iter();
+        for restored in admitted(restored, now) {
+            let truth = truth.next().unwrap();
+            prop_assert!(restored <= truth, "{restored} of {truth}");
+        }
+    }
+
+    #[test]
+    fn no_file_makes_it_panic_or_wait_for_years(
+        calls in prop::collection::vec(call(), 0..20),
+        flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        digits in prop::collection::vec((any::<prop::sample::Index>(), b'0'..=b'9'), 0..6),
+    ) {
+        let (mut ledger, saved, _) = lived(calls);
+        let quotas = [("q".to_owned(), ledger.save(at(saved)))].into();
+        let mut bytes = Saved::new(quotas, at(saved)).to_bytes();
+        // Numbers that are none of ours, and then anything.
+        let digit_places: Vec<_> =
+            (0..bytes.len()).filter(|at| bytes[*at].is_ascii_digit()).collect();
+        for (index, digit) in digits {
+            bytes[*index.get(&digit_places)] = digit;
+        }
+        for damaged in [false, true] {
+            if damaged {
+                for (index, byte) in &flips {
+                    let at = index.index(bytes.len());
+                    bytes[at] = *byte;
+                }
+            }
+            let Ok(saved) = Saved::parse(&bytes) else { continue };
+            let now = at(10_000);
+            for quota in saved.quotas.values() {
+                let mut ledger = new(&windows(), now).restored(quota, &windows(), saved.dial(now));
+                let admission = ledger.when(Ticket::numbered(1), &Costs::ONE, now);
+                let far = now.moment + Duration::from_secs(32 * 24 * 60 * 60);
+                let is_near = !matches!(admission, Admission::At(moment) if moment > far);
+                prop_assert!(is_near, "{admission:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_in_flight_counts_from_the_restart() {
+    let windows = [Window::new(2, Duration::from_secs(10))];
+    let mut ledger = new(&windows, at(0));
+    ledger.grant(Ticket::numbered(1), &Costs::ONE, at(0));
+    let mut restored = restart(&mut ledger, &windows, at(1_000), at(7_000));
+    assert_eq!(left(&mut restored), [1]);
+    let _ = restored.when(Ticket::numbered(2), &Costs::ONE, at(16_999));
+    assert_eq!(left(&mut restored), [1]);
+    let _ = restored.when(Ticket::numbered(2), &Costs::ONE, at(17_000));
+    assert_eq!(left(&mut restored), [2]);
+}
+
+#[test]
+fn a_window_that_differs_since_begins_with_what_is_known() {
+    let (mut ledger, saved, _) = lived(vec![
+        Call {
+            pause: 0,
+            lines: 3,
+            fate: 9,
+            told: None
+        };
+        7
+    ]);
+    let windows = [
+        Window::new(9, Duration::from_secs(10)),
+        Window::per_utc_month(50),
+        Window::new(40, Duration::from_secs(10)).unit("lines"),
+    ];
+    let mut restored = restart(&mut ledger, &windows, at(saved), at(saved + 100));
+    assert_eq!(left(&mut restored), [2, 43, 19]);
+}
+
+#[test]
+fn a_day_that_is_over_is_forgotten() {
+    let windows = [Window::per_utc_day(5)];
+    let mut ledger = new(&windows, at(0));
+    ledger.grant(Ticket::numbered(1), &Costs::ONE, at(0));
+    let lost = ledger.grant(Ticket::numbered(2), &Costs::ONE, at(0));
+    ledger.settle(lost, Ticket::numbered(2), &Settlement::Lost, at(0));
+    let midnight = 12 * 60 * 60 * 1_000;
+    let mut restored = restart(&mut ledger, &windows, at(0), at(midnight + 1_999));
+    assert_eq!(left(&mut restored), [3], "a margin for the server's clock");
+    let mut restored = restart(&mut ledger, &windows, at(0), at(midnight + 2_000));
+    assert_eq!(
+        left(&mut restored),
+        [4],
+        "the one in flight, at the latest now"
+    );
+}

@@ -1,0 +1,211 @@
+//! The steps of a renewal, as a worker writes them down before it takes them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use reqwest_tollgate::{
+    BoxError, Clock as _, Event, FileStore, Observer, Record, Swap, SystemClock, TokenStore,
+};
+
+/// What a process does from here on, until it writes down the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    Starting,
+    AskingForTheLease,
+    WaitingForTheLease,
+    Adopting,
+    PostSent,
+    AnswerReceived,
+    Saving,
+    Saved,
+    Published,
+    Idle,
+}
+
+impl Step {
+    pub const ALL: [Self; 10] = [
+        Self::Starting,
+        Self::AskingForTheLease,
+        Self::WaitingForTheLease,
+        Self::Adopting,
+        Self::PostSent,
+        Self::AnswerReceived,
+        Self::Saving,
+        Self::Saved,
+        Self::Published,
+        Self::Idle,
+    ];
+
+    /// Between sending the token request and the end of the save.
+    pub fn is_inside(self) -> bool {
+        matches!(self, Self::PostSent | Self::AnswerReceived | Self::Saving)
+    }
+
+    fn parse(line: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|step| step.to_string() == line)
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// The last line of a worker's log.
+pub enum Last {
+    Step(Step),
+    /// It needs a login, and has ended.
+    End(String),
+}
+
+const END: &str = "end: ";
+const TROUBLE: &str = "trouble: ";
+
+pub fn last(log: &Path) -> Last {
+    let text = fs::read_to_string(log).expect("a log");
+    let mut lines = text.lines().filter(|line| !line.starts_with(TROUBLE));
+    match lines.next_back() {
+        None => Last::Step(Step::Starting),
+        Some(line) => match line.strip_prefix(END) {
+            Some(end) => Last::End(end.to_owned()),
+            // A line that the kill cut off is a step that had not begun.
+            None => Last::Step(Step::parse(line).unwrap_or(Step::Starting)),
+        },
+    }
+}
+
+/// What else went wrong, and how often.
+pub fn count_troubles(log: &Path, troubles: &mut BTreeMap<String, usize>) {
+    let text = fs::read_to_string(log).expect("a log");
+    for trouble in text.lines().filter_map(|line| line.strip_prefix(TROUBLE)) {
+        *troubles.entry(trouble.to_owned()).or_default() += 1;
+    }
+}
+
+/// A worker's side of the log.
+pub struct Steps(Mutex<(File, Step)>);
+
+impl Steps {
+    pub fn open(log: &Path) -> Self {
+        let file = OpenOptions::new().append(true).open(log);
+        Self(Mutex::new((file.expect("a log"), Step::Starting)))
+    }
+
+    fn take(&self, step: Step) {
+        let mut log = self.0.lock().expect("no panic");
+        log.1 = step;
+        write(&mut log.0, &step.to_string());
+    }
+
+    /// Who waits for the lease looks into the store again and again.
+    fn look(&self) {
+        let waits = self.0.lock().expect("no panic").1 == Step::WaitingForTheLease;
+        if !waits {
+            self.take(Step::Adopting);
+        }
+    }
+
+    /// A request was answered; in the background a renewal may be under way.
+    pub fn answered(&self) {
+        let is_over = self.0.lock().expect("no panic").1 == Step::Published;
+        if is_over {
+            self.take(Step::Idle);
+        }
+    }
+
+    pub fn end(&self, why: &dyn fmt::Display) {
+        write(
+            &mut self.0.lock().expect("no panic").0,
+            &format!("{END}{why}"),
+        );
+    }
+
+    pub fn trouble(&self, what: &dyn fmt::Display) {
+        write(
+            &mut self.0.lock().expect("no panic").0,
+            &format!("{TROUBLE}{what}"),
+        );
+    }
+}
+
+/// In one call, so that a kill does not cut it.
+fn write(file: &mut File, line: &str) {
+    let line = format!("{line}\n");
+    file.write_all(line.as_bytes()).expect("written");
+}
+
+/// Also an observer.
+#[derive(Clone)]
+pub struct Watching(pub std::sync::Arc<Steps>);
+
+impl Observer for Watching {
+    fn on_event(&self, _: &str, event: &Event) {
+        match event {
+            Event::TokenRequested { .. } => self.0.take(Step::PostSent),
+            Event::TokenRenewed { .. } | Event::TokenAdopted { .. } | Event::TokenFailed { .. } => {
+                self.0.take(Step::Published)
+            }
+            Event::TokenSaveFailed { error } => self.0.trouble(error),
+            _ => {}
+        }
+    }
+}
+
+/// A store that writes down what is asked of it, and dawdles a little at both ends of a save, as a
+/// process does that the machine has no time for.
+pub struct Watched {
+    pub store: FileStore,
+    pub steps: std::sync::Arc<Steps>,
+}
+
+impl Watched {
+    async fn dawdle(&self) {
+        let span = Duration::from_millis(fastrand::u64(0..15));
+        SystemClock.sleep(span).await;
+    }
+}
+
+#[async_trait]
+impl TokenStore for Watched {
+    async fn load(&self, key: &str) -> Result<Option<Record>, BoxError> {
+        self.steps.look();
+        self.store.load(key).await
+    }
+
+    async fn compare_and_swap(
+        &self,
+        key: &str,
+        expected: Option<u64>,
+        new: &Record,
+    ) -> Result<Swap, BoxError> {
+        self.steps.take(Step::AnswerReceived);
+        self.dawdle().await;
+        self.steps.take(Step::Saving);
+        let swap = self.store.compare_and_swap(key, expected, new).await;
+        if matches!(swap, Ok(Swap::Saved)) {
+            self.steps.take(Step::Saved);
+            self.dawdle().await;
+        }
+        swap
+    }
+
+    async fn lease(&self, key: &str, holder: &str, span: Duration) -> Result<bool, BoxError> {
+        self.steps.take(Step::AskingForTheLease);
+        let granted = self.store.lease(key, holder, span).await;
+        if matches!(granted, Ok(false)) {
+            self.steps.take(Step::WaitingForTheLease);
+        }
+        granted
+    }
+
+    async fn release(&self, key: &str, holder: &str) -> Result<(), BoxError> {
+        self.store.release(key, holder).await
+    }
+}

@@ -1,0 +1,332 @@
+//! Stories about programs that end and begin again.
+
+#![allow(clippy::disallowed_methods, clippy::expect_used, clippy::unwrap_used)]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use common::{API, Events, Stub, acme, answer, client, noon, seconds, send_all};
+use reqwest_tollgate::{
+    Account, AccountBuilder, Config, Error, ErrorKind, Event, FileStore, MemoryStore, PausedClock,
+    Quota, QuotaStore, RequestOptions, SystemClock, Window,
+};
+use tokio::runtime::Builder;
+use tokio::time::sleep;
+
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_dir_all(&folder);
+    folder
+}
+
+fn crawler() -> AccountBuilder {
+    acme()
+        .window("120/min".parse().unwrap())
+        .window(Window::per_utc_day(1_000))
+        .options(RequestOptions::new().max_wait(seconds(60 * 60)))
+}
+
+fn left(account: &Account) -> Vec<u64> {
+    let quotas = account.quotas();
+    let windows = quotas[0].windows().iter();
+    windows.map(|window| window.remaining).collect()
+}
+
+fn troubles(events: &Events) -> usize {
+    events.count(|event| matches!(event, Event::QuotaStoreFailed { .. }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_a_days_quota_is_not_forgotten_by_a_restart() {
+    let store = FileStore::new(folder("restart-half-a-day"));
+    let account = crawler().quota_store(store.clone()).build().unwrap();
+    let stub = Stub::answering([]);
+    send_all(&client(&account, &stub), 500).await;
+    let before = left(&account);
+    assert_eq!(before[1], 500);
+    account.flush().await.unwrap();
+    drop(account);
+    let wall = noon() + seconds(4 * 60);
+    let builder = crawler().clock(PausedClock::starting_at(wall));
+    let account = builder.quota_store(store).build().unwrap();
+    assert_eq!(left(&account), before);
+    let results = send_all(&client(&account, &stub), 501).await;
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 500);
+    let error = results[500].as_ref().expect_err("the day is spent");
+    assert_eq!(Error::find(error).unwrap().kind(), ErrorKind::QuotaExceeded);
+}
+
+#[test]
+fn the_end_of_the_account_saves_and_the_runtime_waits_for_it() {
+    let folder = folder("restart-drop");
+    for round in 0..3 {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build();
+        runtime.unwrap().block_on(async {
+            let store = FileStore::new(&folder);
+            let account = crawler().quota_store(store).build().unwrap();
+            assert_eq!(left(&account)[1], 1_000 - 3 * round);
+            send_all(&client(&account, &Stub::answering([])), 3).await;
+        });
+    }
+    let events = Events::default();
+    let builder = crawler().observer(events.observer());
+    let account = builder
+        .quota_store(FileStore::new(&folder))
+        .build()
+        .unwrap();
+    assert_eq!(left(&account)[1], 991, "built without any runtime");
+    account.charge(Quota::DEFAULT, "requests", 1).unwrap();
+    drop(account);
+    let account = crawler()
+        .quota_store(FileStore::new(&folder))
+        .build()
+        .unwrap();
+    assert_eq!(left(&account)[1], 990, "ended without any runtime");
+    assert_eq!(troubles(&events), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_is_saved_a_second_later_with_what_is_on_the_wire() {
+    let store = MemoryStore::new();
+    let account = crawler().quota_store(store.clone()).build().unwrap();
+    let stub = Stub::new(|_| answer(200).after(seconds(30)));
+    let client = client(&account, &stub);
+    tokio::spawn(async move { send_all(&client, 7).await });
+    sleep(seconds(2)).await;
+    // As after a kill -9: nobody has flushed or ended.
+    let other = crawler().quota_store(store).build().unwrap();
+    assert_eq!(left(&other), [113, 993]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_who_waited_is_saved_as_soon_as_it_is_on_the_wire() {
+    let store = MemoryStore::new();
+    let windows = || {
+        let builder = acme().window("1/10s".parse().unwrap());
+        builder.window(Window::per_utc_day(1_000))
+    };
+    let account = windows().quota_store(store.clone()).build().unwrap();
+    let stub = Stub::new(|request| match request.url().path() {
+        "/0" => answer(200),
+        _ => answer(200).after(seconds(30)),
+    });
+    let client = client(&account, &stub);
+    tokio::spawn(async move { send_all(&client, 2).await });
+    sleep(seconds(13)).await;
+    let other = windows().quota_store(store).build().unwrap();
+    assert_eq!(left(&other)[1], 998);
+}
+
+#[test]
+fn a_save_that_went_with_its_runtime_is_made_up_for_in_the_next() {
+    let store: Arc<dyn QuotaStore> = Arc::new(MemoryStore::new());
+    let builder = || acme().clock(SystemClock).window("9/day".parse().unwrap());
+    let account = builder().quota_store(store.clone()).build().unwrap();
+    for _ in 0..2 {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build();
+        runtime
+            .unwrap()
+            .block_on(send_all(&client(&account, &Stub::answering([])), 1));
+    }
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build();
+    runtime.unwrap().block_on(async {
+        send_all(&client(&account, &Stub::answering([])), 1).await;
+        sleep(seconds(2)).await;
+        let other = builder().quota_store(store).build().unwrap();
+        assert_eq!(left(&other), [6]);
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_the_server_asked_for_outlives_the_process() {
+    let store = MemoryStore::new();
+    let rejected = answer(429).header("retry-after", 600);
+    let account = crawler()
+        .quota_store(store.clone())
+        .max_replays(0)
+        .build()
+        .unwrap();
+    let stub = Stub::answering([rejected]);
+    client(&account, &stub).get(API).send().await.unwrap();
+    account.flush().await.unwrap();
+    sleep(seconds(100)).await;
+    let wall = noon() + seconds(100);
+    let builder = crawler().clock(PausedClock::starting_at(wall));
+    let account = builder.quota_store(store).build().unwrap();
+    let blocked = account.quotas()[0].blocked_until().unwrap();
+    let span = blocked.duration_since(noon()).unwrap();
+    assert!((seconds(600)..seconds(601)).contains(&span), "{span:?}");
+    client(&account, &stub).get(API).send().await.unwrap();
+    assert_eq!(stub.arrivals(), [0, 600]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_read_is_told_and_replaced() {
+    let newer = r#"{"format": 2, "at": 0, "quotas": {}}"#;
+    for (number, content) in ["", "garbage", "{\"format\": 1}", newer].iter().enumerate() {
+        let folder = folder(&format!("restart-garbage-{number}"));
+        let account = crawler()
+            .quota_store(FileStore::new(&folder))
+            .build()
+            .unwrap();
+        send_all(&client(&account, &Stub::answering([])), 1).await;
+        account.flush().await.unwrap();
+        drop(account);
+        let is_ours = |path: &PathBuf| path.extension().is_some_and(|end| end == "quotas");
+        let mut files = std::fs::read_dir(&folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        let file = files.find(is_ours).unwrap();
+        std::fs::write(&file, content).unwrap();
+        let events = Events::default();
+        let builder = crawler().observer(events.observer());
+        let account = builder
+            .quota_store(FileStore::new(&folder))
+            .build()
+            .unwrap();
+        assert_eq!(
+            (troubles(&events), left(&account)[1]),
+            (1, 1_000),
+            "{content:?}"
+        );
+        send_all(&client(&account, &Stub::answering([])), 1).await;
+        account.flush().await.unwrap();
+        assert!(
+            std::fs::read_to_string(&file)
+                .unwrap()
+                .contains("\"format\":1")
+        );
+        assert_eq!(troubles(&events), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_processes_with_one_folder_the_first_saves_until_it_ends() {
+    let folder = folder("restart-two");
+    let events = Events::default();
+    // A store of its own has its own locks, like another process.
+    let account = |events: &Events| {
+        let builder = crawler().observer(events.observer());
+        builder
+            .quota_store(FileStore::new(&folder))
+            .build()
+            .unwrap()
+    };
+    let first = account(&Events::default());
+    send_all(&client(&first, &Stub::answering([])), 5).await;
+    first.flush().await.unwrap();
+    let second = account(&events);
+    for _ in 0..3 {
+        send_all(&client(&second, &Stub::answering([])), 1).await;
+        let error = second.flush().await.expect_err("in use");
+        assert_eq!(error.kind(), ErrorKind::Store);
+        assert!(
+            error.to_string().contains("another process saves"),
+            "{error}"
+        );
+    }
+    assert_eq!(troubles(&events), 1, "told once");
+    drop(first);
+    while second.flush().await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    drop(second);
+    assert_eq!(left(&account(&events))[1], 992);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_was_set_back_forgets_nothing() {
+    let store = MemoryStore::new();
+    let account = crawler().quota_store(store.clone()).build().unwrap();
+    send_all(&client(&account, &Stub::answering([])), 50).await;
+    account.flush().await.unwrap();
+    let yesterday: SystemTime = noon() - seconds(24 * 60 * 60);
+    let builder = crawler().clock(PausedClock::starting_at(yesterday));
+    let account = builder.quota_store(store).build().unwrap();
+    assert_eq!(left(&account), [70, 950]);
+    sleep(seconds(61)).await;
+    assert_eq!(
+        client(&account, &Stub::answering([]))
+            .get(API)
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        200
+    );
+    assert_eq!(
+        left(&account),
+        [119, 949],
+        "a minute later the minute is over"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quota_that_is_added_later_finds_what_was_saved_of_it() {
+    let store = MemoryStore::new();
+    let search = || {
+        Quota::new("search")
+            .path("/search")
+            .window(Window::per_day(10))
+    };
+    let account = crawler()
+        .quota_store(store.clone())
+        .quota(search())
+        .build()
+        .unwrap();
+    let stub = Stub::answering([]);
+    let url = format!("{API}/search");
+    client(&account, &stub).get(url).send().await.unwrap();
+    account.flush().await.unwrap();
+    // A run that does not know it keeps it for the next.
+    let between = crawler().quota_store(store.clone()).build().unwrap();
+    client(&between, &stub).get(API).send().await.unwrap();
+    between.flush().await.unwrap();
+    let account = crawler().quota_store(store).build().unwrap();
+    account.set_quota(search()).unwrap();
+    assert_eq!(account.quotas()[1].windows()[0].remaining, 9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_configuration_file_names_the_store_of_one_account_or_of_all() {
+    let folder = folder("restart-config");
+    let store = format!("quota_store = {{ directory = '{}' }}", folder.display());
+    let account = format!("[accounts.acme]\nbase_url = \"{API}\"\nwindows = [\"9/day\"]\n");
+    let build = |toml: &str| {
+        let config: Config = toml::from_str(toml).unwrap();
+        let config = config.clock(PausedClock::starting_at(noon()));
+        config
+            .build()
+            .map(|mut accounts| accounts.remove("acme").unwrap())
+    };
+    for (text, expected) in [
+        (format!("{store}\n{account}"), 8),
+        (account.clone() + &store, 7),
+    ] {
+        let account = build(&text).unwrap();
+        client(&account, &Stub::answering([]))
+            .get(API)
+            .send()
+            .await
+            .unwrap();
+        account.flush().await.unwrap();
+        assert_eq!(left(&account), [expected]);
+        drop(account);
+    }
+    for bad in ["7", "\"redis\"", "{ directory = \"x\", key = \"k\" }"] {
+        let error = build(&format!("quota_store = {bad}\n{account}")).expect_err(bad);
+        assert!(error.to_string().contains("quota_store: found"), "{error}");
+    }
+}
