@@ -13,7 +13,7 @@
 
 #![allow(clippy::disallowed_methods, clippy::print_stdout)] // It is a program, and plays a server.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, ensure};
@@ -103,7 +103,7 @@ async fn main() -> Result<()> {
         println!("  {}", answer?.error_for_status()?.text().await?);
     }
 
-    let acme = acme.lock().expect("no panic while locked");
+    let acme = acme.lock().unwrap_or_else(PoisonError::into_inner);
     let seconds = begin.elapsed().as_secs_f64();
     println!(
         "{seconds:.1} s, {} answered, {} rejected",
@@ -189,7 +189,7 @@ async fn serve(acme: Arc<Mutex<Acme>>) -> MockServer {
     let server = MockServer::start_async().await;
     let answers = move |request: &HttpMockRequest| -> HttpMockResponse {
         let request = http::Request::<String>::from(request);
-        let mut acme = acme.lock().expect("no panic while locked");
+        let mut acme = acme.lock().unwrap_or_else(PoisonError::into_inner);
         acme.answer(&request).into()
     };
     let rule = server.mock_async(|when, then| {

@@ -15,7 +15,7 @@
 //!   mistakes are here; begin with a test of the vendor's worked example, or of one made with
 //!   `openssl dgst -hmac`.
 //! * **With which digest**, and in which spelling: [`hmac_sha256`] or [`hmac_sha1`], sometimes a
-//!   plain [`sha1`]; in [`base64`] or [`hex`].
+//!   plain [`sha1()`]; in [`base64()`] or [`hex`].
 //! * **Which time and nonce**: [`Attempt::now`](crate::Attempt::now) is the account's clock,
 //!   [`Attempt::nonce`](crate::Attempt::nonce) new random bytes for each attempt.
 //! * **Where it goes**: a header, the query ([`Attempt::set_query`](crate::Attempt::set_query)),

@@ -6,7 +6,7 @@
 
 mod common;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::UNIX_EPOCH;
 
@@ -19,10 +19,10 @@ use reqwest::Request;
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, RequestBuilder};
 use reqwest_retry::{RetryTransientMiddleware, policies::ExponentialBackoff};
 use reqwest_tollgate::distributors::{
-    arrow_list, element14, jlcpcb, lcsc, masterelectronics, tme_v1, trusted_parts,
+    arrow_itemservice, element14, jlcpcb, lcsc, masterelectronics, tme_v1, trusted_parts,
 };
 use reqwest_tollgate::{
-    Account, AccountBuilder, Config, Error, ErrorKind, PausedClock, RetryStrategy, Secret,
+    Account, AccountBuilder, Config, Error, ErrorKind, PausedClock, RequestOptions, RetryStrategy, Secret,
 };
 use sha1::{Digest, Sha1};
 use sha2::Sha256;
@@ -238,13 +238,8 @@ const VENDORS: [Vendor; 7] = [
         accepts: masterelectronics_accepts,
     },
     Vendor {
-        name: "arrow",
-        account: || {
-            Account::builder("arrow", API)
-                .query("login", KEY)
-                .query("apikey", SECRET)
-                .signer(arrow_list::IntoList)
-        },
+        name: "arrow_itemservice",
+        account: || arrow_itemservice::account(KEY, SECRET),
         request: |client| {
             let mut url = url::Url::parse(API).unwrap();
             url.query_pairs_mut().append_pair("req", LIST);
@@ -280,12 +275,12 @@ fn retry_outside(account: &Account, stub: &Arc<Stub>) -> ClientWithMiddleware {
 
 /// These answers in order, then 200; but 400 to whatever the vendor would not accept.
 fn strict(vendor: &'static Vendor, checks: Checks, answers: &[Answer]) -> Arc<Stub> {
-    let answers = Mutex::new(answers.to_vec().into_iter());
+    let answers: Mutex<VecDeque<_>> = Mutex::new(answers.iter().cloned().collect());
     Stub::new(move |request| match (vendor.accepts)(&checks, request) {
         true => answers
             .lock()
             .unwrap()
-            .next()
+            .pop_front()
             .unwrap_or_else(|| answer(200)),
         false => answer(400),
     })
@@ -457,6 +452,35 @@ async fn tme_has_two_requests_a_second_for_prices_and_eight_for_the_rest() {
     );
 }
 
+/// Fifty parts in ten seconds, a hundred and fifty in a minute.
+#[tokio::test(start_paused = true)]
+async fn trusted_parts_counts_parts_and_not_requests() {
+    let stub = Stub::answering([]);
+    let account = built((vendor("trusted_parts").account)());
+    let client = client(&account, &stub);
+    let forty = RequestOptions::new().cost(trusted_parts::PARTS, 40);
+    let search = client.post(format!("{API}/v2/search")).body("{}");
+    let asked = |options: &RequestOptions| {
+        let search = search.try_clone().unwrap();
+        search.with_extension(options.clone()).send()
+    };
+    for _ in 0..4 {
+        asked(&forty).await.unwrap();
+    }
+    assert_eq!(stub.arrivals(), [0, 10, 20, 60]);
+    let too_many = RequestOptions::new().cost(trusted_parts::PARTS, 51);
+    let error = asked(&too_many).await.unwrap_err();
+    let error = Error::find(&error).unwrap();
+    assert_eq!(error.kind(), ErrorKind::CostExceedsLimit);
+    let before = stub.count();
+    for _ in 0..10 {
+        search.try_clone().unwrap().send().await.unwrap();
+    }
+    assert_eq!(stub.count(), before + 10, "one part each where nothing is said");
+    let parts = account.quotas()[0].windows()[0].remaining;
+    assert_eq!(parts, 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn lcsc_says_200_around_an_error_that_no_new_key_cures() {
     let nonce = r#"{"success": false, "code": 425, "message": "nonce"}"#;
@@ -549,6 +573,36 @@ async fn a_refused_signature_is_made_anew_of_the_secret_that_is_there_by_now() {
     assert_eq!(jlcpcb.await, 2);
     let tme = with_a_changed_secret("tme_v1", tme_says, |secret| tme_v1::account(KEY, secret));
     assert_eq!(tme.await, 2);
+}
+
+/// A server that has moved its search and sends everything that it was asked along.
+#[tokio::test]
+async fn a_redirect_that_carries_the_keys_along_shows_none_of_them() {
+    let server = httpmock::MockServer::start_async().await;
+    let moved = server.mock_async(|when, then| {
+        when.path("/list");
+        then.respond_with(|request: &httpmock::HttpMockRequest| {
+            let query = request.uri().query().unwrap().to_owned();
+            let location = format!("/v5/list?{query}&asked={}", percent(&query));
+            let answer = http::Response::builder().status(302);
+            answer.header("location", location).body("").unwrap().into()
+        });
+    });
+    moved.await;
+    let found = server.mock_async(|when, then| {
+        when.path("/v5/list").query_param_exists("req");
+        then.status(200);
+    });
+    found.await;
+    let account = arrow_itemservice::account(KEY, SECRET).base_url(server.base_url());
+    let account = account.build().unwrap();
+    let client = account
+        .attach(ClientBuilder::new(reqwest::Client::new()))
+        .build();
+    let url = format!("{}?rows=5&req={}", server.url("/list"), percent(LIST));
+    let response = client.get(url).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.url().as_str(), server.url("/v5/list?rows=5"));
 }
 
 #[tokio::test]

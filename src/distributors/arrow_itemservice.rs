@@ -4,8 +4,9 @@
 //! (developers.arrow.com, "Search Token"). Those pages print `http://` addresses; with this account
 //! a request to one fails before anything is sent.
 //!
-//! * `search/list` wants both inside the JSON of its `req` parameter, where no preset puts them:
-//!   use `search/token`, or a [`signer`](crate::AccountBuilder::signer) that fills them in.
+//! * `search/list` wants both inside the JSON of its `req` parameter: write it without them
+//!   (`req={"request":{"parts":[…]}}`, up to 100 parts), and they are moved in there. Neither they
+//!   nor the changed text show in the response's URL.
 //! * Every valid answer is a 200, rejections too; what they say is not documented, so no rule tells
 //!   them apart. Look at `response.success` and `returnMsg`.
 //! * Arrow "does not institute" rate limits but revokes credentials for abuse ("Best Practices"):
@@ -15,7 +16,7 @@
 //! Prices of a customer's own are behind [`my_arrow`](super::my_arrow). Verical's stock is in these
 //! answers too; it has no API of its own.
 
-use super::{Key, Preset};
+use super::{Key, Preset, arrow_list};
 use crate::account::{Account, AccountBuilder};
 use crate::error::Error;
 use crate::rate_limit::Window;
@@ -58,5 +59,7 @@ pub fn from_env() -> Result<AccountBuilder, Error> {
 }
 
 fn builder() -> AccountBuilder {
-    Account::builder(PRESET.name, PRODUCTION_URL).window(Window::per_second(PER_SECOND))
+    Account::builder(PRESET.name, PRODUCTION_URL)
+        .window(Window::per_second(PER_SECOND))
+        .signed_by(arrow_list::signer)
 }

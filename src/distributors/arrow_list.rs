@@ -4,12 +4,15 @@
 //! parts, where all other searches have `login` and `apikey` as pairs of the query. Sources:
 //! developers.arrow.com, "Itemservice"; client code.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
+use crate::auth::scheme::Ingredients;
 use crate::auth::{Attempt, Signer};
 use crate::error::BoxError;
 
-/// The pairs that move: [`AccountBuilder::query`](crate::AccountBuilder::query) puts them on.
+/// The pairs that move; the preset puts them on every request.
 const CREDENTIALS: [&str; 2] = ["login", "apikey"];
 /// The parameter that holds the JSON text.
 const PARAMETER: &str = "req";
@@ -18,19 +21,11 @@ const PARAMETER: &str = "req";
 ///
 /// The caller writes `req` without them; one that is there already stays. Neither the keys nor the
 /// changed text show in the response's URL or in an error.
-///
-/// ```
-/// use reqwest_tollgate::{Account, distributors::arrow_list::IntoList};
-///
-/// let account = Account::builder("arrow", "https://api.arrow.com")
-///     .query("login", "my-login")
-///     .query("apikey", "my-key")
-///     .signer(IntoList)
-///     .build()?;
-/// # Ok::<(), reqwest_tollgate::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug)]
-pub struct IntoList;
+struct IntoList;
+
+pub(super) fn signer(_: &Ingredients) -> Result<Option<Arc<dyn Signer>>, &'static str> {
+    Ok(Some(Arc::new(IntoList)))
+}
 
 impl Signer for IntoList {
     fn sign(&self, attempt: &mut Attempt<'_>) -> Result<(), BoxError> {

@@ -14,7 +14,7 @@
 //! The gateway (Mashery) says 403 for both: `ERR_403_DEVELOPER_OVER_QPS` and `…_OVER_RATE` in a
 //! header (hearsay), or as `<h1>Developer Over Qps</h1>` and `<h1>Developer Over Rate</h1>` in the
 //! body (observed). The first pauses for a second, the second until the vendor's own time to wait,
-//! or else for [`Verdict::LOOK_AGAIN`].
+//! or else for [`Verdict::LOOK_AGAIN`](crate::Verdict::LOOK_AGAIN).
 #![cfg_attr(
     feature = "signing",
     doc = "
@@ -25,18 +25,17 @@ A customer with a contract signs each search, see [`account_with_contract`]."
 #[cfg(feature = "signing")]
 mod contract;
 
-use super::{Key, Preset, Set};
+use super::{Key, Preset, mashery};
 use crate::account::{Account, AccountBuilder};
 use crate::error::Error;
 use crate::rate_limit::Window;
 use crate::secret::Secret;
-use crate::verdict::{Rule, Verdict};
 
 #[cfg(feature = "signing")]
 pub use contract::account_with_contract;
 
 /// The API. Source: partner.element14.com.
-pub const URL: &str = "https://api.element14.com";
+pub const PRODUCTION_URL: &str = "https://api.element14.com";
 /// The shop whose prices and stock are asked for, unless another one is set.
 pub const STORE: &str = "uk.farnell.com";
 /// Requests a second on the basic plan. Source: the vendor's text in KiCost issue 569.
@@ -47,24 +46,23 @@ pub const PER_DAY: u64 = 1000;
 const KEY: &str = "callInfo.apiKey";
 const STORE_ID: &str = "storeInfo.id";
 const FORMAT: &str = "callInfo.responseDataFormat";
-/// Mashery's own name for an error.
-const ERROR_CODE: &str = "X-Mashery-Error-Code";
 
 pub(crate) const PRESET: Preset = Preset {
     name: "element14",
     keys: &[
-        Key {
-            name: "api_key",
-            required: true,
-            variables: &["ELEMENT14_PART_API_KEY", "FARNELL_API_KEY"],
-            set: Set::Secret(|builder, key| builder.query(KEY, key)),
-        },
-        Key {
-            name: "store",
-            required: false,
-            variables: &["ELEMENT14_STORE"],
-            set: Set::Text(|builder, store| builder.query(STORE_ID, store)),
-        },
+        Key::secret(
+            "api_key",
+            &[
+                "ELEMENT14_PART_API_KEY",
+                "FARNELL_API_KEY",
+                "PROVIDER_ELEMENT14_KEY",
+            ],
+            |builder, key| builder.query(KEY, key),
+        ),
+        Key::text("store", &["ELEMENT14_STORE"], |builder, store| {
+            builder.query(STORE_ID, store)
+        })
+        .optional(),
         #[cfg(feature = "signing")]
         contract::CUSTOMER_ID,
         #[cfg(feature = "signing")]
@@ -79,9 +77,9 @@ pub fn account(api_key: impl Into<Secret>) -> AccountBuilder {
     builder().query(KEY, api_key)
 }
 
-/// The same from the environment: `ELEMENT14_PART_API_KEY` or `FARNELL_API_KEY`, and if set
-/// `ELEMENT14_STORE`; with the feature `signing` also `ELEMENT14_CUSTOMER_ID` and
-/// `ELEMENT14_CONTRACT_SECRET`, both or none.
+/// The same from the environment: `ELEMENT14_PART_API_KEY`, `FARNELL_API_KEY` or
+/// `PROVIDER_ELEMENT14_KEY`, and if set `ELEMENT14_STORE`; with the feature `signing` also
+/// `ELEMENT14_CUSTOMER_ID` and `ELEMENT14_CONTRACT_SECRET`, both or none.
 ///
 /// # Errors
 /// [`ErrorKind::Config`](crate::ErrorKind::Config) that lists every variable which is missing or
@@ -91,15 +89,13 @@ pub fn from_env() -> Result<AccountBuilder, Error> {
 }
 
 fn builder() -> AccountBuilder {
-    let builder = Account::builder(PRESET.name, URL)
+    let builder = Account::builder(PRESET.name, PRODUCTION_URL)
         .query(STORE_ID, STORE)
         .query(FORMAT, "json")
         .window(Window::per_second(PER_SECOND))
-        .window(Window::per_day(PER_DAY))
-        .rule(Rule::new(403, Verdict::RateExceeded).body("Developer Over Qps"))
-        .rule(Rule::new(403, Verdict::QuotaSpent).body("Developer Over Rate"))
-        .rule(Rule::new(403, Verdict::RateExceeded).header(ERROR_CODE, "OVER_QPS"))
-        .rule(Rule::new(403, Verdict::QuotaSpent).header(ERROR_CODE, "OVER_RATE"));
+        .window(Window::per_day(PER_DAY));
+    let rules = mashery::rules().into_iter();
+    let builder = rules.fold(builder, AccountBuilder::rule);
     #[cfg(feature = "signing")]
     let builder = builder.signed_by(contract::signer);
     builder

@@ -19,7 +19,7 @@ use http::HeaderValue;
 use http::header::AUTHORIZATION;
 use zeroize::Zeroizing;
 
-use super::{Key, Preset, Set};
+use super::{Key, Preset};
 use crate::account::{Account, AccountBuilder};
 use crate::auth::scheme::Ingredients;
 use crate::auth::{Attempt, Signer};
@@ -29,7 +29,7 @@ use crate::secret::Secret;
 use crate::signing::{base64, hex, hmac_sha256};
 
 /// The API. Source: client code; the vendor's portal is at another host, api.jlcpcb.com.
-pub const URL: &str = "https://open.jlcpcb.com";
+pub const PRODUCTION_URL: &str = "https://open.jlcpcb.com";
 /// Requests a second: not the vendor's number but this crate's caution. A public client of the
 /// vendor's web shop (go-jlcpcb-parts) keeps to as many.
 pub const PER_SECOND: u64 = 5;
@@ -44,26 +44,17 @@ pub(crate) const PRESET: Preset = Preset {
     builder,
 };
 
-const APP_ID: Key = Key {
-    name: "app_id",
-    required: true,
-    variables: &["JLCPCB_APP_ID"],
-    set: Set::Text(|builder, id| builder.signing_secret("app_id", id.into())),
-};
+const APP_ID: Key = Key::text("app_id", &["JLCPCB_APP_ID"], |builder, id| {
+    builder.signing_secret("app_id", id.into())
+});
 
-const ACCESS_KEY: Key = Key {
-    name: "access_key",
-    required: true,
-    variables: &["JLCPCB_ACCESS_KEY"],
-    set: Set::Secret(|builder, key| builder.signing_secret("access_key", key)),
-};
+const ACCESS_KEY: Key = Key::secret("access_key", &["JLCPCB_ACCESS_KEY"], |builder, key| {
+    builder.signing_secret("access_key", key)
+});
 
-const SECRET_KEY: Key = Key {
-    name: "secret_key",
-    required: true,
-    variables: &["JLCPCB_SECRET_KEY"],
-    set: Set::Secret(|builder, key| builder.signing_secret("secret_key", key)),
-};
+const SECRET_KEY: Key = Key::secret("secret_key", &["JLCPCB_SECRET_KEY"], |builder, key| {
+    builder.signing_secret("secret_key", key)
+});
 
 /// An account named `jlcpcb`.
 pub fn account(
@@ -87,7 +78,7 @@ pub fn from_env() -> Result<AccountBuilder, Error> {
 }
 
 fn builder() -> AccountBuilder {
-    Account::builder(PRESET.name, URL)
+    Account::builder(PRESET.name, PRODUCTION_URL)
         .request_id_header(REQUEST_ID_HEADER)
         .window(Window::per_second(PER_SECOND))
         .signed_by(signer)
@@ -163,8 +154,8 @@ mod tests {
         signature.expect("a body of bytes")
     }
 
-    /// The worked example of the vendor's "API request signature"; several public clients have it as
-    /// their test.
+    /// The worked example of the vendor's "API request signature"; several public clients have it
+    /// as their test.
     #[test]
     fn the_vendors_example_is_signed_as_the_vendor_does() {
         let url = "https://open.jlcpcb.com/order/v1/createOrder";

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::{Key, Preset, Set};
+use super::{Key, Preset};
 use crate::account::{Account, AccountBuilder};
 use crate::auth::scheme::Ingredients;
 use crate::auth::{Attempt, Signer};
@@ -28,7 +28,7 @@ use crate::signing::{hex, sha1};
 use crate::verdict::{Rule, Verdict};
 
 /// The API; its paths begin with `/rest/wmsc2agent/`. Source: as above.
-pub const URL: &str = "https://ips.lcsc.com";
+pub const PRODUCTION_URL: &str = "https://ips.lcsc.com";
 /// Requests a second: not the vendor's number but this crate's caution. A public client of the
 /// vendor's web shop (go-lcsc) keeps to as many.
 pub const PER_SECOND: u64 = 5;
@@ -51,19 +51,13 @@ pub(crate) const PRESET: Preset = Preset {
     builder,
 };
 
-const KEY: Key = Key {
-    name: "api_key",
-    required: true,
-    variables: &["LCSC_API_KEY"],
-    set: Set::Secret(|builder, key| builder.signing_secret("api_key", key)),
-};
+const KEY: Key = Key::secret("api_key", &["LCSC_API_KEY"], |builder, key| {
+    builder.signing_secret("api_key", key)
+});
 
-const SECRET: Key = Key {
-    name: "api_secret",
-    required: true,
-    variables: &["LCSC_API_SECRET"],
-    set: Set::Secret(|builder, secret| builder.signing_secret("api_secret", secret)),
-};
+const SECRET: Key = Key::secret("api_secret", &["LCSC_API_SECRET"], |builder, secret| {
+    builder.signing_secret("api_secret", secret)
+});
 
 /// An account named `lcsc`.
 pub fn account(api_key: impl Into<Secret>, api_secret: impl Into<Secret>) -> AccountBuilder {
@@ -82,7 +76,7 @@ pub fn from_env() -> Result<AccountBuilder, Error> {
 }
 
 fn builder() -> AccountBuilder {
-    let builder = Account::builder(PRESET.name, URL)
+    let builder = Account::builder(PRESET.name, PRODUCTION_URL)
         .window(Window::per_second(PER_SECOND))
         .signed_by(signer);
     CODES.into_iter().fold(builder, |builder, (code, verdict)| {
@@ -129,8 +123,8 @@ mod tests {
 
     use super::*;
 
-    /// Derived with Python 3: `hashlib.sha1(b"key=user123&nonce=0001020304050607&secret=mysecret456`
-    /// `&timestamp=1704700800").hexdigest()`.
+    /// Derived with Python 3: `hashlib.sha1(text).hexdigest()` for the text
+    /// `key=user123&nonce=0001020304050607&secret=mysecret456&timestamp=1704700800`.
     #[test]
     fn the_signature_is_the_hash_of_all_four() {
         let signer = InQuery {

@@ -22,9 +22,10 @@
 
 use std::sync::Arc;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use zeroize::Zeroizing;
 
-use super::{Key, Preset, Set};
+use super::{Key, Preset};
 use crate::account::{Account, AccountBuilder};
 use crate::auth::scheme::Ingredients;
 use crate::auth::{Attempt, Signer};
@@ -33,7 +34,7 @@ use crate::rate_limit::Window;
 use crate::secret::Secret;
 
 /// The API. Source: client code.
-pub const URL: &str = "https://api.masterelectronics.com";
+pub const PRODUCTION_URL: &str = "https://api.masterelectronics.com";
 /// The API of e-Sonic. Source: client code.
 pub const E_SONIC_URL: &str = "https://api.e-sonic.com";
 /// What stands for the key in the path of a request.
@@ -43,6 +44,12 @@ pub const PER_SECOND: u64 = 2;
 
 /// The placeholder as a URL spells it.
 const SPELLED: &str = "%7BapiKey%7D";
+/// All but the unreserved characters of RFC 3986 section 2.3.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 pub(crate) const PRESET: Preset = Preset {
     name: "masterelectronics",
@@ -51,12 +58,9 @@ pub(crate) const PRESET: Preset = Preset {
     builder,
 };
 
-const KEY: Key = Key {
-    name: "api_key",
-    required: true,
-    variables: &["MASTERELECTRONICS_API_KEY"],
-    set: Set::Secret(|builder, key| builder.signing_secret("api_key", key)),
-};
+const KEY: Key = Key::secret("api_key", &["MASTERELECTRONICS_API_KEY"], |builder, key| {
+    builder.signing_secret("api_key", key)
+});
 
 /// An account named `masterelectronics`.
 pub fn account(api_key: impl Into<Secret>) -> AccountBuilder {
@@ -73,7 +77,7 @@ pub fn from_env() -> Result<AccountBuilder, Error> {
 }
 
 fn builder() -> AccountBuilder {
-    Account::builder(PRESET.name, URL)
+    Account::builder(PRESET.name, PRODUCTION_URL)
         .window(Window::per_second(PER_SECOND))
         .signed_by(signer)
 }
@@ -91,30 +95,22 @@ struct IntoPath {
 impl Signer for IntoPath {
     fn sign(&self, attempt: &mut Attempt<'_>) -> Result<(), BoxError> {
         let url = attempt.request.url_mut();
-        let parts: Vec<_> = url.path().split('/').map(str::to_owned).collect();
-        let is_placeholder =
-            |part: &&String| part.eq_ignore_ascii_case(SPELLED) || **part == PLACEHOLDER;
-        if parts.iter().filter(is_placeholder).count() != 1 {
+        let is_placeholder = |part: &&str| part.eq_ignore_ascii_case(SPELLED);
+        if url.path().split('/').filter(is_placeholder).count() != 1 {
             return Err(format!("the path needs {PLACEHOLDER} once, for the key").into());
         }
-        let mut path = url
-            .path_segments_mut()
-            .map_err(|()| "the URL has no path")?;
-        path.clear();
-        for part in parts.iter().skip(1) {
-            match is_placeholder(&part) {
-                true => path.push(&self.key),
-                // It is percent-encoded already, and would be so once more.
-                false => path.push(&decoded(part)),
-            };
-        }
+        let key = utf8_percent_encode(&self.key, RESERVED).to_string();
+        let parts = url
+            .path()
+            .split('/')
+            .map(|part| match is_placeholder(&part) {
+                true => key.as_str(),
+                false => part,
+            });
+        let path = parts.collect::<Vec<_>>().join("/");
+        url.set_path(&path);
         Ok(())
     }
-}
-
-fn decoded(part: &str) -> String {
-    let bytes = percent_encoding::percent_decode_str(part);
-    bytes.decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]
@@ -127,7 +123,7 @@ mod tests {
     use super::*;
 
     fn signed(path: &str) -> Result<String, BoxError> {
-        let url = format!("{URL}/wapi/v2/cgpriceavailability/{path}");
+        let url = format!("{PRODUCTION_URL}/wapi/v2/cgpriceavailability/{path}");
         let mut request = Request::new(Method::GET, url.parse()?);
         let signer = IntoPath {
             key: "k/1".to_owned().into(),

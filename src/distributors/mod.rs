@@ -23,7 +23,7 @@
 #![doc = include_str!("table.md")]
 
 pub mod arrow_itemservice;
-pub mod arrow_list;
+mod arrow_list;
 pub mod avnet;
 pub mod buerklin;
 pub mod conrad;

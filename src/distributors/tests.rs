@@ -7,6 +7,7 @@ use crate::account::{Settings, quotas, urls};
 use crate::auth::ClientAuth;
 use crate::auth::grant::GrantKind;
 use crate::auth::keys::HeaderPlace;
+use crate::auth::scheme::Scheme;
 use crate::config::Config;
 use crate::{Quota, Window};
 
@@ -16,7 +17,7 @@ const CANARY: &str = "canary-4711";
 const NOTES: &[(&str, &str, &str)] = &[
     (
         "arrow_itemservice",
-        "every answer is a 200; the docs show `http`; caching is forbidden",
+        "every answer is a 200; the docs show `http`; caching is forbidden; a list has the keys in `req`",
         "D, own",
     ),
     (
@@ -34,17 +35,25 @@ const NOTES: &[(&str, &str, &str)] = &[
     ("disruptive", "no client, no refresh token", "D, ?"),
     (
         "element14",
-        "a spent quota is a 403 of the gateway; a contract's prices are signed",
+        "a spent quota is a 403 of the gateway; contract prices need a signature",
         "D, D2",
     ),
     ("future", "406: the key has expired", "D2, ?"),
     (
         "jlcpcb",
-        "the body is signed; addresses are allowed",
+        "HMAC-SHA-256 in `Authorization`, over the body too",
+        "D, own",
+    ),
+    (
+        "lcsc",
+        "SHA-1 in the query; an error may be a 200",
+        "D2, own",
+    ),
+    (
+        "masterelectronics",
+        "the key is a part of the path",
         "C, own",
     ),
-    ("lcsc", "a plain SHA-1; each attempt is new", "D2, own"),
-    ("masterelectronics", "the key is in the path", "C, own"),
     (
         "mouser",
         "a spent quota is a 403, a bad key may be a 200; Search and Order have a key each",
@@ -73,7 +82,7 @@ const NOTES: &[(&str, &str, &str)] = &[
     ),
     ("te", "resets are milliseconds to go", "D, D"),
     ("ti", "the whole catalog once in four hours", "D, D"),
-    ("tme_v1", "ends 2027-06-30; the form is signed", "D, D2"),
+    ("tme_v1", "HMAC-SHA-1 of the form; ends 2027-06-30", "D, D2"),
     (
         "tme_v2",
         "403 may mean \"too fast\"; tokens of five minutes",
@@ -81,7 +90,7 @@ const NOTES: &[(&str, &str, &str)] = &[
     ),
     (
         "trusted_parts",
-        "the keys are in the body; limits count parts",
+        "the key is in the body; limits count parts",
         "D, D",
     ),
     ("tti", "a key for each API", "C, H"),
@@ -299,7 +308,9 @@ fn authentication(settings: &Settings) -> String {
             .iter()
             .map(|(name, _)| format!("query `{name}`")),
     );
-    parts.extend(settings.signer.as_ref().map(|_| "signature".to_owned()));
+    let scheme = settings.scheme.as_ref().map(Scheme::read);
+    let signature = scheme.and_then(|signature| signature.ok()?.signer);
+    parts.extend(signature.map(|_| "signer".to_owned()));
     parts.join(" + ")
 }
 

@@ -29,7 +29,7 @@ use reqwest::Request;
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
-use super::{Key, Preset, Set};
+use super::{Key, Preset};
 use crate::account::{Account, AccountBuilder};
 use crate::auth::scheme::Ingredients;
 use crate::auth::{Attempt, Signer};
@@ -40,7 +40,7 @@ use crate::signing::{base64, hmac_sha1, percent_encode};
 use crate::verdict::{Rule, Verdict};
 
 /// The API. Source: tme-dev/TME-API.
-pub const URL: &str = "https://api.tme.eu";
+pub const PRODUCTION_URL: &str = "https://api.tme.eu";
 /// Requests a second in all. Source: copies of the vendor's documentation.
 pub const PER_SECOND: u64 = 10;
 /// Requests a second for prices and stocks, same source.
@@ -75,33 +75,27 @@ pub(crate) const PRESET: Preset = Preset {
     builder,
 };
 
-const TOKEN: Key = Key {
-    name: "token",
-    required: true,
-    variables: &["TME_TOKEN", "TME_API_TOKEN"],
-    set: Set::Secret(|builder, token| builder.signing_secret("token", token)),
-};
+const TOKEN: Key = Key::secret(
+    "token",
+    &["TME_TOKEN", "TME_API_TOKEN", "PROVIDER_TME_KEY"],
+    |builder, token| builder.signing_secret("token", token),
+);
 
-const SECRET: Key = Key {
-    name: "app_secret",
-    required: true,
-    variables: &["TME_APP_SECRET", "TME_API_SECRET"],
-    set: Set::Secret(|builder, secret| builder.signing_secret("app_secret", secret)),
-};
+const SECRET: Key = Key::secret(
+    "app_secret",
+    &["TME_APP_SECRET", "TME_API_SECRET", "PROVIDER_TME_SECRET"],
+    |builder, secret| builder.signing_secret("app_secret", secret),
+);
 
-const COUNTRY_KEY: Key = Key {
-    name: "country",
-    required: false,
-    variables: &["TME_COUNTRY"],
-    set: Set::Text(|builder, country| builder.signing_secret("country", country.into())),
-};
+const COUNTRY_KEY: Key = Key::text("country", &["TME_COUNTRY"], |builder, country| {
+    builder.signing_secret("country", country.into())
+})
+.optional();
 
-const LANGUAGE_KEY: Key = Key {
-    name: "language",
-    required: false,
-    variables: &["TME_LANGUAGE"],
-    set: Set::Text(|builder, language| builder.signing_secret("language", language.into())),
-};
+const LANGUAGE_KEY: Key = Key::text("language", &["TME_LANGUAGE"], |builder, language| {
+    builder.signing_secret("language", language.into())
+})
+.optional();
 
 /// An account named `tme_v1`, for [`COUNTRY`] and [`LANGUAGE`] unless a form says others.
 ///
@@ -112,8 +106,9 @@ pub fn account(token: impl Into<Secret>, app_secret: impl Into<Secret>) -> Accou
         .signing_secret(SECRET.name, app_secret.into())
 }
 
-/// The same from the environment: `TME_TOKEN` or `TME_API_TOKEN`, `TME_APP_SECRET` or
-/// `TME_API_SECRET`, and if set `TME_COUNTRY` and `TME_LANGUAGE`.
+/// The same from the environment: `TME_TOKEN`, `TME_API_TOKEN` or `PROVIDER_TME_KEY`;
+/// `TME_APP_SECRET`, `TME_API_SECRET` or `PROVIDER_TME_SECRET`; and if set `TME_COUNTRY` and
+/// `TME_LANGUAGE`.
 ///
 /// # Errors
 /// [`ErrorKind::Config`](crate::ErrorKind::Config) that lists every variable which is missing or
@@ -125,7 +120,7 @@ pub fn from_env() -> Result<AccountBuilder, Error> {
 fn builder() -> AccountBuilder {
     let prices = Quota::new(PRICES).window(Window::per_second(PRICES_PER_SECOND));
     let prices = PRICES_PATHS.into_iter().fold(prices, Quota::path);
-    let builder = Account::builder(PRESET.name, URL)
+    let builder = Account::builder(PRESET.name, PRODUCTION_URL)
         .window(Window::per_second(PER_SECOND - PRICES_PER_SECOND))
         .quota(prices)
         .signed_by(signer)
@@ -238,8 +233,8 @@ mod tests {
         std::str::from_utf8(bytes.expect("bytes")).expect("text")
     }
 
-    /// Derived with Python 3, as the vendor's own example does it (`hmac`, `urllib.parse.quote` with
-    /// `safe=""`, fields sorted): see `signature` in tests/signed.rs for the recipe in Rust.
+    /// Derived with Python 3 as the vendor's own example does it: `hmac` with `hashlib.sha1`, and
+    /// `urllib.parse.quote(text, safe="-._~")` for the sorted fields and again for the whole.
     #[test]
     fn the_form_is_completed_ordered_and_signed() {
         let url = "https://api.tme.eu/Products/Search.json";

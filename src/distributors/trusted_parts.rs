@@ -3,23 +3,55 @@
 //! `POST /v2/search` with an object; the preset adds `CompanyId` and `ApiKey` where the object has
 //! none of its own, and leaves the rest as it is spelled. A request whose body is something else is
 //! not sent. Source: trustedparts.com/docs/trustedparts-api, "Requests" and "Credentials".
+//!
+//! # Limits
+//! They count parts, not requests: [50 in 10 s](TEN_SECONDS), [150 a minute](PER_MINUTE), [2 000 an
+//! hour](PER_HOUR), [15 000 in 24 h](PER_DAY), and [50 in one request](PER_REQUEST). Tell what a
+//! request asks for; one that does not say counts as one part:
+//!
+//! ```
+//! use reqwest_tollgate::{RequestOptions, distributors::trusted_parts};
+//!
+//! let twelve_parts = RequestOptions::new().cost(trusted_parts::PARTS, 12);
+//! # let _ = twelve_parts;
+//! ```
+//!
+//! The preset uses the full numbers. They are soft: above them the vendor still answers, from its
+//! cache, so there is no rejection to see; above further limits, whose table was not found, a key
+//! may be suspended. Requests with `IsCrawler` or `UseCachedData` are exempt: `.cost(PARTS, 0)`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::de::IgnoredAny;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::{Key, Preset, Set};
+use super::{Key, Preset};
 use crate::account::{Account, AccountBuilder};
 use crate::auth::scheme::Ingredients;
 use crate::auth::{Attempt, Signer};
 use crate::error::{BoxError, Error};
+use crate::options::RequestOptions;
+use crate::rate_limit::Window;
 use crate::secret::Secret;
 
 /// The API. Source: trustedparts.com/docs/trustedparts-api.
-pub const URL: &str = "https://api.trustedparts.com";
+pub const PRODUCTION_URL: &str = "https://api.trustedparts.com";
+
+/// What the limits count, for [`RequestOptions::cost`](crate::RequestOptions::cost).
+pub const PARTS: &str = "parts";
+/// Parts in one request. Source: trustedparts.com/docs/trustedparts-api.
+pub const PER_REQUEST: u64 = 50;
+/// Parts in ten seconds, same source.
+pub const TEN_SECONDS: u64 = 50;
+/// Parts a minute, same source.
+pub const PER_MINUTE: u64 = 150;
+/// Parts an hour, same source.
+pub const PER_HOUR: u64 = 2_000;
+/// Parts in 24 hours, same source.
+pub const PER_DAY: u64 = 15_000;
 
 pub(crate) const PRESET: Preset = Preset {
     name: "trusted_parts",
@@ -28,19 +60,13 @@ pub(crate) const PRESET: Preset = Preset {
     builder,
 };
 
-const COMPANY_ID: Key = Key {
-    name: "company_id",
-    required: true,
-    variables: &["TRUSTEDPARTS_COMPANY_ID"],
-    set: Set::Text(|builder, id| builder.signing_secret("company_id", id.into())),
-};
+const COMPANY_ID: Key = Key::text("company_id", &["TRUSTEDPARTS_COMPANY_ID"], |builder, id| {
+    builder.signing_secret("company_id", id.into())
+});
 
-const KEY: Key = Key {
-    name: "api_key",
-    required: true,
-    variables: &["TRUSTEDPARTS_API_KEY"],
-    set: Set::Secret(|builder, key| builder.signing_secret("api_key", key)),
-};
+const KEY: Key = Key::secret("api_key", &["TRUSTEDPARTS_API_KEY"], |builder, key| {
+    builder.signing_secret("api_key", key)
+});
 
 /// An account named `trusted_parts`.
 pub fn account(company_id: impl Into<String>, api_key: impl Into<Secret>) -> AccountBuilder {
@@ -59,7 +85,17 @@ pub fn from_env() -> Result<AccountBuilder, Error> {
 }
 
 fn builder() -> AccountBuilder {
-    Account::builder(PRESET.name, URL).signed_by(signer)
+    let windows = [
+        Window::new(TEN_SECONDS, Duration::from_secs(10)),
+        Window::per_minute(PER_MINUTE),
+        Window::per_hour(PER_HOUR),
+        Window::per_day(PER_DAY),
+    ];
+    let builder = Account::builder(PRESET.name, PRODUCTION_URL)
+        .signed_by(signer)
+        .options(RequestOptions::new().cost(PARTS, 1));
+    let windows = windows.into_iter().map(|window| window.unit(PARTS));
+    windows.fold(builder, AccountBuilder::window)
 }
 
 fn signer(secrets: &Ingredients) -> Result<Option<Arc<dyn Signer>>, &'static str> {
@@ -111,7 +147,7 @@ mod tests {
     use super::*;
 
     fn signed(body: &'static str) -> Result<String, BoxError> {
-        let mut request = Request::new(Method::POST, URL.parse()?);
+        let mut request = Request::new(Method::POST, PRODUCTION_URL.parse()?);
         *request.body_mut() = Some(body.into());
         let owned = |text: &str| Zeroizing::new(text.to_owned());
         let signer = IntoBody {

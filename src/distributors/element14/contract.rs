@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use super::super::{Key, Set};
+use super::super::Key;
 use crate::account::AccountBuilder;
 use crate::auth::scheme::Ingredients;
 use crate::auth::{Attempt, Signer};
@@ -14,19 +14,18 @@ use crate::error::BoxError;
 use crate::secret::Secret;
 use crate::signing::{base64, hmac_sha1};
 
-pub(super) const CUSTOMER_ID: Key = Key {
-    name: "customer_id",
-    required: false,
-    variables: &["ELEMENT14_CUSTOMER_ID"],
-    set: Set::Text(|builder, id| builder.signing_secret("customer_id", id.into())),
-};
+pub(super) const CUSTOMER_ID: Key =
+    Key::text("customer_id", &["ELEMENT14_CUSTOMER_ID"], |builder, id| {
+        builder.signing_secret("customer_id", id.into())
+    })
+    .optional();
 
-pub(super) const SECRET: Key = Key {
-    name: "contract_secret",
-    required: false,
-    variables: &["ELEMENT14_CONTRACT_SECRET"],
-    set: Set::Secret(|builder, secret| builder.signing_secret("contract_secret", secret)),
-};
+pub(super) const SECRET: Key = Key::secret(
+    "contract_secret",
+    &["ELEMENT14_CONTRACT_SECRET"],
+    |builder, secret| builder.signing_secret("contract_secret", secret),
+)
+.optional();
 
 /// The operation that a search is, by the beginning of its `term`; the signature covers its name.
 /// Source: partner.element14.com, "Calculating the Contract Pricing Signature".
@@ -125,9 +124,8 @@ mod tests {
         Ok(request.url().query_pairs().into_owned().collect())
     }
 
-    /// Derived with OpenSSL 3:
-    /// `printf %s searchByKeyword2026-11-21T12:00:00.123 | openssl dgst -sha1 -hmac s3cr3t -binary |
-    /// base64`, and the same for the others.
+    /// Derived with OpenSSL 3: `printf %s searchByKeyword2026-11-21T12:00:00.123 |
+    /// openssl dgst -sha1 -hmac s3cr3t -binary | base64`, and the same for the others.
     #[test]
     fn each_kind_of_search_is_signed_as_its_operation() {
         for (term, expected) in [
