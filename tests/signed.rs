@@ -22,7 +22,8 @@ use reqwest_tollgate::distributors::{
     arrow_itemservice, element14, jlcpcb, lcsc, masterelectronics, tme_v1, trusted_parts,
 };
 use reqwest_tollgate::{
-    Account, AccountBuilder, Config, Error, ErrorKind, PausedClock, RequestOptions, RetryStrategy, Secret,
+    Account, AccountBuilder, Config, Error, ErrorKind, PausedClock, RequestOptions, RetryStrategy,
+    Secret,
 };
 use sha1::{Digest, Sha1};
 use sha2::Sha256;
@@ -476,7 +477,11 @@ async fn trusted_parts_counts_parts_and_not_requests() {
     for _ in 0..10 {
         search.try_clone().unwrap().send().await.unwrap();
     }
-    assert_eq!(stub.count(), before + 10, "one part each where nothing is said");
+    assert_eq!(
+        stub.count(),
+        before + 10,
+        "one part each where nothing is said"
+    );
     let parts = account.quotas()[0].windows()[0].remaining;
     assert_eq!(parts, 0);
 }

@@ -188,7 +188,7 @@ pub(super) const VENDORS: &[Vendor] = &[
             ("X-RateLimit-Remaining", "{remaining}"),
             ("X-RateLimit-Reset", "{unix}"),
         ],
-        rate: &[Words::bare(429).with(SOURCENGINE_SPENT)],
+        rate: &[Words::bare(429)],
         spent: &[Words::bare(429).with(SOURCENGINE_SPENT)],
         ..plain(
             "sourcengine",
