@@ -24,6 +24,7 @@ use super::{Key, Preset};
 use crate::account::{Account, AccountBuilder};
 use crate::auth::ClientAuth;
 use crate::error::Error;
+use crate::options::RequestOptions;
 use crate::rate_limit::Window;
 use crate::secret::Secret;
 use crate::verdict::{Rule, Verdict};
@@ -98,8 +99,9 @@ fn builder() -> AccountBuilder {
         .token_url(TOKEN_URL)
         .client_auth(ClientAuth::Body)
         .fallback_lifetime(FALLBACK_LIFETIME)
-        .window(Window::per_minute(LINES_PER_MINUTE) /*UNIT*/)
+        .window(Window::per_minute(LINES_PER_MINUTE).unit(LINES))
         .window(Window::per_day(PER_DAY))
+        .options(RequestOptions::new().cost(LINES, 1))
         // What API Management itself says when a quota of its own is spent; whether Avnet uses
         // those is not known.
         .rule(Rule::new(403, Verdict::RateExceeded).header("Retry-After", ""));

@@ -215,4 +215,6 @@ fn environment(sandbox: Option<String>) -> Result<Environment, String> {
 }
 
 #[cfg(test)]
+mod table_tests;
+#[cfg(test)]
 mod tests;

@@ -29,6 +29,7 @@ use super::{Key, Preset};
 use crate::account::{Account, AccountBuilder};
 use crate::auth::ClientAuth;
 use crate::error::Error;
+use crate::options::RequestOptions;
 use crate::rate_limit::Window;
 use crate::secret::Secret;
 use crate::verdict::{Rule, Verdict};
@@ -111,7 +112,9 @@ fn builder() -> AccountBuilder {
         .scope(SUPPLY_SCOPE)
         .fallback_lifetime(FALLBACK_LIFETIME)
         .window(Window::per_minute(PER_MINUTE))
-        /*UNIT*/
+        .window(Window::per_utc_month(EVALUATION_PARTS).unit(PARTS))
+        // Known once they came; until then a request leaves as long as any are left.
+        .options(RequestOptions::new().cost(PARTS, 0))
         .rule(Rule::new(200, Verdict::QuotaSpent).body(MONTH_SPENT));
     for (limit, length) in TOKEN_LIMITS {
         builder = builder.token_window(Window::new(limit, length));

@@ -10,6 +10,7 @@ mod common;
 mod headers;
 mod keys;
 mod quotas;
+mod token_requests;
 mod tokens;
 
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Each vendor's own way to say that a quota is spent: the right verdict, the right wait.
 
 use reqwest_tollgate::distributors::{avnet, digikey, mouser, nexar, sager, ti, tme_v2};
-use reqwest_tollgate::{AccountBuilder, RequestOptions};
+use reqwest_tollgate::{AccountBuilder, Quota, RequestOptions};
 
 use crate::Scene;
 use crate::common::{Answer, Stub, answer, seconds};
@@ -156,4 +156,37 @@ async fn options_still_choose_a_presets_quota() {
         scene.get("somewhere/new").await.unwrap();
     }
     assert_eq!(scene.stub.arrivals()[9..], [0, 60]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn avnets_minute_counts_lines() {
+    let stub = Stub::answering([]);
+    let patient = RequestOptions::new().max_wait(seconds(120));
+    let scene = Scene::new(avnets().options(patient), stub);
+    for lines in [60, 40, 60] {
+        let order = RequestOptions::new().cost(avnet::LINES, lines);
+        let account = scene.account.with_options(order);
+        let scene = Scene::of(account, scene.stub.clone());
+        scene.get("external/customer/price/v1/").await.unwrap();
+    }
+    assert_eq!(scene.stub.arrivals(), [0, 0, 60]);
+    // Those that do not say have one.
+    for _ in 0..41 {
+        scene.get("external/customer/price/v1/").await.unwrap();
+    }
+    assert_eq!(scene.stub.arrivals()[42..], [60, 120]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nexars_month_counts_the_parts_that_came() {
+    let scene = Scene::new(nexar::account("id", "secret"), Stub::answering([]));
+    scene.get("graphql").await.unwrap();
+    let charge = |parts| scene.account.charge(Quota::DEFAULT, nexar::PARTS, parts);
+    charge(999).unwrap();
+    scene.get("graphql").await.unwrap();
+    charge(100).unwrap();
+    let rest = scene.spent("graphql").await;
+    let month = seconds(9 * 24 * HOUR + 12 * HOUR);
+    assert!(rest >= month && rest <= month + seconds(3), "{rest:?}");
+    assert_eq!(scene.stub.count(), 2);
 }
