@@ -71,7 +71,8 @@ impl TokenWay {
         let refreshes = form
             .get("grant_type")
             .is_some_and(|it| it == "refresh_token");
-        if !(refreshes && self.refreshes) && !self.form.iter().all(has_field) {
+        let is_refresh = refreshes && self.refreshes;
+        if !is_refresh && !self.form.iter().all(has_field) {
             return Some("a field of the form is missing or wrong");
         }
         let is_proved = match self.client {
