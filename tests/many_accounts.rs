@@ -1,7 +1,8 @@
 //! Two hundred accounts of more than twenty distributors in one process: one pool of connections, and
 //! nobody waits for another's trouble.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // Tests may panic.
+// Tests may panic, and wait.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
 
 #[path = "common/sample.rs"]
 mod sample;
