@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use super::answered::Answered;
 use super::headers::Reading;
 use super::saved::{self, Dial, SavedLive};
+use super::share::{Heard, Own};
 use super::window::{Span, Window};
 use crate::clock::{Moment, Now};
 
@@ -18,6 +19,10 @@ const RESET_GRAIN: Duration = Duration::from_millis(1_500);
 const SHORTEST_BLIND_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_BLIND_PAUSE: Duration = Duration::from_secs(60);
 
+/// A lower limit that the server does not tell again is kept for so many windows: it may have been
+/// of that hour alone.
+const LIMIT_KEPT: u32 = 10;
+
 /// One window's state.
 #[derive(Clone, Debug)]
 pub(crate) struct Live {
@@ -26,6 +31,8 @@ pub(crate) struct Live {
     limit: u64,
     /// What the server allows all its users together, as far as it is known.
     total: u64,
+    /// When the server told its limit last.
+    limit_told: Moment,
     answered: Answered,
     others: Option<Others>,
     /// Nobody leaves before: the server says that nothing is left, though we used less.
@@ -76,6 +83,7 @@ impl Live {
             configured: window.limit,
             limit: window.limit,
             total: window.limit,
+            limit_told: Moment::ZERO,
             answered: Answered::new(window, now),
             others: None,
             spent_until: Moment::ZERO,
@@ -115,16 +123,18 @@ impl Live {
         live
     }
 
-    pub(super) fn save(&self, now: Now) -> SavedLive {
+    /// `shared` is what others took by the word of the window's share, and until when that counts.
+    pub(super) fn save(&self, shared: Option<(u64, Moment)>, now: Now) -> SavedLive {
         let end = |moment| saved::saved_end(moment, now);
+        let others = self.others.map(|others| (others.count, others.until));
         SavedLive {
             configured: self.configured,
             limit: self.limit,
             total: self.total,
             answered: self.answered.save(now),
-            others: self
-                .others
-                .and_then(|others| Some((others.count, end(others.until)?))),
+            others: shared
+                .or(others)
+                .and_then(|(count, until)| Some((count, end(until)?))),
             spent_until: end(self.spent_until),
             reset: self.reset.and_then(|reset| end(reset.at)),
             left_by_server: self.left_by_server,
@@ -136,6 +146,7 @@ impl Live {
         let mut live = Self::new(window, dial.now);
         live.limit = saved.limit.min(window.limit);
         live.total = saved.total.max(live.limit);
+        live.limit_told = dial.now.moment;
         live.answered.restore(&saved.answered, dial);
         live.answered.push(dial.now.moment, in_flight);
         live.others = saved.others.map(|(count, until)| Others {
@@ -162,6 +173,7 @@ impl Live {
     /// which nothing was left is over, or a pause of which no response said how long.
     pub(crate) fn forget(&mut self, now: Now) -> bool {
         let was_full = self.left_by_us() == 0;
+        self.forget_limit(now);
         if self.others.is_some_and(|others| others.until <= now.moment) {
             self.others = None;
         }
@@ -179,6 +191,17 @@ impl Live {
             self.blind_until = None;
         }
         looks_again || (rolled_over && was_full)
+    }
+
+    fn forget_limit(&mut self, now: Now) {
+        let Some(length) = self.answered.rolling() else {
+            return;
+        };
+        let is_old = self.limit_told + length.saturating_mul(LIMIT_KEPT) <= now.moment;
+        if is_old && self.limit < self.configured {
+            self.limit = self.configured;
+            self.total = self.configured;
+        }
     }
 
     /// When one more may leave beside `in_flight` others; one that costs more is that many less one
@@ -250,6 +273,35 @@ impl Live {
         self.answered.total()
     }
 
+    /// What a response says to a request that left at `sent`, for the window's share; none if it is
+    /// stale, or tells too little: without a reset nobody knows how soon what is taken comes back.
+    pub(super) fn heard(
+        &self,
+        reading: Reading,
+        own: Own,
+        sent: Moment,
+        now: Now,
+    ) -> Option<Heard> {
+        let reset = Some(now.moment + reading.reset?);
+        if self.is_stale(reset, sent) {
+            return None;
+        }
+        Some(Heard {
+            remaining: reading.remaining?,
+            reset,
+            total: reading.limit.unwrap_or(self.total),
+            own,
+            sent,
+        })
+    }
+
+    /// The window's share decides what others leave; the count of what they took need not.
+    pub(super) fn leave_others_to_share(&mut self) {
+        self.others = None;
+        self.spent_until = Moment::ZERO;
+        self.blind_until = None;
+    }
+
     /// Takes in what a response says to a request that left at `sent`. `ours` is the most that the
     /// server can have counted of our own requests when it said so.
     ///
@@ -265,6 +317,7 @@ impl Live {
             // (two machines that share a quota); but what others took counts against it alone.
             self.limit = limit.min(self.configured);
             self.total = limit;
+            self.limit_told = now.moment;
         }
         if let Some(at) = told {
             self.begin_anew(at, now);
@@ -464,6 +517,22 @@ mod tests {
         live.learn(limit(1_000), 0, at(0).moment, at(0));
         assert_eq!(live.limit(), 10);
         assert_eq!(live.resets_at(at(0)), None);
+    }
+
+    #[test]
+    fn a_lower_limit_that_is_never_told_again_is_forgotten_after_ten_windows() {
+        let mut live = live("10/10s");
+        let reading = Reading {
+            limit: Some(4),
+            ..Reading::default()
+        };
+        live.learn(reading, 0, at(5).moment, at(5));
+        live.forget(at(104));
+        assert_eq!(live.limit(), 4);
+        live.forget(at(105));
+        assert_eq!(live.limit(), 10);
+        live.learn(reading, 0, at(106).moment, at(106));
+        assert_eq!(live.limit(), 4, "it is told again");
     }
 
     #[test]

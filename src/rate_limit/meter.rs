@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::share::Own;
 use super::window::Window;
 use crate::cost::{Costs, REQUESTS};
 
@@ -89,9 +90,11 @@ impl Meter {
         self.granted = self.granted.wrapping_add(amount);
     }
 
-    /// The most that the server can have counted of ours when it answered a request of this mark.
-    pub(super) fn most_since(&self, mark: Mark) -> u64 {
+    /// Our own part in what the server says to a request of this mark; it may count `slack` more.
+    pub(super) fn own_since(&self, mark: Mark, costs: &Costs, slack: u64) -> Own {
         let since = self.granted.wrapping_sub(mark.granted);
-        mark.ours.saturating_add(since)
+        let most = mark.ours.saturating_add(since).saturating_add(slack);
+        let cost = self.cost(costs).unwrap_or(0);
+        Own { cost, most, since }
     }
 }

@@ -20,6 +20,7 @@ mod quota_line;
 mod saved;
 #[cfg(test)]
 mod saved_tests;
+mod share;
 mod snapshot;
 mod state;
 pub(crate) mod store;

@@ -4,6 +4,7 @@
 //! |--------|--------------------------------------------------|----------------------------|
 //! | burst  | at first; an hour or more after a rejection      | all whom the ledger allows |
 //! | spread | the server rejected what the ledger had allowed  | one per slot               |
+//! | shared | the server counts more than ours (`share.rs`)    | one per slot of our share  |
 //!
 //! `Burst` and `Spread` stay what they are, `Auto` goes from one to the other.
 //!
@@ -26,6 +27,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use super::saved::{self, Dial, SavedPace};
+use super::share::{FASTEST, Heard, Share, Terms};
 use super::window::{Span, Window};
 use crate::clock::{Moment, Now};
 
@@ -87,6 +89,8 @@ pub(super) struct Pace {
     slot: Moment,
     /// So many of the limit are for high priority alone.
     reserve: u64,
+    /// What is ours, if others use it too.
+    share: Share,
 }
 
 /// The paces of a quota's windows, in their order.
@@ -106,6 +110,7 @@ impl Pace {
             cut: None,
             slot: Moment::ZERO,
             reserve: window.reserve,
+            share: Share::default(),
         }
     }
 
@@ -139,9 +144,63 @@ impl Pace {
         self.slot = saved.slot.map_or(Moment::ZERO, |slot| dial.until(slot));
     }
 
-    /// The slot to wait for, if it has not come.
-    pub(super) fn opens(&self, now: Moment) -> Option<Moment> {
-        Some(self.slot).filter(|slot| *slot > now && self.is_spread(now))
+    /// The slot to wait for, if it has not come, or the end of the hold.
+    pub(super) fn opens(
+        &self,
+        cost: u64,
+        limit: u64,
+        round_trip: Duration,
+        now: Moment,
+    ) -> Option<Moment> {
+        let slot = Some(self.slot).filter(|slot| *slot > now && self.is_spread(now));
+        if !self.is_shared(now) {
+            return slot;
+        }
+        slot.max(self.share.holds(cost, self.terms(limit, round_trip), now))
+    }
+
+    /// Whether others use this window too, and it takes its part.
+    pub(super) fn is_shared(&self, now: Moment) -> bool {
+        self.is_short && self.pacing != Pacing::Burst && self.share.is_shared(now)
+    }
+
+    /// What is on its way takes all that the server said is left, so the next one waits for an
+    /// answer, until this moment at most.
+    pub(super) fn needs_answer(&self, round_trip: Duration, now: Moment) -> Option<Moment> {
+        let may = self.is_short && self.pacing == Pacing::Auto && !self.is_shared(now);
+        let until = self.share.needs_answer(round_trip, now);
+        until.filter(|_| may)
+    }
+
+    /// An answer tells what remains.
+    pub(super) fn heard(&mut self, heard: Heard, now: Moment) {
+        self.share.learn(heard, self.length, now);
+        if self.is_shared(now) {
+            self.spread_until = self.spread_until.max(Some(now + SHORTEST_SPREAD));
+        }
+    }
+
+    /// What others took and until when, where they use the window too; `ours` is what we did.
+    pub(super) fn by_others(&self, ours: u64, now: Moment) -> Option<(u64, Moment)> {
+        let shared = self.is_shared(now);
+        shared.then(|| self.share.by_others(ours, now)).flatten()
+    }
+
+    /// How much later than told to come back.
+    pub(super) fn shift(&self, limit: u64, round_trip: Duration, now: Moment) -> Duration {
+        match self.is_shared(now) {
+            true => self.share.shift(self.terms(limit, round_trip), now),
+            false => Duration::ZERO,
+        }
+    }
+
+    fn terms(&self, limit: u64, round_trip: Duration) -> Terms {
+        let length = self.length;
+        Terms {
+            limit,
+            length,
+            round_trip,
+        }
     }
 
     /// Before when no slot comes after those of `ahead`, at the full rate.
@@ -149,7 +208,10 @@ impl Pace {
         if !self.is_spread(now) {
             return now;
         }
-        let windows = ahead as f64 / limit.max(1) as f64;
+        let mut windows = ahead as f64 / limit.max(1) as f64;
+        if self.is_shared(now) {
+            windows /= FASTEST;
+        }
         let span = Duration::try_from_secs_f64(self.length.as_secs_f64() * windows);
         let slot = self.slot.max(now) + span.unwrap_or(Duration::MAX);
         match self.pacing {
@@ -160,10 +222,17 @@ impl Pace {
 
     /// A request leaves. `limit` is the window's limit in force, `round_trip` the mean.
     pub(super) fn grant(&mut self, cost: u64, limit: u64, round_trip: Duration, now: Moment) {
+        self.share.grant(cost, now);
         if self.is_spread(now) {
             let is_on_time = now - self.slot <= TIMER_GRAIN;
             let taken = if is_on_time { self.slot } else { now };
-            self.slot = taken + self.interval(cost, limit, round_trip);
+            let interval = match self.is_shared(now) {
+                true => self
+                    .share
+                    .interval(cost, self.terms(limit, round_trip), now),
+                false => self.interval(cost, limit, round_trip),
+            };
+            self.slot = taken + interval;
         }
     }
 
@@ -178,6 +247,10 @@ impl Pace {
     /// The server rejected a request that left at `granted`, though the ledger had allowed it.
     fn rejected(&mut self, granted: Moment, now: Moment) {
         if self.is_before_cut(granted) {
+            return;
+        }
+        // What remains tells a window that is shared how fast it may be.
+        if self.is_shared(now) {
             return;
         }
         if self.is_spread(now) {
@@ -216,7 +289,9 @@ impl Pace {
         match self.pacing {
             Pacing::Burst => false,
             Pacing::Spread => true,
-            Pacing::Auto => self.spread_until.is_some_and(|until| now < until),
+            Pacing::Auto => {
+                self.is_shared(now) || self.spread_until.is_some_and(|until| now < until)
+            }
         }
     }
 
@@ -274,17 +349,27 @@ mod tests {
     #[test]
     fn a_spread_window_has_one_slot_after_the_other() {
         let mut pace = pace(Pacing::Spread);
-        assert_eq!(pace.opens(at(5_000)), None, "the first leaves at once");
+        assert_eq!(
+            pace.opens(1, LIMIT, Duration::ZERO, at(5_000)),
+            None,
+            "the first leaves at once"
+        );
         pace.grant(1, LIMIT, Duration::ZERO, at(5_000));
-        assert_eq!(pace.opens(at(5_999)), Some(at(6_000)));
-        assert_eq!(pace.opens(at(6_000)), None);
+        assert_eq!(
+            pace.opens(1, LIMIT, Duration::ZERO, at(5_999)),
+            Some(at(6_000))
+        );
+        assert_eq!(pace.opens(1, LIMIT, Duration::ZERO, at(6_000)), None);
     }
 
     #[test]
     fn slots_leave_room_for_what_the_way_may_shift() {
         let mut pace = pace(Pacing::Spread);
         pace.grant(1, LIMIT, Duration::from_secs(2), at(5_000));
-        assert_eq!(pace.opens(at(5_000)), Some(at(6_200)));
+        assert_eq!(
+            pace.opens(1, LIMIT, Duration::ZERO, at(5_000)),
+            Some(at(6_200))
+        );
     }
 
     #[test]
@@ -292,7 +377,7 @@ mod tests {
         let mut pace = pace(Pacing::Spread);
         pace.grant(5, LIMIT, Duration::ZERO, at(1_000));
         let slot = at(1_000) + Duration::from_secs(10) * 5 / 6;
-        assert_eq!(pace.opens(at(1_000)), Some(slot));
+        assert_eq!(pace.opens(1, LIMIT, Duration::ZERO, at(1_000)), Some(slot));
         let whole = pace.interval(LIMIT, LIMIT, Duration::ZERO);
         assert_eq!(whole, Duration::from_secs(20), "forgotten by any server");
     }
@@ -302,9 +387,15 @@ mod tests {
         let mut pace = pace(Pacing::Spread);
         pace.grant(1, LIMIT, Duration::ZERO, at(1_000));
         pace.grant(1, LIMIT, Duration::ZERO, at(2_001));
-        assert_eq!(pace.opens(at(2_001)), Some(at(3_000)));
+        assert_eq!(
+            pace.opens(1, LIMIT, Duration::ZERO, at(2_001)),
+            Some(at(3_000))
+        );
         pace.grant(1, LIMIT, Duration::ZERO, at(8_000));
-        assert_eq!(pace.opens(at(8_000)), Some(at(9_000)));
+        assert_eq!(
+            pace.opens(1, LIMIT, Duration::ZERO, at(8_000)),
+            Some(at(9_000))
+        );
     }
 
     #[test]
@@ -312,24 +403,30 @@ mod tests {
         let mut paces: Paces = [pace(Pacing::Burst)].into_iter().collect();
         slow_down(&mut paces, None, at(0), at(1));
         paces[0].grant(1, LIMIT, Duration::ZERO, at(2));
-        assert_eq!(paces[0].opens(at(2)), None);
+        assert_eq!(paces[0].opens(1, LIMIT, Duration::ZERO, at(2)), None);
     }
 
     #[test]
     fn auto_bursts_until_a_rejection_and_again_an_hour_later() {
         let mut pace = pace(Pacing::Auto);
         pace.grant(1, LIMIT, Duration::ZERO, at(0));
-        assert_eq!(pace.opens(at(0)), None);
+        assert_eq!(pace.opens(1, LIMIT, Duration::ZERO, at(0)), None);
         pace.rejected(at(0), at(100));
         pace.grant(1, LIMIT, Duration::ZERO, at(1_100));
-        assert_eq!(pace.opens(at(1_100)), Some(at(2_100)));
+        assert_eq!(
+            pace.opens(1, LIMIT, Duration::ZERO, at(1_100)),
+            Some(at(2_100))
+        );
         pace.grant(1, LIMIT, Duration::ZERO, hours(1));
         assert_eq!(
-            pace.opens(hours(1)),
+            pace.opens(1, LIMIT, Duration::ZERO, hours(1)),
             Some(hours(1) + Duration::from_secs(1))
         );
         pace.grant(1, LIMIT, Duration::ZERO, hours(1) + Duration::from_secs(1));
-        assert_eq!(pace.opens(hours(1) + Duration::from_secs(1)), None);
+        assert_eq!(
+            pace.opens(1, LIMIT, Duration::ZERO, hours(1) + Duration::from_secs(1)),
+            None
+        );
     }
 
     #[test]

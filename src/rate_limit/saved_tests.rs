@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 use super::gate::Ticket;
 use super::headers::Reading;
 use super::in_flight::PermitId;
+use super::pace::Pacing;
 use super::saved::Saved;
 use super::state::{Admission, Ledger, Report, Settlement};
 use super::window::Window;
@@ -31,12 +32,15 @@ fn new(windows: &[Window], now: Now) -> Ledger {
     Ledger::new(windows, None, HANGING, now)
 }
 
+/// They burst, since how a window is shared with others is not saved but found out anew.
 fn windows() -> Vec<Window> {
-    vec![
+    let windows = [
         Window::new(20, Duration::from_secs(10)),
         Window::per_utc_day(60),
         Window::new(40, Duration::from_secs(20)).unit("lines"),
-    ]
+    ];
+    let burst = |window: Window| window.pacing(Pacing::Burst);
+    windows.into_iter().map(burst).collect()
 }
 
 fn restart(ledger: &mut Ledger, windows: &[Window], saved: Now, now: Now) -> Ledger {
@@ -244,4 +248,25 @@ fn a_day_that_is_over_is_forgotten() {
         [4],
         "the one in flight, at the latest now"
     );
+}
+
+#[test]
+fn what_others_took_of_a_shared_window_is_known_after_a_restart() {
+    let windows = [Window::new(20, Duration::from_secs(10))];
+    let mut ledger = new(&windows, at(0));
+    let permit = ledger.grant(Ticket::numbered(1), &Costs::ONE, at(0));
+    let reading = Reading {
+        limit: Some(20),
+        remaining: Some(4),
+        reset: Some(Duration::from_secs(9)),
+    };
+    let report = Report {
+        status: StatusCode::OK,
+        rejected: None,
+        readings: [reading].into_iter().collect(),
+    };
+    let answered = Settlement::Answered(report);
+    ledger.settle(permit, Ticket::numbered(1), &answered, at(100));
+    let mut restored = restart(&mut ledger, &windows, at(200), at(300));
+    assert_eq!(left(&mut restored), [4]);
 }

@@ -131,6 +131,8 @@ impl Ledger {
             Opening::WithProbe(given_up) => (None, Some(given_up)),
         };
         let is_full = |most| self.in_flight.count() >= most;
+        // How long an answer is worth waiting for, whatever it is needed for.
+        let mut patience = probe.unwrap_or(Moment::NEVER);
         let mut answer_needed = probe.is_some()
             || self.max_in_flight.is_some_and(is_full)
             || self.most_released(now).is_some_and(is_full);
@@ -150,7 +152,14 @@ impl Ledger {
                 let cost = need;
                 return Admission::Never(Excess { unit, cost, limit });
             }
-            latest = latest.max(pace.opens(now.moment));
+            let round_trip = self.gate.round_trip();
+            let opens = pace.opens(need, window.limit(), round_trip, now.moment);
+            latest = latest.max(opens);
+            let worth_waiting = pace.needs_answer(round_trip, now.moment);
+            if let Some(until) = worth_waiting.filter(|_| self.in_flight.count() > 0) {
+                answer_needed = true;
+                patience = patience.min(until);
+            }
             let beside = meter.in_flight().saturating_add(kept);
             match window.room(beside.saturating_add(need - 1), now) {
                 Room::Now => {}
@@ -160,10 +169,7 @@ impl Ledger {
         }
         match latest {
             Some(moment) => Admission::At(moment),
-            None if answer_needed => {
-                let overdue = self.next_overdue(now);
-                Admission::WhenAnswered(probe.map_or(overdue, |probe| probe.min(overdue)))
-            }
+            None if answer_needed => Admission::WhenAnswered(patience.min(self.next_overdue(now))),
             None => Admission::Now,
         }
     }
@@ -277,6 +283,7 @@ impl Ledger {
             if !self.gate.is_probe(ticket) {
                 pace::slow_down(&mut self.paces, span, slot.granted, now.moment);
             }
+            let span = span.map(|span| span + self.shift(now));
             return Change::ClosedUntil(self.gate.close(span, now.moment));
         }
         if report.status == StatusCode::UNAUTHORIZED {
@@ -297,13 +304,31 @@ impl Ledger {
         }
     }
 
+    /// How much later than told to come back, where others are told the same.
+    fn shift(&self, now: Now) -> Duration {
+        let round_trip = self.gate.round_trip();
+        let windows = self.windows.iter().zip(&self.paces);
+        let shifts =
+            windows.map(|(window, pace)| pace.shift(window.limit(), round_trip, now.moment));
+        shifts.max().unwrap_or_default()
+    }
+
     fn learn(&mut self, report: &Report, slot: &Slot, now: Now) {
-        let parts = self.windows.iter_mut().zip(&self.paces).zip(&self.meters);
+        let windows = self.windows.iter_mut();
+        let parts = windows.zip(&mut self.paces).zip(&self.meters);
         let read = parts.zip(&report.readings).zip(&slot.marks);
         for ((((window, pace), meter), reading), mark) in read {
             let slack = pace.slack(now.moment);
-            let ours = meter.most_since(*mark).saturating_add(slack);
-            window.learn(*reading, ours, slot.granted, now);
+            let own = meter.own_since(*mark, &slot.costs, slack);
+            let heard = window.heard(*reading, own, slot.granted, now);
+            window.learn(*reading, own.most, slot.granted, now);
+            let Some(heard) = heard else {
+                continue;
+            };
+            pace.heard(heard, now.moment);
+            if pace.is_shared(now.moment) {
+                window.leave_others_to_share();
+            }
         }
     }
 

@@ -11,109 +11,18 @@
     clippy::unwrap_used
 )]
 
+mod scenario;
 mod server;
+mod tollgate;
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use clap::{Parser, ValueEnum};
-use http::Extensions;
-use reqwest::{Request, Response, ResponseBuilderExt};
-use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
-use reqwest_tollgate::{Account, Pacing, PausedClock, Window};
-use serde_json::json;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use server::{Kind, Server};
-
-const API: &str = "https://api.acme.example";
-
-/// Simulates a crawl against one server, without sockets and without waiting.
-///
-/// Each seed gives one JSON line: `utilisation` is the share of the limit that was used, from the
-/// first request after the warm-up (n = ⌊(N − 1)/L⌋ whole limits among N accepted requests, n
-/// windows divided by the time from request 1 to request 1 + n·L); `ideal` is W/(W + mean round
-/// trip), which no client can exceed that knows no more than its own answers; `rejections` and
-/// `late_rejections` are those of the whole run and those after the warm-up; `p99_wait` is the wait
-/// for a permit in seconds; `fairness` is the most that a worker got divided by the fewest.
-#[derive(Clone, Debug, Parser)]
-#[command(name = "simulator")]
-pub struct Scenario {
-    /// How the server counts
-    #[arg(long, value_enum, default_value = "fixed-window")]
-    pub server: Kind,
-    /// The limit that the server enforces
-    #[arg(long, default_value_t = 120)]
-    pub limit: u64,
-    /// The limit that the client is configured with [default: the server's]
-    #[arg(long)]
-    pub configured: Option<u64>,
-    /// The window's length in seconds
-    #[arg(long, default_value_t = 60.0)]
-    pub window: f64,
-    /// How the client uses its window
-    #[arg(long, value_enum, default_value = "auto")]
-    pub pacing: PacingName,
-    /// Workers of all processes, each with one request at a time
-    #[arg(long, default_value_t = 32)]
-    pub workers: usize,
-    /// Processes that share the quota without knowing of each other
-    #[arg(long, default_value_t = 1)]
-    pub processes: usize,
-    /// The mean round trip in seconds, without the tail
-    #[arg(long, default_value_t = 0.4)]
-    pub round_trip: f64,
-    /// How far each way differs from its mean, as a share of it
-    #[arg(long, default_value_t = 0.5)]
-    pub jitter: f64,
-    /// One answer in a hundred takes up to so many seconds longer
-    #[arg(long, default_value_t = 0.0)]
-    pub tail: f64,
-    /// The share of the limit that somebody else requests
-    #[arg(long, default_value_t = 0.0)]
-    pub outside: f64,
-    /// When answers carry X-RateLimit-* headers
-    #[arg(long, value_enum, default_value = "always")]
-    pub headers: Headers,
-    /// The server rounds its times down to whole seconds, not up
-    #[arg(long)]
-    pub floored: bool,
-    /// The server counts what it rejects
-    #[arg(long)]
-    pub counts_rejected: bool,
-    /// Windows to measure
-    #[arg(long, default_value_t = 30)]
-    pub windows: u32,
-    /// Windows before that
-    #[arg(long, default_value_t = 2)]
-    pub warm_up: u32,
-    /// The first seed
-    #[arg(long, default_value_t = 1)]
-    pub seed: u64,
-    /// How many seeds, each a run
-    #[arg(long, default_value_t = 1)]
-    pub seeds: u64,
-    /// cargo bench says so
-    #[arg(long, hide = true)]
-    pub bench: bool,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum PacingName {
-    Auto,
-    Burst,
-    Spread,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Headers {
-    Always,
-    OnRejection,
-    Never,
-    /// On all answers, of which one in four comes up to ten round trips late.
-    Reordered,
-}
+pub use scenario::{Headers, Scenario};
+use server::Server;
 
 /// What a run was like.
 #[derive(Clone, Copy, Debug)]
@@ -133,8 +42,8 @@ struct Decision {
     way: Duration,
 }
 
-struct World {
-    scenario: Scenario,
+pub struct World {
+    pub scenario: Scenario,
     start: Instant,
     server: Mutex<Server>,
     random: Mutex<fastrand::Rng>,
@@ -143,69 +52,23 @@ struct World {
     served: Mutex<Vec<u64>>,
 }
 
-/// When its worker began a request.
-#[derive(Clone, Copy)]
-struct Begun(Instant);
-
-impl Scenario {
-    /// As from the command line.
-    pub fn of(arguments: &str) -> Self {
-        let arguments = arguments.split_whitespace();
-        Self::try_parse_from(std::iter::once("simulator").chain(arguments)).unwrap()
-    }
-
-    /// Runs it once for each seed.
-    pub fn runs(&self) -> impl Iterator<Item = (u64, Outcome)> + '_ {
-        (self.seed..self.seed + self.seeds).map(|seed| (seed, self.run(seed)))
-    }
-
-    fn run(&self, seed: u64) -> Outcome {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap();
-        runtime.block_on(simulate(self.clone(), seed))
-    }
-
-    /// One line for a run of it.
-    pub fn line(&self, seed: u64, outcome: &Outcome) -> String {
-        let name = |value: &dyn std::fmt::Debug| format!("{value:?}");
-        let rounded = |value: f64| (value * 10_000.0).round() / 10_000.0;
-        json!({
-            "server": name(&self.server), "limit": self.limit, "window": self.window,
-            "configured": self.configured(), "pacing": name(&self.pacing),
-            "workers": self.workers, "processes": self.processes, "outside": self.outside,
-            "round_trip": self.round_trip, "headers": name(&self.headers), "seed": seed,
-            "utilisation": rounded(outcome.utilisation), "ideal": rounded(outcome.ideal),
-            "rejections": outcome.rejections, "late_rejections": outcome.late_rejections,
-            "p99_wait": rounded(outcome.p99_wait), "fairness": rounded(outcome.fairness),
-        })
-        .to_string()
-    }
-
-    fn configured(&self) -> u64 {
-        self.configured.unwrap_or(self.limit)
-    }
-
-    fn length(&self) -> Duration {
-        Duration::from_secs_f64(self.window)
-    }
-
-    fn warm_up(&self) -> Duration {
-        self.length() * self.warm_up
-    }
-
-    fn pacing(&self) -> Pacing {
-        match self.pacing {
-            PacingName::Auto => Pacing::Auto,
-            PacingName::Burst => Pacing::Burst,
-            PacingName::Spread => Pacing::Spread,
-        }
-    }
+/// How one process asks.
+#[async_trait]
+pub trait Client: Send + Sync {
+    /// A request, begun at this moment; whether it was answered well.
+    async fn request(&self, begun: Instant) -> bool;
 }
 
-async fn simulate(scenario: Scenario, seed: u64) -> Outcome {
+/// Makes the client of a process.
+pub type Make = dyn Fn(&Arc<World>) -> Box<dyn Client>;
+
+/// What comes back.
+pub struct Answer {
+    pub accepted: bool,
+    pub headers: Vec<(&'static str, String)>,
+}
+
+async fn simulate(scenario: Scenario, make: &Make, seed: u64) -> Outcome {
     let mut random = fastrand::Rng::with_seed(seed);
     let server = Server::new(&scenario, &mut random);
     let world = Arc::new(World {
@@ -218,10 +81,10 @@ async fn simulate(scenario: Scenario, seed: u64) -> Outcome {
         scenario,
     });
     let clients: Vec<_> = (0..world.scenario.processes)
-        .map(|_| world.client())
+        .map(|_| make(&world))
         .collect();
     let workers = (0..world.scenario.workers)
-        .map(|worker| work(&world, &clients[worker % clients.len()], worker));
+        .map(|worker| work(&world, &*clients[worker % clients.len()], worker));
     let everybody = futures_util::future::join_all(workers);
     let outside = consume(&world);
     let scenario = &world.scenario;
@@ -230,14 +93,9 @@ async fn simulate(scenario: Scenario, seed: u64) -> Outcome {
     world.outcome()
 }
 
-async fn work(world: &World, client: &ClientWithMiddleware, worker: usize) {
+async fn work(world: &World, client: &dyn Client, worker: usize) {
     loop {
-        let request = client.get(API).with_extension(Begun(Instant::now()));
-        if request
-            .send()
-            .await
-            .is_ok_and(|response| response.status() == 200)
-        {
+        if client.request(Instant::now()).await {
             world.served.lock().unwrap()[worker] += 1;
         }
         // A rejection without a permit must not spin.
@@ -251,28 +109,49 @@ async fn consume(world: &World) {
     if rate <= 0.0 {
         return;
     }
+    if world.scenario.bursty {
+        return consume_at_once(world, (rate * world.scenario.window).round() as u64).await;
+    }
     loop {
         let share = world.random.lock().unwrap().f64();
         sleep(Duration::from_secs_f64(-(1.0 - share).ln() / rate)).await;
-        world.server.lock().unwrap().accept(world.start.elapsed());
+        world.arrives();
+    }
+}
+
+/// All in one moment of each window.
+async fn consume_at_once(world: &World, count: u64) {
+    loop {
+        let part = world.random.lock().unwrap().f64();
+        sleep(world.scenario.length().mul_f64(part)).await;
+        for _ in 0..count {
+            world.arrives();
+        }
+        sleep(world.scenario.length().mul_f64(1.0 - part)).await;
     }
 }
 
 impl World {
-    fn client(self: &Arc<Self>) -> ClientWithMiddleware {
-        let scenario = &self.scenario;
-        let window = Window::new(scenario.configured(), scenario.length());
-        let account = Account::builder("acme", API)
-            .clock(PausedClock::starting_at(
-                SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_262_400),
-            ))
-            .window(window.pacing(scenario.pacing()))
-            .build()
-            .unwrap();
-        account
-            .attach(ClientBuilder::new(reqwest::Client::new()))
-            .with(Terminal(self.clone()))
-            .build()
+    /// Sends a request that its worker began at `begun`, now that it may leave.
+    pub async fn visit(&self, begun: Instant) -> Answer {
+        self.waits.lock().unwrap().push(begun.elapsed());
+        let (there, back) = (self.way(), self.way_back());
+        sleep(there).await;
+        let at = self.start.elapsed();
+        let accepted = self.arrives();
+        let headers = self.server.lock().unwrap().headers(accepted, at);
+        let way = there + back;
+        let decision = Decision { at, accepted, way };
+        self.decisions.lock().unwrap().push(decision);
+        sleep(back).await;
+        Answer { accepted, headers }
+    }
+
+    fn arrives(&self) -> bool {
+        let at = self.start.elapsed();
+        let mut server = self.server.lock().unwrap();
+        server.change_limit(self.scenario.limit_at(at), at);
+        server.accept(at)
     }
 
     /// One way, without the tail.
@@ -333,41 +212,4 @@ fn p99(mut waits: Vec<Duration>) -> f64 {
     waits.sort_unstable();
     let index = waits.len() * 99 / 100;
     waits.get(index).map_or(0.0, Duration::as_secs_f64)
-}
-
-/// The simulated server as the last layer of a stack.
-struct Terminal(Arc<World>);
-
-#[async_trait]
-impl Middleware for Terminal {
-    async fn handle(
-        &self,
-        request: Request,
-        extensions: &mut Extensions,
-        _: Next<'_>,
-    ) -> reqwest_middleware::Result<Response> {
-        let world = &self.0;
-        if let Some(Begun(begun)) = extensions.get::<Begun>() {
-            world.waits.lock().unwrap().push(begun.elapsed());
-        }
-        let (there, back) = (world.way(), world.way_back());
-        sleep(there).await;
-        let at = world.start.elapsed();
-        let (accepted, headers) = {
-            let mut server = world.server.lock().unwrap();
-            let accepted = server.accept(at);
-            (accepted, server.headers(accepted, at))
-        };
-        let way = there + back;
-        let decision = Decision { at, accepted, way };
-        world.decisions.lock().unwrap().push(decision);
-        sleep(back).await;
-        let mut response = http::Response::builder()
-            .status(if accepted { 200 } else { 429 })
-            .url(request.url().clone());
-        for (name, value) in headers {
-            response = response.header(name, value);
-        }
-        Ok(response.body("").unwrap().into())
-    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::{Headers, Scenario};
+use super::scenario::{Headers, Scenario};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
@@ -63,6 +63,15 @@ impl Server {
             self.tokens = (self.tokens - 1.0).max(0.0);
         }
         accepted
+    }
+
+    /// From now on so many are allowed.
+    pub fn change_limit(&mut self, limit: u64, at: Duration) {
+        if self.limit as u64 != limit {
+            self.advance(at.as_secs_f64());
+            self.limit = limit as f64;
+            self.tokens = self.tokens.min(self.limit);
+        }
     }
 
     fn advance(&mut self, at: f64) {

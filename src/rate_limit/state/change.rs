@@ -65,12 +65,15 @@ impl Ledger {
         self.forget(now);
         let (closed_until, rejections) = self.gate.save(now);
         let parts = self.windows.iter().zip(&self.paces).zip(&self.meters);
-        let windows = parts.map(|((window, pace), meter)| SavedWindow {
-            span: window.span().into(),
-            unit: (*meter.unit).to_owned(),
-            in_flight: meter.in_flight(),
-            live: window.save(now),
-            pace: pace.save(now),
+        let windows = parts.map(|((window, pace), meter)| {
+            let ours = window.own().saturating_add(meter.in_flight());
+            SavedWindow {
+                span: window.span().into(),
+                unit: (*meter.unit).to_owned(),
+                in_flight: meter.in_flight(),
+                live: window.save(pace.by_others(ours, now.moment), now),
+                pace: pace.save(now),
+            }
         });
         SavedQuota {
             closed_until,

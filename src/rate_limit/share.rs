@@ -1,0 +1,464 @@
+//! What is ours of a window that others use too, by what the server says is left.
+//!
+//! *Others took* limit − remaining − ours at least, where ours is the most that the server can have
+//! counted of our own requests. For a lone client that is never above zero, so none of this slows
+//! it down. Sharing begins with the first one above zero, and ends two windows after the last.
+//!
+//! *The rate* is what the server hands out, less what the others take of it. A server that forgets
+//! all at once hands out what remains by the reset, one that forgets bit by bit the limit in each
+//! window. Which one it is shows: long before its reset, only the latter lets what remains grow.
+//!
+//! *The hold.* A reading is as old as the last answer, and others go on. A request leaves only if
+//! the last reading, less what left since, leaves one more than the others may take by then: two
+//! standard deviations of a random stream at their rate.
+//!
+//! *The shift.* Those who share and were rejected are told the same moment; each comes back a bit
+//! later than told, by chance.
+//!
+//! The bench leaves a rule out, to show what it buys: `TOLLGATE_ABLATE=hold` when it is built
+//! (`share`, `hold`, `shift`, `answer`). What each buys stands in `benches/README.md`.
+//!
+//! Pure: `now` is an argument.
+
+use std::time::Duration;
+
+use crate::clock::Moment;
+
+/// Sharing lasts for so many windows after the last sign of others.
+const WINDOWS_SHARED: u32 = 2;
+
+/// Standard deviations that are kept back, of what others take and the server forgets.
+const DEVIATIONS: f64 = 2.0;
+
+/// Servers round a reset to the second, and some add another half on the way.
+const RESET_GRAIN: Duration = Duration::from_millis(1_500);
+
+/// So many must have been forgotten early to tell a server that forgets bit by bit; one or two may
+/// be requests that it did not count.
+const FORGOTTEN_EARLY: u64 = 3;
+
+/// However little is left, one goes to see after a tenth of a window; after a fifth if none is.
+const LOOK: f64 = 0.1;
+const LOOK_AT_NOTHING: f64 = 0.2;
+
+/// What others take in bit-by-bit windows is a mean over half a window.
+const MEAN: f64 = 2.0;
+
+/// The share of an older reading in how fast what remains falls.
+const MEMORY: f64 = 0.9;
+
+/// Those who were rejected come back up to so many of their intervals later.
+const SHIFT: f64 = 10.0;
+
+/// What remains is never spread over less, in seconds: a reset is told to the second.
+const SHORTEST_REST: f64 = 0.5;
+
+/// Never slower than a twentieth of the limit in a window, nor faster than twice. Below a quarter,
+/// others are not taken for slower than that either.
+const SLOWEST: f64 = 0.05;
+pub(super) const FASTEST: f64 = 2.0;
+const LEAST_PART: f64 = 0.25;
+
+/// Leaves a rule out, for the bench alone.
+fn is_ablated(rule: &str) -> bool {
+    option_env!("TOLLGATE_ABLATE").is_some_and(|ablated| ablated == rule)
+}
+
+/// A window's share.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Share {
+    until: Option<Moment>,
+    /// The server forgets bit by bit; so many it has forgotten before their time.
+    bit_by_bit: bool,
+    forgotten: u64,
+    news: Option<News>,
+    /// What the others take in a window.
+    others: f64,
+    /// The same, in the period that has not ended, as far as it shows.
+    so_far: f64,
+    /// When the last request left.
+    left: Moment,
+    /// What remains fell by so many while so many of ours left, lately.
+    fell: f64,
+    passed: f64,
+}
+
+/// What the server said to the request that left last, of those that were answered.
+#[derive(Clone, Copy, Debug)]
+struct News {
+    sent: Moment,
+    heard: Moment,
+    remaining: u64,
+    total: u64,
+    /// Ours that left since.
+    since: u64,
+    reset: Option<Moment>,
+}
+
+/// What an answer says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Heard {
+    pub(super) remaining: u64,
+    pub(super) reset: Option<Moment>,
+    /// The limit for all together.
+    pub(super) total: u64,
+    pub(super) own: Own,
+    pub(super) sent: Moment,
+}
+
+/// Our own part in what an answer says, in the window's unit.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Own {
+    /// What the request itself cost.
+    pub(super) cost: u64,
+    /// The most of ours that the server can have counted.
+    pub(super) most: u64,
+    /// What left after it.
+    pub(super) since: u64,
+}
+
+/// What the window is now.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    pub(super) limit: u64,
+    pub(super) length: Duration,
+    pub(super) round_trip: Duration,
+}
+
+impl Terms {
+    fn seconds(&self) -> f64 {
+        self.length.as_secs_f64()
+    }
+}
+
+impl Share {
+    /// Whether others take part.
+    pub(super) fn is_shared(&self, now: Moment) -> bool {
+        !is_ablated("share") && self.until.is_some_and(|until| now < until)
+    }
+
+    /// An answer tells what remains.
+    pub(super) fn learn(&mut self, heard: Heard, length: Duration, now: Moment) {
+        let taken = heard.total.saturating_sub(heard.remaining);
+        let by_others = taken.saturating_sub(heard.own.most);
+        if by_others > 0 {
+            self.until = Some(now + length.saturating_mul(WINDOWS_SHARED));
+        }
+        if self.news.is_some_and(|news| heard.sent < news.sent) {
+            return;
+        }
+        self.compare(&heard, now);
+        if self.bit_by_bit {
+            let age = self.news.map_or(length, |news| now - news.heard);
+            let weight = (MEAN * age.as_secs_f64() / length.as_secs_f64()).min(1.0);
+            self.others += (by_others as f64 - self.others) * weight;
+        } else {
+            self.count_period(&heard, by_others as f64);
+        }
+        self.news = Some(News {
+            sent: heard.sent,
+            heard: now,
+            remaining: heard.remaining,
+            total: heard.total,
+            since: heard.own.since,
+            reset: heard.reset,
+        });
+    }
+
+    /// How what remains has changed: does the server forget before the reset, and how much of what
+    /// it says is left do our own requests take?
+    fn compare(&mut self, heard: &Heard, now: Moment) {
+        let Some(news) = self.news else { return };
+        let is_later = heard.sent >= news.heard;
+        let before_reset = news.reset.is_none_or(|reset| now + RESET_GRAIN < reset);
+        if is_later && before_reset {
+            // This request itself was counted between.
+            let before = heard.remaining.saturating_add(heard.own.cost);
+            self.forgotten = (self.forgotten).saturating_add(before.saturating_sub(news.remaining));
+            self.bit_by_bit |= self.forgotten >= FORGOTTEN_EARLY;
+        }
+        let passed = news.since.saturating_sub(heard.own.since) as f64;
+        // A reset lets it jump, which says nothing about the next requests.
+        let fell = news.remaining as f64 - heard.remaining as f64;
+        self.fell = self.fell * MEMORY + fell.clamp(-passed, 2.0 * passed);
+        self.passed = self.passed * MEMORY + passed;
+    }
+
+    /// At the end of a period all that counts is of that period, ours and theirs.
+    fn count_period(&mut self, heard: &Heard, by_others: f64) {
+        let known = self.news.and_then(|news| news.reset);
+        let is_new = match (known, heard.reset) {
+            (Some(known), Some(told)) => told > known + RESET_GRAIN,
+            _ => false,
+        };
+        if is_new {
+            self.others = self.so_far;
+            self.so_far = 0.0;
+        }
+        self.so_far = self.so_far.max(by_others);
+        self.others = self.others.max(self.so_far);
+    }
+
+    /// A request of this cost leaves.
+    pub(super) fn grant(&mut self, cost: u64, now: Moment) {
+        self.left = now;
+        if let Some(news) = &mut self.news {
+            news.since = news.since.saturating_add(cost);
+        }
+    }
+
+    /// What remains by the news, less what left since.
+    fn remains(&self, news: News) -> f64 {
+        let each = match self.passed > 0.0 {
+            true => (self.fell / self.passed).clamp(0.0, 1.0),
+            false => 1.0,
+        };
+        news.remaining as f64 - news.since as f64 * each
+    }
+
+    /// What others took by the last news and until when, `ours` aside.
+    pub(super) fn by_others(&self, ours: u64, now: Moment) -> Option<(u64, Moment)> {
+        let news = self.news?;
+        let until = news.reset.filter(|until| *until > now)?;
+        let taken = news.total.saturating_sub(news.remaining);
+        let all = taken.saturating_add(news.since);
+        Some((all.saturating_sub(ours), until))
+    }
+
+    /// Not shared: those on their way take all that the server said is left a moment ago, so their
+    /// answers are worth waiting for; until then, since they may never come.
+    pub(super) fn needs_answer(&self, round_trip: Duration, now: Moment) -> Option<Moment> {
+        let news = self.news.filter(|_| !is_ablated("answer"))?;
+        let until = news.heard + round_trip * 2;
+        let is_needed = now < until && news.since > 0 && self.remains(news) < 1.0;
+        is_needed.then_some(until)
+    }
+
+    /// The end of the hold; none: a request of this cost may leave.
+    pub(super) fn holds(&self, cost: u64, terms: Terms, now: Moment) -> Option<Moment> {
+        let news = self.news.filter(|_| !is_ablated("hold"))?;
+        let remains = self.remains(news);
+        let cost = cost as f64;
+        if remains >= cost + self.margin(terms) {
+            return None;
+        }
+        let wait = if remains < cost {
+            LOOK_AT_NOTHING
+        } else {
+            LOOK
+        };
+        let look = self.left + terms.length.mul_f64(wait);
+        let until = match news.reset {
+            Some(reset) if !self.bit_by_bit && (remains < cost || reset < look) => reset,
+            _ => look,
+        };
+        Some(until).filter(|until| *until > now)
+    }
+
+    /// What the others may take beyond what the server forgets, until an answer tells.
+    fn margin(&self, terms: Terms) -> f64 {
+        let rate = self.others / terms.seconds();
+        let age = self.gap(terms) + terms.round_trip.as_secs_f64();
+        DEVIATIONS * (2.0 * rate * age).sqrt()
+    }
+
+    /// The seconds between two of ours at our share.
+    fn gap(&self, terms: Terms) -> f64 {
+        let limit = terms.limit.max(1) as f64;
+        let part = (limit - self.others).max(limit * LEAST_PART);
+        terms.seconds() / part
+    }
+
+    /// How much later than told to come back after a rejection.
+    pub(super) fn shift(&self, terms: Terms, now: Moment) -> Duration {
+        if is_ablated("shift") {
+            return Duration::ZERO;
+        }
+        // The nanoseconds are chance enough; a multiplicative hash spreads them.
+        let mixed = (now - Moment::ZERO)
+            .subsec_nanos()
+            .wrapping_mul(0x9E37_79B9);
+        let part = f64::from(mixed) / f64::from(u32::MAX);
+        terms
+            .length
+            .min(Duration::from_secs_f64(self.gap(terms) * part * SHIFT))
+    }
+
+    /// How long after a request of this cost the next may leave.
+    pub(super) fn interval(&self, cost: u64, terms: Terms, now: Moment) -> Duration {
+        let length = (terms.length + terms.round_trip).as_secs_f64();
+        let even = terms.limit.max(1) as f64 / length;
+        let margin = self.margin(terms);
+        let to_reset = self.news.and_then(|news| Some((news, news.reset?)));
+        let handed_out = match to_reset {
+            Some((news, reset)) if !self.bit_by_bit && reset > now => {
+                let remains = news.remaining.saturating_sub(news.since) as f64 - margin;
+                remains / (reset - now).as_secs_f64().max(SHORTEST_REST)
+            }
+            _ => (terms.limit as f64 - margin) / length,
+        };
+        let rate = handed_out - self.others / length;
+        let rate = rate.clamp(even * SLOWEST, even * FASTEST);
+        // The slots of a large request end with the reset, when all is there anew; without one two
+        // windows are enough for any cost.
+        let most = match to_reset {
+            Some((_, reset)) if !self.bit_by_bit && reset > now => (reset - now).as_secs_f64(),
+            _ => 2.0 * length,
+        };
+        let seconds = (cost as f64 / rate).min(most.max(1.0 / rate));
+        Duration::try_from_secs_f64(seconds).unwrap_or(terms.length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LENGTH: Duration = Duration::from_secs(60);
+    const TERMS: Terms = Terms {
+        limit: 120,
+        length: LENGTH,
+        round_trip: Duration::ZERO,
+    };
+
+    fn at(seconds: u64) -> Moment {
+        Moment::after_start(Duration::from_secs(seconds))
+    }
+
+    /// An answer at once: what remains, when it resets, and how many are ours.
+    fn heard(sent: u64, remaining: u64, reset: u64, ours: u64) -> Heard {
+        Heard {
+            remaining,
+            reset: Some(at(reset)),
+            total: 120,
+            own: Own {
+                cost: 1,
+                most: ours,
+                since: 0,
+            },
+            sent: at(sent),
+        }
+    }
+
+    fn told(share: &mut Share, sent: u64, remaining: u64, reset: u64, ours: u64) {
+        share.grant(1, at(sent));
+        share.learn(heard(sent, remaining, reset, ours), LENGTH, at(sent));
+    }
+
+    #[test]
+    fn a_lone_client_shares_with_nobody() {
+        let mut share = Share::default();
+        for second in 1..60 {
+            told(&mut share, second, 120 - second, 60, second);
+            assert!(!share.is_shared(at(second)));
+        }
+    }
+
+    #[test]
+    fn what_the_server_counts_beyond_ours_begins_sharing_for_two_windows() {
+        let mut share = Share::default();
+        told(&mut share, 1, 118, 60, 1);
+        assert!(share.is_shared(at(1)));
+        assert!(share.is_shared(at(120)));
+        assert!(!share.is_shared(at(121)));
+    }
+
+    #[test]
+    fn until_the_reset_what_remains_is_spread_less_what_others_take() {
+        let mut share = Share::default();
+        told(&mut share, 30, 60, 60, 60);
+        let alone = share.interval(1, TERMS, at(30));
+        assert_eq!(alone, Duration::from_millis(500), "60 in 30 s");
+        told(&mut share, 30, 60, 60, 30);
+        assert!(share.interval(1, TERMS, at(30)) > alone);
+    }
+
+    #[test]
+    fn near_the_end_nothing_leaves_that_others_may_take() {
+        let mut share = Share::default();
+        told(&mut share, 50, 2, 60, 60);
+        assert_eq!(
+            share.holds(1, TERMS, at(50)),
+            Some(at(56)),
+            "one goes to see"
+        );
+        told(&mut share, 56, 0, 60, 61);
+        assert_eq!(share.holds(1, TERMS, at(56)), Some(at(60)), "none is left");
+        assert_eq!(share.holds(1, TERMS, at(60)), None);
+    }
+
+    #[test]
+    fn a_server_that_forgets_before_the_reset_is_looked_at_before_it() {
+        let mut share = Share::default();
+        for second in [10, 12, 14, 16] {
+            told(&mut share, second, 20 + second, 60 + second, 60);
+        }
+        assert!(share.bit_by_bit);
+        told(&mut share, 18, 0, 78, 60);
+        assert_eq!(share.holds(1, TERMS, at(18)), Some(at(30)));
+    }
+
+    #[test]
+    fn a_reset_is_no_sign_of_a_server_that_forgets_bit_by_bit() {
+        let mut share = Share::default();
+        for period in 0..10 {
+            told(&mut share, period * 60 + 30, 40, period * 60 + 60, 60);
+            told(&mut share, period * 60 + 58, 10, period * 60 + 60, 70);
+        }
+        assert!(!share.bit_by_bit);
+    }
+
+    #[test]
+    fn a_late_answer_changes_nothing() {
+        let mut share = Share::default();
+        told(&mut share, 20, 50, 60, 30);
+        let before = share.interval(1, TERMS, at(21));
+        share.learn(heard(10, 100, 60, 5), LENGTH, at(21));
+        assert_eq!(share.interval(1, TERMS, at(21)), before);
+    }
+
+    #[test]
+    fn those_on_their_way_take_what_is_left_until_their_answers_tell() {
+        let mut share = Share::default();
+        let round_trip = Duration::from_secs(1);
+        told(&mut share, 1, 2, 60, 118);
+        assert_eq!(share.needs_answer(round_trip, at(1)), None);
+        share.grant(1, at(1));
+        share.grant(1, at(1));
+        assert_eq!(share.needs_answer(round_trip, at(2)), Some(at(3)));
+        assert_eq!(
+            share.needs_answer(round_trip, at(3)),
+            None,
+            "too old to tell"
+        );
+    }
+
+    #[test]
+    fn those_who_were_told_the_same_come_back_apart() {
+        let mut share = Share::default();
+        told(&mut share, 1, 0, 60, 30);
+        let nanos = |nanos| Moment::after_start(Duration::new(1, nanos));
+        let shifts = [1, 2, 3].map(|each| share.shift(TERMS, nanos(each * 1_000_000)));
+        assert_ne!(shifts[0], shifts[1]);
+        assert_ne!(shifts[1], shifts[2]);
+        assert!(shifts.iter().all(|shift| *shift <= LENGTH / 3));
+    }
+
+    #[test]
+    fn nonsense_neither_panics_nor_stops_for_ever() {
+        let mut share = Share::default();
+        for (remaining, total, ours) in [(u64::MAX, 0, 0), (0, u64::MAX, 0), (0, 0, u64::MAX)] {
+            let mut nonsense = heard(1, remaining, 1, ours);
+            nonsense.total = total;
+            share.learn(nonsense, LENGTH, at(1));
+            let terms = Terms { limit: 0, ..TERMS };
+            assert!(share.interval(1, terms, at(2)) <= LENGTH * 21);
+            assert!(
+                share
+                    .holds(1, terms, at(2))
+                    .is_none_or(|until| until <= at(61))
+            );
+            assert!(share.shift(terms, at(2)) <= LENGTH);
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The crate's own client: the real stack, with the simulated server as its last layer.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use http::Extensions;
+use reqwest::{Request, Response, ResponseBuilderExt};
+use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
+use reqwest_tollgate::{Account, PausedClock, Window};
+use tokio::time::Instant;
+
+use super::{Client, World};
+
+const API: &str = "https://api.acme.example";
+
+/// When its worker began a request.
+#[derive(Clone, Copy)]
+struct Begun(Instant);
+
+pub fn client(world: &Arc<World>) -> Box<dyn Client> {
+    let scenario = &world.scenario;
+    let window = Window::new(scenario.configured(), scenario.length());
+    let account = Account::builder("acme", API)
+        .clock(PausedClock::starting_at(
+            SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_262_400),
+        ))
+        .window(window.pacing(scenario.pacing()))
+        .build()
+        .unwrap();
+    let client = account
+        .attach(ClientBuilder::new(reqwest::Client::new()))
+        .with(Terminal(world.clone()))
+        .build();
+    Box::new(client)
+}
+
+#[async_trait]
+impl Client for ClientWithMiddleware {
+    async fn request(&self, begun: Instant) -> bool {
+        let request = self.get(API).with_extension(Begun(begun));
+        let answer = request.send().await;
+        answer.is_ok_and(|response| response.status() == 200)
+    }
+}
+
+struct Terminal(Arc<World>);
+
+#[async_trait]
+impl Middleware for Terminal {
+    async fn handle(
+        &self,
+        request: Request,
+        extensions: &mut Extensions,
+        _: Next<'_>,
+    ) -> reqwest_middleware::Result<Response> {
+        let begun = extensions.get::<Begun>().map(|begun| begun.0);
+        let answer = self.0.visit(begun.unwrap_or_else(Instant::now)).await;
+        let mut response = http::Response::builder()
+            .status(if answer.accepted { 200 } else { 429 })
+            .url(request.url().clone());
+        for (name, value) in answer.headers {
+            response = response.header(name, value);
+        }
+        Ok(response.body("").unwrap().into())
+    }
+}
