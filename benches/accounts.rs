@@ -1,13 +1,13 @@
-//! What many accounts cost: the time to build them from a configuration, and what each of them holds
-//! in memory, idle and after a first request.
+//! What many accounts cost: the time to build them from a configuration, and what each of them
+//! holds in memory, idle and after a first request.
 //!
 //! ```sh
 //! cargo bench --bench accounts
 //! ```
 //!
-//! The accounts are those of `examples/tollgate.toml`, each many times over, at sandboxes that behave
-//! as the vendors do. Memory is what this thread has allocated and not freed; the sandboxes have
-//! threads of their own. The pool is warm before, so that no account pays for a connection.
+//! The accounts are those of `examples/tollgate.toml`, each many times over, at sandboxes that
+//! behave as the vendors do. Memory is what this thread has allocated and not freed; the sandboxes
+//! have threads of their own. The pool is warm before, so that no account pays for a connection.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods)] // It is a program.
 

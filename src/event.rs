@@ -134,8 +134,8 @@ pub enum Event {
     /// each other: each counts the quota for itself and renews tokens for itself. A clone was
     /// meant.
     SecondLedger,
-    /// The configuration file holds a secret itself, instead of saying where it is: it goes wherever
-    /// the file goes. Told once for each, when the account is built.
+    /// The configuration file holds a secret itself, instead of saying where it is: it goes
+    /// wherever the file goes. Told once for each, when the account is built.
     LiteralSecret {
         /// Its key in the account's table, such as `client_secret` or `headers.X-Api-Key`.
         key: String,

@@ -1,5 +1,5 @@
-//! Two hundred accounts of more than twenty distributors in one process: one pool of connections, and
-//! nobody waits for another's trouble.
+//! Two hundred accounts of more than twenty distributors in one process: one pool of connections,
+//! and nobody waits for another's trouble.
 
 // Tests may panic, and wait.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]

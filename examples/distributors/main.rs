@@ -1,5 +1,5 @@
-//! What an account would send, without sending it: method, URL, headers and body of a request, and of
-//! the token request before it.
+//! What an account would send, without sending it: method, URL, headers and body of a request, and
+//! of the token request before it.
 //!
 //! ```sh
 //! cargo run --example distributors                          # every account of the sample file
@@ -7,11 +7,11 @@
 //! cargo run --example distributors -- --config tollgate.toml --url '/orders/7' acme
 //! ```
 //!
-//! Nothing leaves this machine: a proxy in this process takes every request for itself and answers it
-//! there. No secret is read either: the *name* of a variable or file stands where its value would be,
-//! and a secret that the file holds itself is replaced by the name of its key. The clock stands still,
-//! and what is new with each request all the same (a nonce, and a signature of it) is shown as such,
-//! so two runs print the same.
+//! Nothing leaves this machine: a proxy in this process takes every request for itself and answers
+//! it there. No secret is read either: the *name* of a variable or file stands where its value
+//! would be, and a secret that the file holds itself is replaced by the name of its key. The clock
+//! stands still, and what is new with each request all the same (a nonce, and a signature of it) is
+//! shown as such, so two runs print the same.
 
 #![allow(clippy::print_stdout)] // It is a program.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -52,7 +52,8 @@ struct Cli {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// What to ask for; may be relative to the base URL [default: a search, as the distributor has it]
+    /// What to ask for; may be relative to the base URL [default: a search, as the distributor has
+    /// it]
     #[arg(long, value_name = "URL")]
     url: Option<String>,
 

@@ -173,12 +173,12 @@ impl SandboxBuilder {
         self
     }
 
-    /// Behaves like that vendor: its credential in its places, its token endpoint, and its own words
-    /// for every refusal; default: DigiKey's, except that nobody has to send the client's id.
+    /// Behaves like that vendor: its credential in its places, its token endpoint, and its own
+    /// words for every refusal; default: DigiKey's, except that nobody has to send the client's id.
     ///
     /// Its quotas are still the [`window`](Self::window)s: the words come from the vendor, the
-    /// numbers from here, and the [`dialect`](Self::dialect) plays no part. Tokens live as long as the
-    /// vendor's, unless [`token_lifetime`](Self::token_lifetime) is called afterwards. What it
+    /// numbers from here, and the [`dialect`](Self::dialect) plays no part. Tokens live as long as
+    /// the vendor's, unless [`token_lifetime`](Self::token_lifetime) is called afterwards. What it
     /// refused, and why, is in the [`Counters`](super::Counters).
     pub fn manners(mut self, manners: Manners) -> Self {
         let lifetime = manners.token_lifetime();

@@ -28,7 +28,9 @@ pub(super) const CLIENT_ID_HEADER: &str = "x-digikey-client-id";
 
 /// What an injected refusal tells to wait for.
 const INJECTED_WAIT: Duration = Duration::from_secs(1);
-/// The same, of the day.
+/// What it says is allowed, where no window is: a limit of 0 would be learned.
+const INJECTED_LIMIT: u64 = 1000;
+/// What an injected refusal of the day tells to wait for.
 const INJECTED_DAY: Duration = Duration::from_secs(60 * 60);
 
 pub(super) struct Distributor {
@@ -390,6 +392,7 @@ fn injected(manners: Manners, mishap: GateMishap, books: &mut Books, id: &str, n
     };
     numbers.wait = wait;
     numbers.standing.reset = wait;
+    numbers.standing.limit = INJECTED_LIMIT;
     say(manners, occasion, books, &numbers)
 }
 

@@ -27,12 +27,12 @@ pub(super) use self::words::Moment;
 /// where, where its token endpoint is and what that asks for, and its own way to say "key refused",
 /// "too fast" and "spent for today".
 ///
-/// Everything is written down here by itself, from the vendors' pages and what was observed of them,
-/// and nothing is taken from [`distributors`](crate::distributors): a slip in a preset is one that
-/// these manners do not share. Where several ways were seen (Mouser refuses with 403, 429 and 200),
-/// the sandbox takes them in turn. Where a vendor's way is not known it is HTTP's own, 401 or 429
-/// without a word; where nobody knows of a limit, the manners have no words for one, and it is HTTP's
-/// own too.
+/// Everything is written down here by itself, from the vendors' pages and what was observed of
+/// them, and nothing is taken from [`distributors`](crate::distributors): a slip in a preset is one
+/// that these manners do not share. Where several ways were seen (Mouser refuses with 403, 429 and
+/// 200), the sandbox takes them in turn. Where a vendor's way is not known it is HTTP's own, 401 or
+/// 429 without a word; where nobody knows of a limit, the manners have no words for one, and it is
+/// HTTP's own too.
 ///
 /// A customer of the sandbox has [`CLIENT_ID`] for what is like a name (a client's id, a login, a
 /// company), [`CLIENT_SECRET`] for what is secret, and [`KEY`] for a third thing beside the two.

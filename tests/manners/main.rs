@@ -1,5 +1,5 @@
-//! Each preset against a sandbox that behaves as its vendor does: over real sockets, on the base URL
-//! of the sandbox, with windows so short that nobody waits long.
+//! Each preset against a sandbox that behaves as its vendor does: over real sockets, on the base
+//! URL of the sandbox, with windows so short that nobody waits long.
 //!
 //! The sandbox's manners are written down by themselves, so a slip in a preset (a header's name, a
 //! path, a word of a refusal) fails here.

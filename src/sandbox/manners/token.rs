@@ -101,7 +101,8 @@ fn here(request: &Request<Bytes>) -> String {
     format!("http://{host}{}", request.uri().path())
 }
 
-/// A JWT signed with the customer's secret (RFC 7523, HS256), with the claims of the vendor's guide.
+/// A JWT signed with the customer's secret (RFC 7523, HS256), with the claims of the vendor's
+/// guide.
 fn assertion(form: &Form, known: &Known, audience: &str, now: SystemTime) -> Option<()> {
     let text = form
         .get("assertion")
