@@ -14,6 +14,7 @@ mod deserialize;
 mod fields;
 mod grants;
 mod limits;
+mod literals;
 mod nearest;
 mod stores;
 mod value;
@@ -86,6 +87,8 @@ use crate::rate_limit::QuotaStore;
 pub struct Config {
     tree: Value,
     shared: Shared,
+    /// None: all.
+    only: Option<String>,
 }
 
 /// What is the same for all accounts.
@@ -136,6 +139,25 @@ impl Config {
         self
     }
 
+    /// Leaves out every account but this one: what the others refer to is not read, what is wrong
+    /// with them not told. For a program that works for one account of a file of many.
+    #[must_use]
+    pub fn only(mut self, account: impl Into<String>) -> Self {
+        self.only = Some(account.into());
+        self
+    }
+
+    /// The names of the accounts in the file, in order; nothing is read or checked.
+    pub fn names(&self) -> Vec<String> {
+        let Value::Table(tree) = &self.tree else {
+            return Vec::new();
+        };
+        match tree.get("accounts") {
+            Some(Value::Table(accounts)) => accounts.keys().cloned().collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Reads what the file refers to, checks everything and makes the accounts, by name. It sends
     /// nothing and needs no runtime.
     ///
@@ -143,12 +165,19 @@ impl Config {
     /// One [`ErrorKind::Config`](crate::ErrorKind::Config) that lists every unknown key and every
     /// bad value of all accounts, one per line: its path, what was found and what was expected. It
     /// never shows a secret.
+    ///
+    /// A secret that the file holds itself is no error, but told by
+    /// [`Event::LiteralSecret`](crate::Event::LiteralSecret).
     pub fn build(self) -> Result<BTreeMap<String, Account>, Error> {
-        build(self.tree, self.shared).map_err(Problems::into_error)
+        build(self.tree, self.shared, self.only).map_err(Problems::into_error)
     }
 }
 
-fn build(tree: Value, mut shared: Shared) -> Result<BTreeMap<String, Account>, Problems> {
+fn build(
+    tree: Value,
+    mut shared: Shared,
+    only: Option<String>,
+) -> Result<BTreeMap<String, Account>, Problems> {
     let tree = tree
         .into_table()
         .map_err(|text| Problems::of("configuration", text))?;
@@ -158,9 +187,12 @@ fn build(tree: Value, mut shared: Shared) -> Result<BTreeMap<String, Account>, P
             .problems
             .add("accounts", "is missing; expected tables [accounts.NAME]");
     }
-    let tables = fields
+    let mut tables = fields
         .read("accounts", Value::into_table)
         .unwrap_or_default();
+    if let Some(name) = only {
+        tables = keep(tables, name, &mut fields.problems);
+    }
     let store = fields.read("token_store", stores::token_store);
     shared.token_store = store.or(shared.token_store);
     let store = fields.read("quota_store", stores::quota_store);
@@ -168,6 +200,19 @@ fn build(tree: Value, mut shared: Shared) -> Result<BTreeMap<String, Account>, P
     let mut problems = fields.finish();
     let accounts = accounts(tables, &shared, &mut problems);
     problems.into_result(accounts)
+}
+
+/// The table of that name alone.
+fn keep(mut tables: Table, name: String, problems: &mut Problems) -> Table {
+    match tables.remove(&name) {
+        Some(table) => Table::from([(name, table)]),
+        None => {
+            let names: Vec<_> = tables.keys().map(String::as_str).collect();
+            let text = format!("there is no {name:?}, only: {}", names.join(", "));
+            problems.add("accounts", text);
+            Table::new()
+        }
+    }
 }
 
 fn accounts(tables: Table, shared: &Shared, problems: &mut Problems) -> BTreeMap<String, Account> {
@@ -207,6 +252,7 @@ impl<'de> Deserialize<'de> for Config {
         Ok(Self {
             tree: Value::deserialize(deserializer)?,
             shared: Shared::default(),
+            only: None,
         })
     }
 }

@@ -134,6 +134,12 @@ pub enum Event {
     /// each other: each counts the quota for itself and renews tokens for itself. A clone was
     /// meant.
     SecondLedger,
+    /// The configuration file holds a secret itself, instead of saying where it is: it goes
+    /// wherever the file goes. Told once for each, when the account is built.
+    LiteralSecret {
+        /// Its key in the account's table, such as `client_secret` or `headers.X-Api-Key`.
+        key: String,
+    },
     /// A request failed without being sent, or without being sent again.
     Refused {
         /// With this error.
@@ -292,6 +298,7 @@ fn trace(account: &str, event: &Event) {
         | Event::TokenSaveFailed { .. }
         | Event::QuotaStoreFailed { .. }
         | Event::SecondLedger
+        | Event::LiteralSecret { .. }
         | Event::Refused { .. } => log!(warn),
     }
 }

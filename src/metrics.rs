@@ -21,6 +21,7 @@
 //! | `tollgate_refusals_total` | counter | `account`, `kind` | requests that failed without being sent, or sent again |
 //! | `tollgate_quota_save_failures_total` | counter | `account` | attempts to keep what is used of the quotas that failed |
 //! | `tollgate_second_ledgers_total` | counter | `account` | accounts built twice |
+//! | `tollgate_literal_secrets_total` | counter | `account` | secrets that a configuration file holds itself |
 //!
 //! Labels have few values, and none comes from a response or a URL: `account` and `quota` are the
 //! names that you gave; `reason` of a token is that of [`RenewalReason`](crate::RenewalReason),
@@ -53,6 +54,7 @@ const QUOTA_SAVE_FAILURES: &str = "tollgate_quota_save_failures_total";
 const REPLAYS: &str = "tollgate_replays_total";
 const REFUSALS: &str = "tollgate_refusals_total";
 const SECOND_LEDGERS: &str = "tollgate_second_ledgers_total";
+const LITERAL_SECRETS: &str = "tollgate_literal_secrets_total";
 
 /// Tells the installed recorder the unit of each metric and what it counts. To be called once,
 /// after the recorder was installed; without it the metrics only lack their descriptions.
@@ -74,6 +76,10 @@ pub fn describe() {
         (REPLAYS, "Requests sent again, by reason"),
         (REFUSALS, "Requests that failed without being sent, by kind"),
         (SECOND_LEDGERS, "Accounts built twice"),
+        (
+            LITERAL_SECRETS,
+            "Secrets that a configuration file holds itself",
+        ),
     ];
     for (name, text) in counters {
         describe_counter!(name, Unit::Count, text);
@@ -110,6 +116,7 @@ pub(crate) fn record(account: &Arc<str>, event: &Event) {
         Event::Refused { error } => meter.count(REFUSALS, "kind", error.kind().as_str()),
         Event::QuotaStoreFailed { .. } => meter.count_all(QUOTA_SAVE_FAILURES),
         Event::SecondLedger => meter.count_all(SECOND_LEDGERS),
+        Event::LiteralSecret { .. } => meter.count_all(LITERAL_SECRETS),
     }
 }
 

@@ -75,6 +75,9 @@ fn events() -> Vec<Event> {
             error: error.clone(),
         },
         Event::SecondLedger,
+        Event::LiteralSecret {
+            key: "bearer".to_owned(),
+        },
         Event::Refused { error },
     ]
 }
@@ -109,6 +112,7 @@ fn recorded(events: &[Event]) -> BTreeMap<String, String> {
 #[test]
 fn every_event_is_counted_under_its_documented_name_and_labels() {
     let expected = [
+        ("tollgate_literal_secrets_total{account=acme}", "1"),
         (
             "tollgate_quota_rejections_total{account=acme,quota=search}",
             "1",

@@ -571,3 +571,61 @@ fn a_wrong_key_or_rule_is_told_with_its_place() {
         );
     }
 }
+
+/// The literal secrets that are told of an account with these keys.
+fn literals(keys: &str) -> Vec<String> {
+    let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let observed = told.clone();
+    config(&format!("[accounts.a]\n{keys}"))
+        .observer(move |account: &str, event: &reqwest_tollgate::Event| {
+            assert!(!format!("{event:?}").contains(CANARY), "{event:?}");
+            if let reqwest_tollgate::Event::LiteralSecret { key } = event {
+                let mut told = observed.lock().expect("not poisoned");
+                told.push(format!("{account}.{key}"));
+            }
+        })
+        .build()
+        .unwrap_or_else(|error| panic!("{error}"));
+    let told = told.lock().expect("not poisoned");
+    told.clone()
+}
+
+#[test]
+fn a_secret_in_the_file_itself_is_told_by_its_key_and_never_by_its_value() {
+    let keys = r#"
+        base_url = "https://a.example"
+        token_url = "/token"
+        client_id = "me"
+        client_secret = "canary-4711"
+        headers = { X-Api-Key = "canary-4711", X-Shop = "DE" }
+        query = { apikey = "canary-4711", format = "json" }
+        token_fields = { audience = "x" }
+    "#;
+    let expected = ["a.client_secret", "a.headers.X-Api-Key", "a.query.apikey"];
+    assert_eq!(literals(keys), expected);
+    let basic =
+        "base_url = \"https://a.example\"\nbasic = { user = \"me\", password = \"canary-4711\" }";
+    assert_eq!(literals(basic), ["a.basic.password"]);
+    let mouser = "distributor = \"mouser\"\napi_key = \"canary-4711\"";
+    assert_eq!(literals(mouser), ["a.api_key"]);
+}
+
+#[test]
+fn a_secret_kept_elsewhere_is_not_told() {
+    let keys = format!(
+        "base_url = \"https://a.example\"\nbearer = {{ env = \"{VARIABLE}\" }}\n\
+         headers = {{ X-Api-Key = {{ env = \"{VARIABLE}\" }} }}"
+    );
+    assert_eq!(literals(&keys), [""; 0]);
+}
+
+#[test]
+fn one_account_of_a_file_is_built_without_a_look_at_the_others() {
+    let file = "[accounts.a]\nbase_url = \"https://a.example\"\n\
+                [accounts.b]\nbearer = { env = \"NO_SUCH_VARIABLE_AT_ALL\" }\nnonsense = 1";
+    assert_eq!(config(file).names(), ["a", "b"]);
+    let accounts = config(file).only("a").build().expect("a alone is right");
+    assert_eq!(accounts.keys().collect::<Vec<_>>(), ["a"]);
+    let error = config(file).only("c").build().expect_err("no such account");
+    assert_eq!(error.to_string(), "accounts: there is no \"c\", only: a, b");
+}

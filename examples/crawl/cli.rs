@@ -37,9 +37,18 @@ pub(crate) struct Cli {
     #[arg(long, value_parser = method)]
     pub(crate) method: Option<Method>,
 
-    /// What to send, as application/json; {part} is escaped as in a JSON string
+    /// What to send; {part} is escaped as its content type asks for
     #[arg(long, value_name = "TEMPLATE")]
     pub(crate) body: Option<String>,
+
+    /// What the body is: JSON, or application/x-www-form-urlencoded
+    #[arg(
+        long,
+        value_name = "TYPE",
+        default_value = "application/json",
+        requires = "body"
+    )]
+    pub(crate) content_type: String,
 
     /// The parts: CSV with a column `part`, or one part number per line [default: the example's]
     #[arg(long, value_name = "FILE")]

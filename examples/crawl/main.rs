@@ -8,6 +8,8 @@
 //!
 //! What it takes to keep tokens fresh and quotas whole is in [`client`]; all the rest is a crawl.
 
+#[cfg(test)]
+mod accounts;
 mod cli;
 mod output;
 mod parts;
@@ -56,7 +58,7 @@ fn client(account: &Account) -> Result<ClientWithMiddleware> {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Cli::parse()).await {
+    match run(Cli::parse(), &mut io::stdout()).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -67,7 +69,7 @@ async fn main() -> ExitCode {
 }
 
 /// Whether every part was answered.
-async fn run(cli: Cli) -> Result<bool> {
+async fn run(cli: Cli, out: &mut impl io::Write) -> Result<bool> {
     let tally = Tally::start();
     let parts = parts::cycle(parts::read(cli.parts.as_deref())?, cli.requests);
     let source = Source::open(&cli, tally.clone()).await?;
@@ -96,7 +98,7 @@ async fn run(cli: Cli) -> Result<bool> {
         elapsed: tally.elapsed(),
         verdict: verdict(&source),
     };
-    report(&cli, &source, &summary)?;
+    report(&cli, &source, &summary, out)?;
     Ok(summary.outcomes.failed() == 0)
 }
 
@@ -113,7 +115,9 @@ fn bounded(account: &Account, deadline: Option<Duration>) -> Account {
 
 fn template(cli: &Cli, source: &Source) -> Result<Template> {
     let base = source.account.base_url();
-    let template = Template::new(base, &cli.url, cli.body.as_deref())?;
+    let body = cli.body.as_deref();
+    let body = body.map(|text| (cli.content_type.as_str(), text));
+    let template = Template::new(base, &cli.url, body)?;
     if source.sandbox.is_some() && template.url("PART")?.origin() != base.origin() {
         // The sandbox's account would let it pass without credentials and without a limit.
         anyhow::bail!("--url leads to another host: that takes an account, by --config");
@@ -154,12 +158,11 @@ fn allowance(account: &Account, counts: &Counts) -> Option<Allowance> {
     })
 }
 
-fn report(cli: &Cli, source: &Source, summary: &Summary) -> Result<()> {
-    let mut stdout = io::stdout().lock();
-    writeln!(stdout, "{summary}")?;
+fn report(cli: &Cli, source: &Source, summary: &Summary, out: &mut impl io::Write) -> Result<()> {
+    writeln!(out, "{summary}")?;
     let drawn = draw(cli, source, summary);
     if cli.json {
-        writeln!(stdout, "{}", summary.to_json())?;
+        writeln!(out, "{}", summary.to_json())?;
     }
     drawn // A picture that fails does not take the numbers along.
 }

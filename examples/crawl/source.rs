@@ -1,6 +1,5 @@
 //! Whom to ask: an account of the configuration file, or one of a sandbox in this process.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -34,12 +33,16 @@ impl Source {
             .with_context(|| format!("cannot read the configuration {file}"))?;
         let config: Config =
             toml::from_str(&text).with_context(|| format!("in the configuration {file}"))?;
-        let accounts = config
+        let name = choose(&config, name).with_context(|| format!("in {file}"))?;
+        // The other accounts may refer to secrets that are not here.
+        let mut accounts = config
+            .only(&name)
             .observer(tally)
             .build()
             .with_context(|| format!("in the configuration {file}"))?;
+        let account = accounts.remove(&name).context("the account is gone")?;
         Ok(Self {
-            account: choose(accounts, name).with_context(|| format!("in {file}"))?,
+            account,
             sandbox: None,
             windows: Vec::new(),
         })
@@ -64,18 +67,16 @@ impl Source {
     }
 }
 
-/// The account of that name; without a name, the only one.
-fn choose(mut accounts: BTreeMap<String, Account>, name: Option<&str>) -> Result<Account> {
-    let names = accounts.keys().cloned().collect::<Vec<_>>().join(", ");
-    match name {
-        Some(name) => accounts
-            .remove(name)
-            .with_context(|| format!("there is no account {name:?}, only: {names}")),
-        None if accounts.len() > 1 => bail!("say which --account, one of: {names}"),
-        None => accounts
-            .into_values()
-            .next()
-            .context("there is no account: expected a table [accounts.NAME]"),
+/// That name; without one, the name of the only account.
+fn choose(config: &Config, name: Option<&str>) -> Result<String> {
+    let names = config.names();
+    let all = names.join(", ");
+    match (name, names.as_slice()) {
+        (Some(name), _) if names.iter().any(|other| other == name) => Ok(name.to_owned()),
+        (Some(name), _) => bail!("there is no account {name:?}, only: {all}"),
+        (None, [only]) => Ok(only.clone()),
+        (None, []) => bail!("there is no account: expected a table [accounts.NAME]"),
+        (None, _) => bail!("say which --account, one of: {all}"),
     }
 }
 
@@ -83,38 +84,28 @@ fn choose(mut accounts: BTreeMap<String, Account>, name: Option<&str>) -> Result
 mod tests {
     use super::*;
 
-    const FILE: &str = include_str!("../tollgate.toml");
-
-    /// The accounts of the example's file, its secrets written out.
-    fn accounts(text: &str) -> BTreeMap<String, Account> {
-        let literal = |line: &str| match line.split_once("{ env = ") {
-            Some((key, value)) => format!("{key}{}\n", value.trim_end_matches(" }")),
-            None => format!("{line}\n"),
-        };
-        let text: String = text.lines().map(literal).collect();
-        let config: Config = toml::from_str(&text).unwrap();
-        config.build().unwrap()
+    fn chosen(text: &str, name: Option<&str>) -> Result<String, String> {
+        choose(&toml::from_str(text).unwrap(), name).map_err(|error| error.to_string())
     }
 
     #[test]
-    fn the_only_account_of_the_example_file_is_digikey() {
-        let account = choose(accounts(FILE), None).unwrap();
-        assert_eq!(account.base_url().as_str(), "https://api.digikey.com/");
+    fn a_lone_account_needs_no_name() {
+        let one = "[accounts.acme]\nnonsense = 1";
+        assert_eq!(chosen(one, None).as_deref(), Ok("acme"));
+        assert!(
+            chosen("", None)
+                .unwrap_err()
+                .starts_with("there is no account")
+        );
     }
 
     #[test]
-    fn the_commented_account_of_the_example_file_is_right_too() {
-        // Prose has a space after its `#`.
-        let is_prose = |line: &&str| line.starts_with("# ") || *line == "#";
-        let lines = FILE.lines().filter(|line| !is_prose(line));
-        let text: Vec<_> = lines.map(|line| line.trim_start_matches('#')).collect();
-        let accounts = || accounts(&text.join("\n"));
-
-        let acme = choose(accounts(), Some("acme")).unwrap();
-        assert_eq!(acme.base_url().as_str(), "https://api.acme.example/");
-        let error = choose(accounts(), None).unwrap_err().to_string();
+    fn one_of_several_accounts_has_to_be_named() {
+        let two = "[accounts.digikey]\n[accounts.acme]";
+        assert_eq!(chosen(two, Some("digikey")).as_deref(), Ok("digikey"));
+        let error = chosen(two, None).unwrap_err();
         assert_eq!(error, "say which --account, one of: acme, digikey");
-        let error = choose(accounts(), Some("mouser")).unwrap_err().to_string();
+        let error = chosen(two, Some("mouser")).unwrap_err();
         assert!(error.ends_with("only: acme, digikey"), "{error}");
     }
 }

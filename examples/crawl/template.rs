@@ -5,6 +5,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Url;
 
 const PLACE: &str = "{part}";
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// All but the unreserved characters of RFC 3986 section 2.3: a part number stays one segment of
 /// the path, whatever it is made of. Unencoded, the `#` of `LT1763CS8#PBF` would end the URL.
@@ -19,19 +20,20 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
 pub(crate) struct Template {
     base: Url,
     url: String,
-    body: Option<String>,
+    /// Its content type and its text.
+    body: Option<(String, String)>,
 }
 
 impl Template {
-    /// `url` may be relative to `base`.
+    /// `url` may be relative to `base`; a body comes with its content type.
     ///
     /// # Errors
     /// If it does not make a URL.
-    pub(crate) fn new(base: &Url, url: &str, body: Option<&str>) -> Result<Self> {
+    pub(crate) fn new(base: &Url, url: &str, body: Option<(&str, &str)>) -> Result<Self> {
         let template = Self {
             base: base.clone(),
             url: url.to_owned(),
-            body: body.map(str::to_owned),
+            body: body.map(|(media_type, text)| (media_type.to_owned(), text.to_owned())),
         };
         template.url("PART")?; // A mistake in the template shows now, not once per part.
         Ok(template)
@@ -39,8 +41,8 @@ impl Template {
 
     /// Whether it asks the same about every part.
     pub(crate) fn ignores_the_part(&self) -> bool {
-        let body = self.body.as_deref().unwrap_or_default();
-        !self.url.contains(PLACE) && !body.contains(PLACE)
+        let in_body = |(_, text): &(String, String)| text.contains(PLACE);
+        !self.url.contains(PLACE) && !self.body.as_ref().is_some_and(in_body)
     }
 
     /// The URL that asks about `part`.
@@ -52,11 +54,18 @@ impl Template {
             .with_context(|| format!("{url:?} is not a URL"))
     }
 
-    /// The body that asks about `part`; within a JSON string any part number is safe.
-    pub(crate) fn body(&self, part: &str) -> Option<String> {
-        let quoted = serde_json::Value::from(part).to_string();
-        let escaped = &quoted[1..quoted.len() - 1];
-        self.body.as_ref().map(|body| body.replace(PLACE, escaped))
+    /// The body that asks about `part`, and its content type. Within a JSON string any part number
+    /// is safe, and so it is within a value of a form.
+    pub(crate) fn body(&self, part: &str) -> Option<(&str, String)> {
+        let (media_type, text) = self.body.as_ref()?;
+        let escaped = match media_type.as_str() {
+            FORM => utf8_percent_encode(part, ENCODED).to_string(),
+            _ => {
+                let quoted = serde_json::Value::from(part).to_string();
+                quoted[1..quoted.len() - 1].to_owned()
+            }
+        };
+        Some((media_type, text.replace(PLACE, &escaped)))
     }
 }
 
@@ -66,6 +75,7 @@ mod tests {
 
     fn template(url: &str, body: Option<&str>) -> Template {
         let base = Url::parse("https://api.example/v4/").unwrap();
+        let body = body.map(|text| ("application/json", text));
         Template::new(&base, url, body).unwrap()
     }
 
@@ -106,9 +116,18 @@ mod tests {
     #[test]
     fn a_part_number_in_a_body_is_escaped_as_json() {
         let template = template("/", Some(r#"{"Keywords":"{part}","Limit":1}"#));
-        let body = template.body("3/8\" \\ µ").unwrap();
+        let (_, body) = template.body("3/8\" \\ µ").unwrap();
         let value: serde_json::Value = serde_json::from_str(&body).unwrap();
         assert_eq!(value["Keywords"], "3/8\" \\ µ");
+    }
+
+    #[test]
+    fn a_part_number_in_a_form_is_percent_encoded() {
+        let base = Url::parse("https://api.example/").unwrap();
+        let body = Some((FORM, "Plain={part}&Country=PL"));
+        let template = Template::new(&base, "/find", body).unwrap();
+        let expected = (FORM, "Plain=A%26B%20%2B&Country=PL".to_owned());
+        assert_eq!(template.body("A&B +"), Some(expected));
     }
 
     #[test]

@@ -110,7 +110,7 @@ impl Crawl {
         let url = self.template.url(part)?;
         let request = self.client.request(self.method.clone(), url);
         Ok(match self.template.body(part) {
-            Some(body) => request.header(CONTENT_TYPE, "application/json").body(body),
+            Some((media_type, body)) => request.header(CONTENT_TYPE, media_type).body(body),
             None => request,
         })
     }

@@ -151,6 +151,7 @@ fn account(arguments: &Arguments) -> Result<Account> {
     let text = std::fs::read_to_string(&arguments.config);
     let text = text.map_err(|error| anyhow::anyhow!("cannot read {path}: {error}"))?;
     let config: Config = toml::from_str(&text)?;
+    let config = config.only(&arguments.account);
     let account = config.build()?.remove(&arguments.account);
     account.with_context(|| format!("no account {:?} in {path}", arguments.account))
 }

@@ -110,6 +110,7 @@ fn assemble(settings: Settings, base_url: Url, parts: Parts) -> Account {
     let events = Events::new(name.clone(), settings.observers);
     let clock: Arc<dyn Clock> = settings.clock.unwrap_or_else(|| Arc::new(SystemClock));
     let told = events.clone();
+    let literals = settings.literals;
     let client = |oauth: &OAuthSettings| (oauth.token_url.clone(), oauth.client_id.clone());
     let identity = Identity {
         name: name.clone(),
@@ -172,6 +173,9 @@ fn assemble(settings: Settings, base_url: Url, parts: Parts) -> Account {
     });
     if living::enter(identity, &shared) {
         told.emit(|| Event::SecondLedger);
+    }
+    for key in literals {
+        told.emit(|| Event::LiteralSecret { key });
     }
     Account {
         shared,

@@ -86,6 +86,8 @@ pub(crate) struct Settings {
     pub(crate) snapshots: bool,
     pub(crate) options: RequestOptions,
     pub(crate) observers: Vec<Arc<dyn Observer>>,
+    /// Keys of a configuration file whose literal values are secrets.
+    pub(crate) literals: Vec<String>,
     pub(crate) clock: Option<Arc<dyn Clock>>,
 }
 
@@ -136,6 +138,7 @@ impl Settings {
             snapshots: true,
             options: RequestOptions::default(),
             observers: Vec::new(),
+            literals: Vec::new(),
             clock: None,
         }
     }

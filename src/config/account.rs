@@ -6,6 +6,7 @@ use super::Shared;
 use super::fields::Fields;
 use super::grants::grant;
 use super::limits::{costs, quota, span, window};
+use super::literals::literals;
 use super::stores;
 use super::value::{Table, Value};
 use crate::account::problems::Problems;
@@ -44,6 +45,7 @@ fn read(name: &str, table: Table, shared: &Shared) -> (AccountBuilder, Problems)
     let mut fields = Fields::new(table);
     let (builder, preset) = begin(&mut fields);
     let mut builder = builder.name(name);
+    builder.settings.literals = literals(fields.rest(), preset);
     builder = own_keys(&mut fields, builder, preset);
     builder = place(&mut fields, builder);
     builder = credentials(&mut fields, builder);

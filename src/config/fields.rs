@@ -25,6 +25,11 @@ impl Fields {
         self.rest.contains_key(key)
     }
 
+    /// What nobody has asked for yet.
+    pub(super) fn rest(&self) -> &Table {
+        &self.rest
+    }
+
     /// The value of a key, whatever it is.
     pub(super) fn take(&mut self, key: &'static str) -> Option<Value> {
         self.asked.push(key);

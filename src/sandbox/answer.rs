@@ -95,6 +95,11 @@ pub(super) fn spent(is_day: bool, id: &str) -> Answer {
     )
 }
 
+/// There is nothing at this path.
+pub(super) fn nowhere() -> Answer {
+    with_type(StatusCode::NOT_FOUND, "text/plain", "no such path")
+}
+
 /// Adds the headers that the answer has not set itself.
 pub(super) fn add_headers(answer: &mut Answer, headers: HeaderMap) {
     for (name, value) in headers {

@@ -10,8 +10,10 @@ use http::{Request, Response};
 use super::Sandbox;
 use super::dialect::Dialect;
 use super::enforcement::Enforcement;
+use super::manners::Manners;
 use super::resource::Resource;
 use super::server::Server;
+use super::token_endpoint;
 use crate::error::Error;
 use crate::rate_limit::{Quota, Window};
 
@@ -46,11 +48,23 @@ pub(super) struct Settings {
     pub(super) enforcement: Enforcement,
     pub(super) count_rejected: bool,
     pub(super) dialect: Dialect,
+    /// None: the sandbox's own, which are DigiKey's without a check of the client's id.
+    pub(super) manners: Option<Manners>,
     pub(super) header_on_success: bool,
     pub(super) latency: Range<Duration>,
     pub(super) resource: Resource,
     pub(super) port: u16,
     pub(super) seed: u64,
+}
+
+impl Settings {
+    /// Where the token endpoint is; a vendor without one has no such path.
+    pub(super) fn token_path(&self) -> &'static str {
+        match &self.manners {
+            Some(manners) => manners.token_path().unwrap_or_default(),
+            None => token_endpoint::PATH,
+        }
+    }
 }
 
 impl Default for SandboxBuilder {
@@ -68,6 +82,7 @@ impl Default for SandboxBuilder {
                 enforcement: Enforcement::default(),
                 count_rejected: false,
                 dialect: Dialect::default(),
+                manners: None,
                 header_on_success: true,
                 latency: Duration::ZERO..Duration::ZERO,
                 resource: Resource::default(),
@@ -155,6 +170,20 @@ impl SandboxBuilder {
     /// Which headers tell of the quota; default [`Dialect::DigiKey`].
     pub fn dialect(mut self, dialect: Dialect) -> Self {
         self.settings.dialect = dialect;
+        self
+    }
+
+    /// Behaves like that vendor: its credential in its places, its token endpoint, and its own
+    /// words for every refusal; default: DigiKey's, except that nobody has to send the client's id.
+    ///
+    /// Its quotas are still the [`window`](Self::window)s: the words come from the vendor, the
+    /// numbers from here, and the [`dialect`](Self::dialect) plays no part. Tokens live as long as
+    /// the vendor's, unless [`token_lifetime`](Self::token_lifetime) is called afterwards. What it
+    /// refused, and why, is in the [`Counters`](super::Counters).
+    pub fn manners(mut self, manners: Manners) -> Self {
+        let lifetime = manners.token_lifetime();
+        self.settings.token_lifetime = lifetime.unwrap_or(Self::DEFAULT_TOKEN_LIFETIME);
+        self.settings.manners = Some(manners);
         self
     }
 

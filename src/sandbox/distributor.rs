@@ -3,6 +3,7 @@
 //! Nothing here waits or touches a socket. The lock is held for one decision at a time, and never
 //! while the user's closure runs.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,13 +17,21 @@ use super::counters::Counters;
 use super::dialect::Role;
 use super::fault::Fault;
 use super::issuer::{Issuer, Rules, Worth};
+use super::manners::{Gap, Manners, Moment as Numbers, Occasion};
 use super::mishaps::{BackendMishap, GateMishap, Mishaps, TokenMishap};
-use super::quota::Quota;
+use super::quota::{Quota, Standing, Verdict};
 use super::token_endpoint::{self, TokenEndpoint};
 use crate::clock::{Clock, Moment, Now, SystemClock};
 
 /// The header with the client's id, which DigiKey wants on every API request.
 pub(super) const CLIENT_ID_HEADER: &str = "x-digikey-client-id";
+
+/// What an injected refusal tells to wait for.
+const INJECTED_WAIT: Duration = Duration::from_secs(1);
+/// What it says is allowed, where no window is: a limit of 0 would be learned.
+const INJECTED_LIMIT: u64 = 1000;
+/// What an injected refusal of the day tells to wait for.
+const INJECTED_DAY: Duration = Duration::from_secs(60 * 60);
 
 pub(super) struct Distributor {
     settings: Settings,
@@ -38,6 +47,10 @@ struct Books {
     mishaps: Mishaps,
     counters: Counters,
     accepted: Vec<Duration>,
+    /// Of signatures.
+    nonces: HashSet<String>,
+    /// How often each of a vendor's words was needed.
+    said: HashMap<Occasion, usize>,
     random: fastrand::Rng,
 }
 
@@ -87,6 +100,7 @@ impl Distributor {
                 client_secret: settings.client_secret.clone(),
                 lifetime: settings.token_lifetime,
                 omit_expires_in: settings.omit_expires_in,
+                manners: settings.manners,
             },
             started: now.moment,
             books: Mutex::new(Books {
@@ -95,6 +109,8 @@ impl Distributor {
                 mishaps: Mishaps::default(),
                 counters: Counters::default(),
                 accepted: Vec::new(),
+                nonces: HashSet::new(),
+                said: HashMap::new(),
                 random,
             }),
             settings,
@@ -186,8 +202,13 @@ impl Distributor {
 
     fn token_answer(&self, request: &Request<Bytes>, books: &mut Books, now: Now) -> Answer {
         let since_start = now.moment - self.started;
-        self.token_endpoint
-            .answer(request, &mut books.issuer, &mut books.counters, since_start)
+        self.token_endpoint.answer(
+            request,
+            &mut books.issuer,
+            &mut books.counters,
+            since_start,
+            now.wall,
+        )
     }
 
     /// The credential first, then the quota, then the resource: as a gateway does it.
@@ -199,15 +220,48 @@ impl Distributor {
     ) -> Outcome {
         let mut books = self.books();
         let books = &mut *books;
-        if let Some(refused) = self.credential_refused(request, books, id, now) {
-            books.counters.rejected_401 += 1;
+        if let Some(refused) = self.refusal(request, books, id, now) {
             return Outcome::Refuse(refused);
         }
         if let Some(mishap) = books.mishaps.at_gate(&mut books.random) {
             books.counters.injected += 1;
-            return Outcome::Refuse(gate_answer(mishap, id));
+            let answer = match self.settings.manners {
+                Some(manners) => injected(manners, mishap, books, id, now),
+                None => gate_answer(mishap, id),
+            };
+            return Outcome::Refuse(answer);
         }
         self.metered(books, id, now)
+    }
+
+    /// What is wrong with the request itself: its path, its credential.
+    fn refusal(
+        &self,
+        request: &Request<Bytes>,
+        books: &mut Books,
+        id: &str,
+        now: Now,
+    ) -> Option<Answer> {
+        let Some(manners) = self.settings.manners else {
+            let refused = self.credential_refused(request, books, id, now)?;
+            let is_missing = !request.headers().contains_key(AUTHORIZATION);
+            books.counters.refused_credential(is_missing);
+            return Some(refused);
+        };
+        if !manners.has(request.uri().path()) {
+            books.counters.wrong_paths += 1;
+            return Some(answer::nowhere());
+        }
+        let (issuer, since_start) = (&books.issuer, now.moment - self.started);
+        let is_good = |token: &str| issuer.worth(token, since_start) == Worth::Good;
+        let known = self.token_endpoint.known();
+        let gap = manners.gap(request, &known, &mut books.nonces, &is_good, now.wall)?;
+        books.counters.refused_credential(gap == Gap::Missing);
+        let occasion = match gap {
+            Gap::Missing | Gap::Token => Occasion::Refused,
+            Gap::Other => Occasion::Other,
+        };
+        Some(say(manners, occasion, books, &without_numbers(id, now)))
     }
 
     fn credential_refused(
@@ -234,12 +288,19 @@ impl Distributor {
     fn metered(&self, books: &mut Books, id: &str, now: Now) -> Outcome {
         let since_start = now.moment - self.started;
         let verdict = books.quota.decide(since_start);
+        if let Some(refusal) = verdict.refusal {
+            books.counters.rejected_429 += 1;
+            let is_day = Role::of(refusal.window, verdict.windows.len()) == Role::Day;
+            books.counters.rejected_for_the_day += u64::from(is_day);
+        }
+        if let Some(manners) = self.settings.manners {
+            return self.metered_as(manners, &verdict, books, id, now);
+        }
         let mut headers = HeaderMap::new();
         if verdict.refusal.is_some() || self.settings.header_on_success {
             headers = self.settings.dialect.headers(&verdict, now.wall);
         }
         if let Some(refusal) = verdict.refusal {
-            books.counters.rejected_429 += 1;
             let role = Role::of(refusal.window, verdict.windows.len());
             let mut refused = answer::spent(role == Role::Day, id);
             answer::add_headers(&mut refused, headers);
@@ -247,6 +308,37 @@ impl Distributor {
         }
         books.accepted.push(since_start);
         self.backend(books, headers, id)
+    }
+
+    /// The quota's verdict in a vendor's words.
+    fn metered_as(
+        &self,
+        manners: Manners,
+        verdict: &Verdict,
+        books: &mut Books,
+        id: &str,
+        now: Now,
+    ) -> Outcome {
+        let mut numbers = without_numbers(id, now);
+        let last = verdict.windows.len().saturating_sub(1);
+        let told = verdict.refusal.map_or(last, |refusal| refusal.window);
+        if let Some(standing) = verdict.windows.get(told) {
+            numbers.standing = *standing;
+        }
+        let Some(refusal) = verdict.refusal else {
+            books.accepted.push(now.moment - self.started);
+            let headers = match self.settings.header_on_success && !verdict.windows.is_empty() {
+                true => manners.headers(&numbers),
+                false => HeaderMap::new(),
+            };
+            return self.backend(books, headers, id);
+        };
+        numbers.wait = refusal.retry_after;
+        let occasion = match Role::of(refusal.window, verdict.windows.len()) {
+            Role::Day => Occasion::Spent,
+            Role::Burst | Role::Between => Occasion::Rate,
+        };
+        Outcome::Refuse(say(manners, occasion, books, &numbers))
     }
 
     fn backend(&self, books: &mut Books, headers: HeaderMap, id: &str) -> Outcome {
@@ -282,18 +374,54 @@ fn bearer(header: &HeaderValue) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
+/// The next of the vendor's words for it.
+fn say(manners: Manners, occasion: Occasion, books: &mut Books, numbers: &Numbers) -> Answer {
+    let said = books.said.entry(occasion).or_default();
+    let answer = manners.answer(occasion, *said, numbers);
+    *said += 1;
+    answer
+}
+
+fn injected(manners: Manners, mishap: GateMishap, books: &mut Books, id: &str, now: Now) -> Answer {
+    let mut numbers = without_numbers(id, now);
+    let (occasion, wait) = match mishap {
+        GateMishap::Unauthorized => (Occasion::Refused, Duration::ZERO),
+        GateMishap::NotSubscribed => (Occasion::Other, Duration::ZERO),
+        GateMishap::RateLimited => (Occasion::Rate, INJECTED_WAIT),
+        GateMishap::QuotaSpent => (Occasion::Spent, INJECTED_DAY),
+    };
+    numbers.wait = wait;
+    numbers.standing.reset = wait;
+    numbers.standing.limit = INJECTED_LIMIT;
+    say(manners, occasion, books, &numbers)
+}
+
+fn without_numbers(id: &str, now: Now) -> Numbers {
+    Numbers {
+        standing: Standing {
+            limit: 0,
+            remaining: 0,
+            reset: Duration::ZERO,
+        },
+        wait: Duration::ZERO,
+        now: now.wall,
+        id: id.to_owned(),
+    }
+}
+
 fn gate_answer(mishap: GateMishap, id: &str) -> Answer {
     match mishap {
         GateMishap::Unauthorized => answer::expired(id),
         GateMishap::NotSubscribed => answer::not_subscribed(id),
-        GateMishap::RateLimited => {
-            let mut refused = answer::spent(false, id);
-            let retry_after = HeaderValue::from_static("1");
-            let name = http::header::RETRY_AFTER;
-            refused.headers_mut().insert(name, retry_after);
-            refused
-        }
+        GateMishap::RateLimited => told(answer::spent(false, id), INJECTED_WAIT),
+        GateMishap::QuotaSpent => told(answer::spent(true, id), INJECTED_DAY),
     }
+}
+
+fn told(mut refused: Answer, wait: Duration) -> Answer {
+    let headers = refused.headers_mut();
+    headers.insert(http::header::RETRY_AFTER, wait.as_secs().into());
+    refused
 }
 
 fn server_error(id: &str) -> Answer {

@@ -66,6 +66,9 @@ pub enum Fault {
     /// The next so many API requests get a 429 that no quota asked for, with `Retry-After: 1` and
     /// nothing else; the quota does not count them. `rate-limited=1`.
     RateLimited(u64),
+    /// The next so many API requests are told that the longest window is spent, with an hour to go
+    /// where the vendor's words tell a time; the quota does not count them. `quota-spent=1`.
+    QuotaSpent(u64),
 }
 
 /// How long the token endpoint is down.
@@ -124,6 +127,7 @@ impl FromStr for Fault {
                 Self::Hang { requests, span }
             }
             "rate-limited" => Self::RateLimited(parse_count(once)?),
+            "quota-spent" => Self::QuotaSpent(parse_count(once)?),
             _ => return Err(unknown(name)),
         })
     }
@@ -146,6 +150,7 @@ impl fmt::Display for Fault {
             Self::Reset(dose) => write!(f, "reset={dose}"),
             Self::Hang { requests, span } => write!(f, "hang={requests}x{}", write_span(*span)),
             Self::RateLimited(requests) => write!(f, "rate-limited={requests}"),
+            Self::QuotaSpent(requests) => write!(f, "quota-spent={requests}"),
         }
     }
 }
@@ -223,7 +228,8 @@ fn parse_times(text: &str) -> Result<(u64, Duration), Error> {
 fn unknown(name: &str) -> Error {
     Error::config(format!(
         "{name:?} is not a fault: expected token-down, token-slow, token-html, token-lost, \
-         token-throttled, unauthorized, not-subscribed, server-error, reset, hang or rate-limited"
+         token-throttled, unauthorized, not-subscribed, server-error, reset, hang, rate-limited or \
+         quota-spent"
     ))
 }
 
@@ -246,6 +252,7 @@ mod tests {
             "reset=5",
             "hang=1x30s",
             "rate-limited=4",
+            "quota-spent=2",
         ] {
             let fault: Fault = text.parse().expect(text);
             assert_eq!(fault.to_string(), text);
@@ -263,6 +270,7 @@ mod tests {
             "server-error",
             "reset",
             "rate-limited",
+            "quota-spent",
         ] {
             let fault: Fault = name.parse().expect(name);
             assert_eq!(fault.to_string(), format!("{name}=1"));

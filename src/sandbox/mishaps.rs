@@ -34,6 +34,7 @@ pub(super) enum GateMishap {
     Unauthorized,
     NotSubscribed,
     RateLimited,
+    QuotaSpent,
 }
 
 /// What happens to an API request that the quota accepted.
@@ -92,6 +93,7 @@ impl Mishaps {
                 Fault::Unauthorized(dose) => (active.dose(dose, random), GateMishap::Unauthorized),
                 Fault::NotSubscribed(n) => (active.next(n), GateMishap::NotSubscribed),
                 Fault::RateLimited(n) => (active.next(n), GateMishap::RateLimited),
+                Fault::QuotaSpent(n) => (active.next(n), GateMishap::QuotaSpent),
                 _ => return None,
             };
             meets.then_some(mishap)

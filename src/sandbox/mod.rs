@@ -68,7 +68,7 @@
 //!
 //! A request to the API is judged in this order: its token (a 401 counts in no quota), the injected
 //! faults of the gateway, the quota, the injected faults of the backend, and then the resource
-//! answers. Bodies and headers are DigiKey's.
+//! answers. Bodies and headers are DigiKey's, unless it has the [`Manners`] of another vendor.
 
 mod answer;
 mod builder;
@@ -79,6 +79,7 @@ mod distributor;
 mod enforcement;
 mod fault;
 mod issuer;
+mod manners;
 mod meter;
 mod mishaps;
 mod quota;
@@ -102,6 +103,7 @@ pub use counters::Counters;
 pub use dialect::Dialect;
 pub use enforcement::Enforcement;
 pub use fault::{Dose, Fault, Outage};
+pub use manners::Manners;
 pub use text::{parse_range, parse_span};
 
 /// A distributor in a box, until it is dropped.
@@ -120,6 +122,9 @@ impl Sandbox {
     pub const CLIENT_ID: &'static str = "sandbox-client";
     /// The client's secret, unless [`SandboxBuilder::client`] chose another.
     pub const CLIENT_SECRET: &'static str = "sandbox-secret";
+    /// What some vendors give beside the two (a subscription key, a key's id, a password), for
+    /// [`Manners`].
+    pub const KEY: &'static str = "sandbox-key";
 
     /// What it should be like.
     pub fn builder() -> SandboxBuilder {
@@ -142,7 +147,7 @@ impl Sandbox {
     /// The URL of its token endpoint.
     pub fn token_url(&self) -> Url {
         let mut url = self.url.clone();
-        url.set_path(token_endpoint::PATH);
+        url.set_path(self.settings().token_path());
         url
     }
 
@@ -158,6 +163,9 @@ impl Sandbox {
 
     /// An account that fits: named `sandbox`, with its URLs, client, windows and the names of its
     /// headers filled in.
+    ///
+    /// It has DigiKey's manners; for others ([`SandboxBuilder::manners`]) begin with the vendor's
+    /// preset, or with an account of your own.
     ///
     /// With [`SandboxBuilder::refresh_grant`] each call is a login of its own, and a
     /// [`token_store`](AccountBuilder::token_store) has to be added.

@@ -8,6 +8,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use super::answer::{Answer, error_answer, json_answer, missing_field};
+use super::manners::Manners;
 
 const SEARCH: &str = "/products/v4/search/";
 const MAKERS: [&str; 8] = [
@@ -41,6 +42,17 @@ impl Resource {
         match &self.0 {
             Some(answer) => answer(request),
             None => catalogue(request, id),
+        }
+    }
+
+    /// The same for another vendor: at any path of its API there is something.
+    pub(super) fn answer_as(&self, manners: Manners, request: &Request<Bytes>) -> Answer {
+        match &self.0 {
+            Some(answer) => answer(request),
+            None => {
+                let found = json!({ "vendor": manners.name(), "found": request.uri().path() });
+                json_answer(StatusCode::OK, &found)
+            }
         }
     }
 }

@@ -12,7 +12,6 @@ use hyper::body::Incoming;
 
 use super::answer::{self, Answer, error_answer};
 use super::distributor::{Arrival, Distributor, Outcome, TokenOutcome};
-use super::token_endpoint;
 use crate::clock::{Clock, SystemClock};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-digikey-request-id");
@@ -36,7 +35,7 @@ pub(super) async fn answer(
     distributor: Arc<Distributor>,
     request: Request<Incoming>,
 ) -> Result<http::Response<Full<Bytes>>, Dropped> {
-    let is_token = request.uri().path() == token_endpoint::PATH;
+    let is_token = request.uri().path() == distributor.settings().token_path();
     let arrival = match is_token {
         true => distributor.token_request_arrives(),
         false => distributor.api_request_arrives(),
@@ -102,7 +101,10 @@ async fn api(
         Outcome::Serve { headers, delay } => {
             pass(delay).await;
             let resource = &distributor.settings().resource;
-            let mut answer = resource.answer(request, &arrival.id);
+            let mut answer = match distributor.settings().manners {
+                Some(manners) => resource.answer_as(manners, request),
+                None => resource.answer(request, &arrival.id),
+            };
             answer::add_headers(&mut answer, headers);
             Ok(answer)
         }

@@ -1,7 +1,7 @@
 //! The token endpoint (RFC 6749 section 3.2), without its sockets.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,10 +13,12 @@ use percent_encoding::percent_decode;
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
+use super::Sandbox;
 use super::answer::{Answer, html_answer, json_answer};
 use super::calendar::whole_seconds;
 use super::counters::Counters;
 use super::issuer::{Issued, Issuer, RefreshRefused};
+use super::manners::{Known, Manners};
 use bytes::Bytes;
 
 /// Where it is, below the sandbox's URL.
@@ -28,6 +30,8 @@ pub(super) struct TokenEndpoint {
     pub(super) client_secret: String,
     pub(super) lifetime: Duration,
     pub(super) omit_expires_in: bool,
+    /// A vendor's own ideas of a token request.
+    pub(super) manners: Option<Manners>,
 }
 
 /// An error of RFC 6749 section 5.2.
@@ -47,10 +51,14 @@ impl TokenEndpoint {
         issuer: &mut Issuer,
         counters: &mut Counters,
         now: Duration,
+        wall: SystemTime,
     ) -> Answer {
-        let issued = self
-            .form(request)
-            .and_then(|form| self.issue(&form, issuer, counters, now));
+        let issued = match self.manners {
+            Some(manners) => self.issue_as(manners, request, issuer, counters, (now, wall)),
+            None => self
+                .form(request)
+                .and_then(|form| self.issue(&form, issuer, counters, now)),
+        };
         match issued {
             Ok(issued) => {
                 counters.tokens_issued += 1;
@@ -66,13 +74,7 @@ impl TokenEndpoint {
 
     /// The form, once the client has proved who it is.
     fn form(&self, request: &Request<Bytes>) -> Result<Form, Refused> {
-        if request.method() != Method::POST {
-            return Err(Refused::request("POST only").with(StatusCode::METHOD_NOT_ALLOWED));
-        }
-        let media_type = request.headers().get(CONTENT_TYPE);
-        if !media_type.is_some_and(is_form) {
-            return Err(Refused::request("not a form"));
-        }
+        check(request)?;
         let form: Form = form_urlencoded::parse(request.body())
             .into_owned()
             .collect();
@@ -111,6 +113,42 @@ impl TokenEndpoint {
         }
     }
 
+    /// A vendor has its own ways of authentication and its own grants.
+    fn issue_as(
+        &self,
+        manners: Manners,
+        request: &Request<Bytes>,
+        issuer: &mut Issuer,
+        counters: &mut Counters,
+        (now, wall): (Duration, SystemTime),
+    ) -> Result<Issued, Refused> {
+        check(request)?;
+        let known = self.known();
+        if let Some(why) = manners.token_request_refused(request, &known, wall) {
+            let status = StatusCode::UNAUTHORIZED;
+            return Err(Refused::bad("invalid_client", why).with(status));
+        }
+        let form: Form = form_urlencoded::parse(request.body())
+            .into_owned()
+            .collect();
+        if form.contains_key("refresh_token") {
+            return self.issue(&form, issuer, counters, now);
+        }
+        let mut issued = issuer.client_credentials(now);
+        if manners.refresh_token_comes_along() {
+            issued.refresh = Some(issuer.log_in());
+        }
+        Ok(issued)
+    }
+
+    pub(super) fn known(&self) -> Known {
+        Known {
+            id: self.client_id.clone(),
+            secret: self.client_secret.clone(),
+            key: Sandbox::KEY.to_owned(),
+        }
+    }
+
     fn token(&self, issued: Issued) -> Answer {
         let mut body = json!({ "access_token": issued.access, "token_type": "Bearer" });
         if !self.omit_expires_in {
@@ -120,6 +158,18 @@ impl TokenEndpoint {
             body["refresh_token"] = refresh.into();
         }
         no_store(json_answer(StatusCode::OK, &body))
+    }
+}
+
+/// Whether it is a form at all.
+fn check(request: &Request<Bytes>) -> Result<(), Refused> {
+    if request.method() != Method::POST {
+        return Err(Refused::request("POST only").with(StatusCode::METHOD_NOT_ALLOWED));
+    }
+    let media_type = request.headers().get(CONTENT_TYPE);
+    match media_type.is_some_and(is_form) {
+        true => Ok(()),
+        false => Err(Refused::request("not a form")),
     }
 }
 
