@@ -6,9 +6,9 @@
 //! So nothing is left behind when a request is dropped, and nothing needs a runtime of its own.
 //!
 //! Where requests leave one by one, a new head is so woken twice: to set its timer, and when that
-//! rings. A timer of its own for each, set to its turn when it comes, would save the first, but on a
-//! busy machine some slots are lost, and all those behind look too early: 5 000 waiters at 1 000/s
-//! were polled 3.5 to 4.2 times each instead of 2.5 (`waiters` in `benches/peers`).
+//! rings. A timer of its own for each, set to its turn when it comes, would save the first; but on
+//! a busy machine some slots are lost, and all those behind look too early: 5 000 waiters at
+//! 1 000/s were polled 3.5 to 4.2 times each instead of 2.5 (`waiters` in `benches/peers`).
 //!
 //! Pure but for the wakers, which the caller wakes after it let go of the lock.
 
