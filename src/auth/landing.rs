@@ -60,8 +60,8 @@ impl State {
         landed
     }
 
-    /// A flight ended without a result: it panicked, or its runtime is gone. `lost`: while a refresh
-    /// token that may be good for one use was presented.
+    /// A flight ended without a result: it panicked, or its runtime is gone. `lost`: while a
+    /// refresh token that may be good for one use was presented.
     pub(crate) fn abandon(&mut self, lost: bool, now: Now) {
         let (forced, latch) = self.end_flight();
         if forced {

@@ -1,5 +1,5 @@
-//! A caller is polled after each event of the world, and dropped after k polls, for every k until it
-//! completes: A1, A4, A6 and A9 hold, and what was under way ends as if it were still there.
+//! A caller is polled after each event of the world, and dropped after k polls, for every k until
+//! it completes: A1, A4, A6 and A9 hold, and what was under way ends as if it were still there.
 
 use super::shelf::Mode;
 use super::world::{Errand, Kind, World};

@@ -16,10 +16,10 @@ use crate::auth::token::{Token, margin};
 use crate::clock::{Clock, Moment, Now};
 use crate::error::Recovery;
 
-/// The proportion of a default run; `PROPTEST_CASES` makes it longer.
+/// Of a default run; `PROPTEST_CASES` makes it longer.
 const CASES: u32 = 256;
 const MOST_STEPS: usize = 60;
-/// From the take-off of a flight, which is charged, to its request: the lease, and the store's load.
+/// From the take-off of a flight, which is charged, to its request: lease and load.
 const LONGEST_LEASE: Duration = Duration::from_secs(30);
 const MINUTE: Duration = Duration::from_secs(60);
 /// Longer than any back-off, `Retry-After` or pause between probes.
