@@ -28,7 +28,9 @@ fn is_test(file: &Path) -> bool {
         .file_stem()
         .and_then(|name| name.to_str())
         .unwrap_or_default();
-    name.ends_with("tests") || name == "testing" || name == "fuzzing"
+    let folder = file.parent().and_then(Path::file_name);
+    let is_own = name.ends_with("tests") || name == "testing" || name == "fuzzing";
+    is_own || folder.is_some_and(|name| name == "proof")
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {

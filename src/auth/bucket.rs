@@ -37,6 +37,11 @@ impl Bucket {
         true
     }
 
+    /// What was taken before is used only now.
+    pub(crate) fn leave(&mut self, now: Moment) {
+        self.full_at = self.full_at.max(now + self.every);
+    }
+
     /// Gives one back.
     pub(crate) fn refund(&mut self) {
         self.full_at = self.full_at.earlier(self.every);
@@ -66,6 +71,16 @@ mod tests {
         let mut bucket = Bucket::new(2, 60 * SECOND);
         let taken = (0..3_600).filter(|&second| bucket.take(at(10_000 + second)));
         assert_eq!(taken.count(), 2 + 3_599 / 60);
+    }
+
+    #[test]
+    fn what_is_taken_early_and_used_late_does_not_add_to_the_burst() {
+        let mut bucket = Bucket::new(3, SECOND);
+        assert!(bucket.take(at(100)));
+        bucket.leave(at(110));
+        assert_eq!((0..5).filter(|_| bucket.take(at(110))).count(), 2);
+        bucket.leave(at(110));
+        assert_eq!(bucket.next(), at(111), "used at once, it costs no more");
     }
 
     #[test]

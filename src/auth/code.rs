@@ -10,7 +10,7 @@ use super::launch::Launch;
 use super::present::LONGEST_REQUEST;
 use super::record::Tokens;
 use super::source::{LEASE_POLL, LEASE_POLLS, Source};
-use super::state::Plan;
+use super::state::{Plan, Presents};
 use super::token::Token;
 use crate::error::{Error, Recovery};
 use crate::event::Event;
@@ -70,7 +70,7 @@ impl Source {
             redirect_uri: &code.redirect_uri,
             verifier: &code.verifier,
         };
-        launch.set_sent(true);
+        launch.leave(Presents::TheSame);
         let delivery = self.send(presentation, LONGEST_REQUEST).await;
         let not_sent = matches!(delivery, Delivery::NotSent(_));
         launch.set_sent(!not_sent);

@@ -72,6 +72,8 @@ impl FlightTask {
     /// Publish, tell, wake.
     fn land(&mut self, (landing, event): source::Flown) {
         let announcer = self.announcer.take();
+        // The landing says it now.
+        self.shared.source.may_have_lost();
         let now = self.shared.clock.now();
         let (result, next) = self.shared.board.change(|posting| {
             let landed = posting.state.land(&landing, now, fastrand::f64());
@@ -117,8 +119,9 @@ impl Drop for FlightTask {
         }
         self.span.ended("broken_off");
         let lost = self.shared.source.may_have_lost();
+        let now = self.shared.clock.now();
         self.shared.board.change(|posting| {
-            posting.state.abandon(lost);
+            posting.state.abandon(lost, now);
             posting.waiter = None;
         });
         self.shared.warmth.tell();

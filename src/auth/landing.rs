@@ -60,11 +60,37 @@ impl State {
         landed
     }
 
-    fn settle(&mut self, landing: &Landing, now: Now, draw: f64) -> Result<(), Error> {
-        let (forced, latch) = match std::mem::replace(&mut self.phase, Phase::Idle) {
+    /// A flight ended without a result: it panicked, or its runtime is gone. `lost`: while a
+    /// refresh token that may be good for one use was presented.
+    pub(crate) fn abandon(&mut self, lost: bool, now: Now) {
+        let (forced, latch) = self.end_flight();
+        if forced {
+            self.forced.refund();
+        }
+        match latch {
+            // That was the last resort.
+            _ if lost && self.lost => {
+                let refusal = Refusal::new(Class::GrantRejected, "the renewal was broken off");
+                self.last_error = Some(self.log_in(&refusal, now));
+            }
+            // A look into the store that nobody finished opens no latch.
+            Some(error) if !lost => self.latch(Next::Reread, REREAD, error, now),
+            _ => {}
+        }
+        self.lost |= lost;
+    }
+
+    /// The flight under way is over: whether it was forced, and the latch that it looked into the
+    /// store for.
+    fn end_flight(&mut self) -> (bool, Option<Error>) {
+        match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Refreshing { forced, latch } => (forced, latch),
             _ => (false, None),
-        };
+        }
+    }
+
+    fn settle(&mut self, landing: &Landing, now: Now, draw: f64) -> Result<(), Error> {
+        let (forced, latch) = self.end_flight();
         match landing {
             Landing::Renewed(token) | Landing::Adopted(token) => {
                 // The process that asked for it has paid. Each that shares the store would pay for

@@ -11,9 +11,9 @@ use tokio::sync::watch;
 
 use super::board::Waiter;
 use super::flight::{FlightTask, Shared};
-use super::state::Need;
+use super::state::{Need, Presents};
 use super::table::Decision;
-use crate::clock::{Clock, Moment, Now};
+use crate::clock::{Moment, Now};
 
 /// The published limits of a token endpoint, as a port: the ledger that keeps them is not this
 /// half's.
@@ -35,12 +35,21 @@ pub(crate) trait TokenLimit: Send + Sync {
 /// Leave for one token request. Dropped, it ends: a request that was lost or broken off counts from
 /// then on, one that never left does not count.
 pub(crate) struct Launch {
-    limit: Option<(Arc<dyn TokenLimit>, Arc<dyn Clock>)>,
+    shared: Arc<Shared>,
     sent: bool,
 }
 
 impl Launch {
-    /// The request leaves, or it turns out that it did not.
+    /// The request leaves. That may be long after it was allowed to, if the store is slow: by then
+    /// the bucket would be full again for others.
+    pub(super) fn leave(&mut self, presents: Presents) {
+        self.sent = true;
+        let now = self.shared.clock.now().moment;
+        let board = &self.shared.board;
+        board.change(|posting| posting.state.leave(presents, now));
+    }
+
+    /// The server has seen the request, or it turned out that it has not.
     pub(super) fn set_sent(&mut self, sent: bool) {
         self.sent = sent;
     }
@@ -48,8 +57,8 @@ impl Launch {
 
 impl Drop for Launch {
     fn drop(&mut self) {
-        if let Some((limit, clock)) = &self.limit {
-            limit.end(self.sent, clock.now());
+        if let Some(limit) = &self.shared.source.settings.limit {
+            limit.end(self.sent, self.shared.clock.now());
         }
     }
 }
@@ -69,19 +78,20 @@ impl Shared {
     }
 
     /// Leave by the published limits.
-    pub(super) fn launch(&self, now: Now) -> Option<Launch> {
-        let limit = self.source.settings.limit.clone();
-        if limit.as_ref().is_some_and(|limit| !limit.take(now)) {
+    pub(super) fn launch(self: &Arc<Self>, now: Now) -> Option<Launch> {
+        let limit = self.source.settings.limit.as_ref();
+        if limit.is_some_and(|limit| !limit.take(now)) {
             return None;
         }
+        let shared = self.clone();
         Some(Launch {
-            limit: limit.map(|limit| (limit, self.clock.clone())),
+            shared,
             sent: false,
         })
     }
 
     /// Leave for one more token request of the same flight.
-    pub(super) fn launch_another(&self) -> Option<Launch> {
+    pub(super) fn launch_another(self: &Arc<Self>) -> Option<Launch> {
         let now = self.clock.now();
         let launch = self.launch(now)?;
         let allowed = |state: &mut super::state::State| state.launch_another(now.moment);

@@ -32,6 +32,8 @@ mod own;
 mod pass;
 mod place;
 mod present;
+#[cfg(test)]
+mod proof;
 mod record;
 mod rejection;
 mod reread;

@@ -12,6 +12,7 @@ use super::grant::GrantKind;
 use super::launch::Launch;
 use super::record;
 use super::source::{Flight, Source};
+use super::state::Presents;
 use crate::clock::{BoxFuture, Now};
 use crate::event::Event;
 
@@ -25,6 +26,7 @@ pub(super) struct Presented {
     pub(super) delivery: Result<Answer, Refusal>,
     pub(super) start: Now,
     pub(super) lost: bool,
+    presents: Presents,
 }
 
 impl Source {
@@ -57,7 +59,8 @@ impl Source {
         let first = self
             .present(flight, launch, refresh_token, LONGEST_REQUEST)
             .await;
-        if !first.lost || flight.plan.last_resort {
+        let last = flight.plan.last_resort && first.presents == Presents::TheSame;
+        if !first.lost || last {
             return first;
         }
         let Some(launch) = (flight.launch_another)() else {
@@ -67,6 +70,7 @@ impl Source {
             .present(flight, launch, refresh_token, LONGEST_REPETITION)
             .await;
         second.lost = !brought_token(&second);
+        self.presenting.store(second.lost, Ordering::Relaxed);
         second
     }
 
@@ -82,7 +86,11 @@ impl Source {
         let start = self.clock.now();
         let precious = refresh_token.is_some() && self.vault.is_single_use();
         self.presenting.store(precious, Ordering::Relaxed);
-        launch.set_sent(true);
+        let presents = match refresh_token {
+            Some(token) => self.vault.note_presented(token),
+            None => Presents::TheSame,
+        };
+        launch.leave(presents);
         let delivery = match refresh_token {
             Some(token) => {
                 let presentation = Presentation::RefreshToken(token);
@@ -90,14 +98,16 @@ impl Source {
             }
             None => self.send_own(start.wall, longest).await,
         };
-        self.presenting.store(false, Ordering::Relaxed);
         launch.set_sent(!matches!(delivery, Delivery::NotSent(_)));
         let lost = matches!(delivery, Delivery::Lost(_)) && precious;
+        // Known until the flight has landed: it may be torn down before.
+        self.presenting.store(lost, Ordering::Relaxed);
         let delivery = self.parse(delivery, refresh_token.is_some());
         Presented {
             delivery,
             start,
             lost,
+            presents,
         }
     }
 

@@ -10,6 +10,7 @@ use super::place::Place;
 use super::present::LONGEST_REQUEST;
 use super::record::Tokens;
 use super::source::Source;
+use super::state::Presents;
 use crate::error::{Error, Recovery};
 
 /// What is revoked. No `Debug`: it is secret.
@@ -57,7 +58,7 @@ impl Source {
             (None, None) => return Ok(()),
         };
         let request = self.endpoint.revoke(revoked);
-        launch.set_sent(true);
+        launch.leave(Presents::TheSame);
         let delivery = self.within(LONGEST_REQUEST, request).await;
         launch.set_sent(!matches!(delivery, Delivery::NotSent(_)));
         drop(launch);

@@ -118,7 +118,6 @@ impl Source {
     }
 
     async fn adopt_or_ask(&self, flight: &Flight<'_>, launch: Option<Launch>) -> Flown {
-        let before = self.vault.refresh_token();
         match self.look(flight).await {
             Ok(Some(flown)) => return flown,
             Ok(None) => {}
@@ -126,7 +125,8 @@ impl Source {
             Err(refusal) if self.refreshes() && !self.vault.is_known() => return failed(refusal),
             Err(_) => {}
         }
-        let newer = || self.vault.refresh_token() != before;
+        // Not only what this look has found: an earlier one may have had no leave to ask with it.
+        let newer = || self.vault.unpresented().is_some();
         match launch.or_else(|| newer().then(flight.launch_another).flatten()) {
             Some(launch) => self.ask(flight, launch).await,
             None => (Landing::NothingNew, None),
@@ -176,12 +176,10 @@ impl Source {
     /// The refresh token was refused: perhaps because another process has spent it, whose successor
     /// is in the store; or somebody has logged in anew and configured the new one. Once only.
     async fn second_opinion(&self, flight: &Flight<'_>, refused: Flown) -> Flown {
-        let before = self.vault.refresh_token();
         if let Ok(Some(flown)) = self.look(flight).await {
             return flown;
         }
-        let newer = self.vault.refresh_token().filter(|_| self.refreshes());
-        let newer = newer.filter(|newer| before.as_ref() != Some(newer));
+        let newer = self.vault.unpresented().filter(|_| self.refreshes());
         let Some(newer) = newer.or_else(|| self.new_login()) else {
             return refused;
         };

@@ -89,6 +89,15 @@ pub(crate) struct Plan {
     pub(crate) last_resort: bool,
 }
 
+/// What a token request presents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Presents {
+    /// The refresh token of the request before, or none.
+    TheSame,
+    /// Another refresh token than the request before.
+    Another,
+}
+
 /// Why a login cannot exchange its code right now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hold {
@@ -282,6 +291,13 @@ impl State {
         self.launches.take(now)
     }
 
+    /// A token request leaves.
+    pub(super) fn leave(&mut self, presents: Presents, now: Moment) {
+        self.launches.leave(now);
+        // The answer that may be lost was another's.
+        self.lost &= presents == Presents::TheSame;
+    }
+
     /// The API refused this generation: nobody begins with it while its successor is under way.
     pub(crate) fn condemn(&mut self, generation: u64) {
         self.watermark = self.watermark.max(generation);
@@ -291,15 +307,6 @@ impl State {
     pub(super) fn invalidate(&mut self) {
         self.invalidated = self.generation();
         self.condemn(self.invalidated);
-    }
-
-    /// A flight ended without a result: it panicked, or its runtime is gone.
-    pub(crate) fn abandon(&mut self, lost: bool) {
-        if let Phase::Refreshing { forced: true, .. } = self.phase {
-            self.forced.refund();
-        }
-        self.lost |= lost;
-        self.phase = Phase::Idle;
     }
 }
 

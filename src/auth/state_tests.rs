@@ -239,7 +239,7 @@ fn token_requests_are_at_most_three_and_one_per_second_whatever_happens() {
         let now = at(f64::from(tenth) / 10.0);
         if state.decide(Need::Usable, now, OPEN) == Decision::Refresh {
             state.take_off(Need::Usable, now);
-            state.abandon(false);
+            state.abandon(false, now);
             launches += 1;
         }
         launches += usize::from(tenth % 7 == 0 && state.launch_another(now.moment));
@@ -340,8 +340,29 @@ fn an_abandoned_flight_frees_its_place_and_its_forced_charge() {
         let decision = state.decide(Need::NewerThan(1), at(second), OPEN);
         assert_eq!(decision, Decision::Refresh);
         state.take_off(Need::NewerThan(1), at(second));
-        state.abandon(false);
+        state.abandon(false, at(second));
     }
+}
+
+#[test]
+fn a_last_resort_that_was_broken_off_is_not_presented_again() {
+    let mut state = State::new(false);
+    state.take_off(Need::Usable, at(0.0));
+    state.abandon(true, at(1.0));
+    assert!(state.take_off(Need::Usable, at(2.0)).last_resort);
+    state.abandon(true, at(3.0));
+    assert_eq!(state.decide(Need::Usable, at(4.0), OPEN), Decision::Fail);
+    let error = state.last_error().expect("a reason");
+    assert_eq!(error.recovery(), Recovery::LogIn);
+}
+
+#[test]
+fn a_look_into_the_store_that_is_broken_off_opens_no_latch() {
+    let (mut state, _) = failed(State::new(true), Class::GrantRejected, 0.0);
+    assert!(state.take_off(Need::Usable, at(5.0)).reread_only);
+    state.abandon(false, at(6.0));
+    assert_eq!(state.decide(Need::Usable, at(7.0), OPEN), Decision::Fail);
+    assert!(state.take_off(Need::Usable, at(12.0)).reread_only);
 }
 
 #[test]

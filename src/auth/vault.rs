@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use super::answer::{Class, Refusal};
 use super::record::Tokens;
 use super::saver::Saver;
+use super::state::Presents;
 use super::store::{Record, TokenStore};
 use crate::clock::Clock;
 use crate::error::{BoxError, Error, ErrorKind, Recovery};
@@ -44,6 +45,8 @@ pub(crate) struct Vault {
 #[derive(Default)]
 pub(super) struct Memory {
     refresh_token: Option<Zeroizing<String>>,
+    /// The last that left, whatever came of it.
+    presented: Option<Zeroizing<String>>,
     /// Of the configured refresh token that the chain began with.
     seed: Option<String>,
     /// A renewal came without a successor: the refresh token is good for more than one use.
@@ -86,6 +89,24 @@ impl Vault {
     /// The refresh token to present next.
     pub(crate) fn refresh_token(&self) -> Option<Zeroizing<String>> {
         self.memory().refresh_token.clone()
+    }
+
+    /// The refresh token to present next, if it is another than the last that left: worth a try
+    /// although that one was refused.
+    pub(crate) fn unpresented(&self) -> Option<Zeroizing<String>> {
+        let memory = self.memory();
+        let next = memory.refresh_token.as_ref();
+        next.filter(|next| memory.presented.as_ref() != Some(next))
+            .cloned()
+    }
+
+    /// This one leaves. Tells whether it is another than the last.
+    pub(super) fn note_presented(&self, refresh_token: &Zeroizing<String>) -> Presents {
+        let before = self.memory().presented.replace(refresh_token.clone());
+        match before.as_ref() == Some(refresh_token) {
+            true => Presents::TheSame,
+            false => Presents::Another,
+        }
     }
 
     /// Whether the refresh token may be good for one use only. It is taken to be until a renewal
@@ -188,13 +209,17 @@ impl Vault {
             return 0;
         }
         tokens.seed.clone_from(&self.memory().seed);
-        let number = {
+        let (number, is_saving) = {
             let mut memory = self.memory();
             memory.numbered += 1;
             memory.unsaved = Some((memory.numbered, tokens));
-            memory.numbered
+            (memory.numbered, memory.saving)
         };
         self.start_saving();
+        // A failure with an earlier record must not keep this one from the store.
+        if is_saving {
+            self.hurry.notify_one();
+        }
         number
     }
 

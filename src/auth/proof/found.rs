@@ -1,0 +1,108 @@
+//! What the model has found, each as the shortest way there.
+
+use super::model::run;
+use super::server::Answer::{self, InvalidGrant, Lost, Salvage, Token};
+use super::shelf::Mode;
+use super::steps::Step::{self, Ask, LogIn, OtherLogsIn, Pass, Refuse, SetWall, Store, TearDown};
+use super::world::Kind;
+
+const KEPT: Step = Step::Answer(Token {
+    lifetime: 0,
+    rotated: false,
+});
+const ROTATED: Step = Step::Answer(Token {
+    lifetime: 0,
+    rotated: true,
+});
+const REFUSED: Step = Refuse {
+    back: 0,
+    certain: false,
+};
+
+#[test]
+fn a_last_resort_that_is_torn_down_is_not_presented_again() {
+    let steps = [Ask(None), Pass(70_403), Ask(None), TearDown];
+    run(Kind::Refresh { stored: false }, false, &steps);
+}
+
+#[test]
+fn that_an_answer_was_lost_is_known_although_the_flight_is_torn_down_later() {
+    let steps = [
+        Ask(None),
+        Step::Answer(Lost { seen: false }),
+        Store(Mode::Stuck),
+        Step::Answer(Answer::Failing),
+        TearDown,
+        Pass(80_000),
+    ];
+    run(Kind::Refresh { stored: true }, false, &steps);
+}
+
+#[test]
+fn a_rotated_refresh_token_is_offered_although_an_earlier_record_could_not_be_saved() {
+    let steps = [
+        Ask(None),
+        Store(Mode::Failing),
+        KEPT,
+        Pass(3_500),
+        REFUSED,
+        ROTATED,
+    ];
+    run(Kind::Login, false, &steps);
+}
+
+#[test]
+fn a_flight_that_waited_for_the_store_does_not_add_to_the_burst() {
+    let slow = [
+        Ask(None),
+        LogIn,
+        Step::Answer(Salvage),
+        Store(Mode::Slow(1, true)),
+        KEPT,
+        Ask(None),
+        Pass(2_000),
+        REFUSED,
+        Store(Mode::Healthy),
+        Pass(1_000),
+    ];
+    let burst = [
+        Step::Answer(Salvage),
+        LogIn,
+        Ask(None),
+        KEPT,
+        REFUSED,
+        TearDown,
+    ];
+    run(Kind::Login, false, &[&slow[..], &burst[..]].concat());
+}
+
+#[test]
+fn a_login_that_fails_keeps_nobody_from_the_login_of_another_process() {
+    let steps = [
+        Ask(None),
+        Step::Answer(InvalidGrant),
+        OtherLogsIn,
+        LogIn,
+        Step::Answer(Answer::Failing),
+    ];
+    run(Kind::Login, false, &steps);
+}
+
+#[test]
+fn a_new_refresh_token_does_not_pay_for_the_lost_answer_of_the_old_one() {
+    let steps = [
+        Ask(None),
+        TearDown,
+        Step::Answer(Salvage),
+        Ask(None),
+        Pass(60_403),
+    ];
+    run(Kind::Refresh { stored: false }, false, &steps);
+}
+
+#[test]
+fn a_record_found_by_a_look_that_was_broken_off_is_presented() {
+    let lost = [Ask(None), Pass(70_000), Ask(None), Pass(65_465)];
+    let found = [OtherLogsIn, SetWall(446), Ask(None), TearDown];
+    run(Kind::Login, false, &[&lost[..], &found[..]].concat());
+}
