@@ -41,6 +41,7 @@ mod passage;
 mod redirects;
 mod response;
 mod secret;
+mod sync;
 #[cfg(feature = "task-local")]
 mod task_scope;
 mod verdict;
@@ -49,6 +50,9 @@ mod verdict;
 pub mod sandbox;
 #[cfg(feature = "signing")]
 pub mod signing;
+
+#[cfg(tollgate_model)]
+pub use auth::model;
 
 pub use account::{Account, AccountBuilder, Environment};
 pub use config::Config;

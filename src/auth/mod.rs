@@ -26,6 +26,9 @@ mod landing;
 pub(crate) mod launch;
 mod login;
 mod middleware;
+#[cfg(tollgate_model)]
+#[path = "../../tests/model/src/auth/mod.rs"]
+pub mod model;
 mod own;
 mod pass;
 mod place;

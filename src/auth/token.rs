@@ -9,7 +9,7 @@
 //! stands still while the machine sleeps, the wall clock may be set.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::clock::{Moment, Now};
+use crate::sync::AtomicU64;
 
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 const UNKNOWN: Duration = Duration::from_secs(300);
