@@ -66,3 +66,8 @@ fn a_record_handed_over_as_the_saver_ends_is_saved_too() {
 fn one_task_keeps_warm_whoever_comes_first_and_ends_with_the_account() {
     model::one_task_keeps_warm_whoever_comes_first_and_ends_with_the_account();
 }
+
+#[test]
+fn keep_warm_misses_no_news_however_it_comes() {
+    model::keep_warm_misses_no_news_however_it_comes();
+}
