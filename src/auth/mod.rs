@@ -24,6 +24,8 @@ mod keep_warm;
 pub(crate) mod keys;
 mod landing;
 pub(crate) mod launch;
+#[cfg(test)]
+mod lifetime_tests;
 mod login;
 mod middleware;
 #[cfg(tollgate_model)]
