@@ -71,3 +71,8 @@ fn one_task_keeps_warm_whoever_comes_first_and_ends_with_the_account() {
 fn keep_warm_misses_no_news_however_it_comes() {
     model::keep_warm_misses_no_news_however_it_comes();
 }
+
+#[test]
+fn a_late_refusal_of_an_old_token_takes_nothing_back_of_what_a_newer_one_has_got() {
+    model::a_late_refusal_of_an_old_token_takes_nothing_back_of_what_a_newer_one_has_got();
+}

@@ -215,3 +215,26 @@ pub fn a_revocation_and_renewals_take_turns() {
         at_rest(&cache, &endpoint);
     });
 }
+
+pub fn a_late_refusal_of_an_old_token_takes_nothing_back_of_what_a_newer_one_has_got() {
+    explore(|| {
+        let (endpoint, clock) = (Endpoint::default(), Hands::default());
+        let cache = cache(&endpoint, &clock);
+        let first = block_on(token(&cache)).expect("a token");
+        cache.invalidate();
+        let (stop, observer) = observer(&cache);
+        let (other, late) = (cache.clone(), cache.clone());
+        let renewed = spawn(async move {
+            let next = token(&other).await.expect("a token");
+            other.invalidate();
+            assert!(next.generation() <= 2);
+        });
+        let late = spawn(async move { late.refused(&first, true) });
+        block_on(renewed).expect("not aborted");
+        block_on(late).expect("not aborted");
+        settled(&cache);
+        stop.store(true, Ordering::SeqCst);
+        block_on(observer).expect("not aborted");
+        assert!(cache.shared.board.read().state.watermark >= 2);
+    });
+}

@@ -1,7 +1,7 @@
 //! A token endpoint, a clock and a cache, for scenarios.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::{Duration, SystemTime};
 
@@ -94,7 +94,8 @@ impl Endpoint {
     }
 
     pub(super) fn with<T>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {
-        look(&mut self.0.lock().expect("no panic"))
+        // What failed is told by the panic itself.
+        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn requests(&self) -> usize {
