@@ -471,3 +471,14 @@ fn an_attempt_that_is_due_and_held_up_by_limits_tells_when_they_leave_room() {
     let error = state.not_before(moment(60.0), at(1.0));
     assert_eq!(error.recovery(), Recovery::WaitUntil(at(60.0).wall));
 }
+
+#[test]
+fn a_refused_token_is_no_reason_to_back_off_for_long() {
+    let mut state = with_token();
+    let refused = Need::NewerThan(1);
+    state.take_off(refused, at(10.0));
+    state.condemn(1);
+    let landed = state.land(&failure(Class::Transient), at(10.0), 1.0);
+    landed.expect_err("a failure");
+    assert_eq!(state.backs_off_until(), Some(moment(10.5)));
+}

@@ -391,6 +391,12 @@ mod tests {
     }
 
     #[test]
+    fn a_lifetime_of_nothing_is_none() {
+        let nothing = Lifetime::new(Some(Duration::ZERO), Some(600 * SECOND), None);
+        assert_eq!(nothing, Lifetime::Usual(600 * SECOND));
+    }
+
+    #[test]
     fn the_header_is_sensitive_and_debug_shows_nothing_of_it() {
         let token = Token::new(1, "s3cr3t", times(1.0, 0.0)).expect("a token");
         assert!(token.header().is_sensitive());
@@ -414,5 +420,8 @@ mod tests {
         evidence.note_success(moment(2.5), moment(4.0));
         assert!(evidence.exonerates(moment(14.0)));
         assert!(!evidence.exonerates(moment(14.1)), "too long ago");
+
+        evidence.note_refused_replay(moment(15.0));
+        assert!(!evidence.exonerates(moment(15.1)), "nothing worked since");
     }
 }

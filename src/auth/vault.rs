@@ -297,3 +297,7 @@ impl Vault {
         Refusal::new(Class::Store, message)
     }
 }
+
+#[cfg(test)]
+#[path = "vault_tests.rs"]
+mod tests;
