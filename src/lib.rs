@@ -52,7 +52,7 @@ pub mod sandbox;
 pub mod signing;
 
 #[cfg(tollgate_model)]
-pub use auth::model;
+pub use {auth::model, rate_limit::model as line_model};
 
 pub use account::{Account, AccountBuilder, Environment};
 pub use config::Config;

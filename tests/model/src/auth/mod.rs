@@ -8,7 +8,7 @@
 mod caching;
 mod evidence;
 mod saving;
-mod stub;
+pub(crate) mod stub;
 mod warmth;
 
 pub use caching::*;
@@ -28,7 +28,7 @@ const PCT_DEPTH: usize = 3;
 const SEED: u64 = 7_662;
 
 /// Runs the scenario under all schedules.
-fn explore(scenario: fn()) {
+pub(crate) fn explore(scenario: fn()) {
     run(
         RandomScheduler::new_from_seed(SEED, RANDOM_SCHEDULES),
         scenario,

@@ -32,7 +32,7 @@ pub(super) const IMPATIENT: Patience = Patience {
 
 /// Tells the time that it is told.
 #[derive(Clone, Default)]
-pub(super) struct Hands(Arc<Mutex<(Duration, Vec<(Duration, Waker)>)>>);
+pub(crate) struct Hands(Arc<Mutex<(Duration, Vec<(Duration, Waker)>)>>);
 
 impl Hands {
     /// Time goes on, and wakes those who slept until now.
