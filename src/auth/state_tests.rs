@@ -482,3 +482,18 @@ fn a_refused_token_is_no_reason_to_back_off_for_long() {
     landed.expect_err("a failure");
     assert_eq!(state.backs_off_until(), Some(moment(10.5)));
 }
+
+#[test]
+fn a_last_resort_that_worked_is_not_the_last() {
+    let mut state = with_token();
+    state.take_off(Need::Usable, at(600.0));
+    state.land(&lost(), at(600.0), HALF).expect_err("lost");
+    let plan = state.take_off(Need::Usable, at(700.0));
+    assert!(plan.last_resort);
+    let renewed = Landing::Renewed(token(plan.generation, 700.0));
+    state.land(&renewed, at(700.0), HALF).expect("a token");
+    let stale = at(700.0 + 460.0);
+    let decision = state.decide(Need::Usable, stale, OPEN);
+    assert_eq!(decision, Decision::UseAndRefresh);
+    assert!(!state.take_off(Need::Usable, stale).last_resort);
+}
