@@ -181,7 +181,7 @@ fn keeps_the_bound(asked: &[Moment]) -> bool {
         // Further apart than this they cannot come near it: the first ones are the closest.
         later.take(64).all(|(more, at)| {
             let allowed = 3 + (*at - *start).as_secs();
-            more as u64 + 1 <= allowed
+            (more as u64) < allowed
         })
     })
 }
