@@ -884,3 +884,27 @@ async fn a_tokens_life_is_counted_from_before_its_request_left() {
     let end = before.wall + Duration::from_secs(600);
     assert_eq!(token.times().expires_at(), Some(end));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_rejected_client_keeps_its_refresh_token_for_the_probe() {
+    let script = Script::of([refuse(401, "invalid_client"), rotate("a1", "r1")]);
+    let oauth = rotating(MemoryStore::new());
+    let cache = cache_with(oauth, &script, &Log::default());
+    assert_eq!(failure(&cache).await.kind(), ErrorKind::ClientRejected);
+    pass(60 * SECOND).await;
+    assert_eq!(secret(&cache).await, "a1");
+    assert_eq!(script.presented(), ["r0", "r0"]);
+}
+
+#[test]
+fn who_asks_where_for_what_has_a_record_of_its_own() {
+    let key = |oauth: OAuthSettings| crate::auth::record::key("test", &oauth);
+    let grant = || oauth(Grant::client_credentials());
+    let mut others = [grant(), grant(), grant()];
+    others[0].token_url.set_path("/other");
+    others[1].client_id = Some("another id".into());
+    others[2].scope = Some("orders".into());
+    let keys = others.map(key);
+    assert!(keys.iter().all(|other| *other != key(grant())));
+    assert_eq!(key(grant()), key(grant()));
+}
