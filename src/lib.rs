@@ -44,6 +44,7 @@ mod passage;
 mod redirects;
 mod response;
 mod secret;
+mod sync;
 #[cfg(feature = "task-local")]
 mod task_scope;
 mod verdict;
@@ -52,6 +53,9 @@ mod verdict;
 pub mod sandbox;
 #[cfg(feature = "signing")]
 pub mod signing;
+
+#[cfg(tollgate_model)]
+pub use {auth::model, rate_limit::model as line_model};
 
 pub use account::{Account, AccountBuilder, Environment};
 pub use config::Config;

@@ -126,6 +126,7 @@ fn what_both_halves_stand_on_uses_neither() {
         "response.rs",
         "secret.rs",
         "span.rs",
+        "sync.rs",
         "task_scope.rs",
         "verdict.rs",
     ];

@@ -4,14 +4,12 @@
 //! begins or ends, a token is refused); each copies the posting, changes it and hangs it up under a
 //! short lock.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
-use arc_swap::{ArcSwap, Guard};
-use tokio::sync::watch;
+use std::sync::{Arc, PoisonError};
 
 use super::state::State;
 use super::token::Token;
 use crate::error::Error;
+use crate::sync::{ArcSwap, Guard, Mutex, watch};
 
 /// The result of a flight, for all who wait for it. It closes without one if the flight is torn
 /// down.

@@ -11,7 +11,6 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use futures_util::future::{Either, select};
-use tokio::runtime::Handle;
 
 use super::board::{Board, Flown, Posting, Waiter};
 use super::endpoint::TokenEndpoint;
@@ -28,6 +27,7 @@ use crate::clock::{Moment, Now};
 use crate::error::{Error, ErrorKind, Recovery};
 use crate::event::{Event, RejectionVerdict};
 use crate::options::Patience;
+use crate::sync::Handle;
 
 /// Keeps the token of an account.
 pub(crate) struct Cache {

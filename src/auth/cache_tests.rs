@@ -821,3 +821,90 @@ async fn a_usable_token_is_read_while_somebody_holds_the_lock() {
     assert_eq!(read(), Some(1), "stale, backing off");
     assert_eq!(script.requests(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_a_replaced_token_is_superseded_and_starts_nothing() {
+    let script = Script::default();
+    let cache = cache(&script);
+    let first = token(&cache).await.expect("a token");
+    cache.refused(&first, true);
+    let need = Need::NewerThan(first.generation());
+    cache.token(need, PATIENT).await.expect("a token");
+    assert_eq!(cache.refused(&first, true), RejectionVerdict::Superseded);
+    pass(10 * SECOND).await;
+    assert_eq!(script.requests(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_names_the_token_is_believed_whatever_worked_before() {
+    let script = Script::default();
+    let cache = cache(&script);
+    let token = token(&cache).await.expect("a token");
+    token.evidence().note_refused_replay(clock().now().moment);
+    pass(SECOND).await;
+    let left = clock().now().moment;
+    pass(SECOND).await;
+    token.evidence().note_success(left, clock().now().moment);
+    assert_eq!(cache.refused(&token, false), RejectionVerdict::NotTheToken);
+    assert_eq!(cache.refused(&token, true), RejectionVerdict::Renew);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_begins_with_a_token_refused_while_its_successor_is_under_way() {
+    let script = Script::default();
+    let cache = cache(&script);
+    let first = token(&cache).await.expect("a token");
+    pass(500 * SECOND).await;
+    let stale = cache.ready(clock().now());
+    assert_eq!(stale.expect("a stale token").generation(), 1);
+    assert_eq!(cache.refused(&first, true), RejectionVerdict::Renew);
+    assert!(cache.ready(clock().now()).is_none());
+    assert_eq!(secret(&cache).await, "t2");
+    assert_eq!(script.requests(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn further_requests_of_a_flight_keep_to_the_launch_bucket_too() {
+    let cache = cache(&Script::default());
+    let launches: Vec<_> = (0..5).map(|_| cache.shared.launch_another()).collect();
+    assert_eq!(launches.iter().flatten().count(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tokens_life_is_counted_from_before_its_request_left() {
+    let cache = cache(&Script::default());
+    let before = clock().now();
+    let token = token(&cache).await.expect("a token");
+    assert_eq!(
+        clock().now().moment - before.moment,
+        SECOND,
+        "it took a second"
+    );
+    assert_eq!(token.times().age(before), Duration::ZERO);
+    let end = before.wall + Duration::from_secs(600);
+    assert_eq!(token.times().expires_at(), Some(end));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rejected_client_keeps_its_refresh_token_for_the_probe() {
+    let script = Script::of([refuse(401, "invalid_client"), rotate("a1", "r1")]);
+    let oauth = rotating(MemoryStore::new());
+    let cache = cache_with(oauth, &script, &Log::default());
+    assert_eq!(failure(&cache).await.kind(), ErrorKind::ClientRejected);
+    pass(60 * SECOND).await;
+    assert_eq!(secret(&cache).await, "a1");
+    assert_eq!(script.presented(), ["r0", "r0"]);
+}
+
+#[test]
+fn who_asks_where_for_what_has_a_record_of_its_own() {
+    let key = |oauth: OAuthSettings| crate::auth::record::key("test", &oauth);
+    let grant = || oauth(Grant::client_credentials());
+    let mut others = [grant(), grant(), grant()];
+    others[0].token_url.set_path("/other");
+    others[1].client_id = Some("another id".into());
+    others[2].scope = Some("orders".into());
+    let keys = others.map(key);
+    assert!(keys.iter().all(|other| *other != key(grant())));
+    assert_eq!(key(grant()), key(grant()));
+}

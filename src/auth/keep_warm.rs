@@ -9,18 +9,17 @@
 //! There is one task for an account, which holds it weakly and ends with it. If its runtime ends
 //! first, the next use of the account starts another.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::future::select;
-use tokio::runtime::Handle;
-use tokio::sync::watch;
 
 use super::flight::Shared;
 use super::state::Need;
 use super::table::Decision;
 use crate::clock::{Clock, Now};
+use crate::sync::{AtomicBool, Handle, watch};
 
 /// The wall clock may be set, and another account may have left room sooner than it seemed: so
 /// often it looks in any case.

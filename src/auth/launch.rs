@@ -6,14 +6,12 @@
 
 use std::sync::Arc;
 
-use tokio::runtime::Handle;
-use tokio::sync::watch;
-
 use super::board::Waiter;
 use super::flight::{FlightTask, Shared};
 use super::state::{Need, Presents};
 use super::table::Decision;
 use crate::clock::{Moment, Now};
+use crate::sync::{Handle, watch};
 
 /// The published limits of a token endpoint, as a port: the ledger that keeps them is not this
 /// half's.

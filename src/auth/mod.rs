@@ -26,8 +26,13 @@ mod keep_warm;
 pub(crate) mod keys;
 mod landing;
 pub(crate) mod launch;
+#[cfg(test)]
+mod lifetime_tests;
 mod login;
 mod middleware;
+#[cfg(tollgate_model)]
+#[path = "../../tests/model/src/auth/mod.rs"]
+pub mod model;
 mod own;
 mod pass;
 mod place;

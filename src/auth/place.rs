@@ -4,8 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
-
 use super::board::Announcer;
 use super::code::Redeemed;
 use super::flight::Shared;
@@ -14,6 +12,7 @@ use super::state::{Hold, Phase, Plan};
 use crate::clock::Now;
 use crate::error::{Error, ErrorKind, Recovery};
 use crate::event::Event;
+use crate::sync::watch;
 
 /// A code does not keep, and a person waits.
 const LONGEST_WAIT_FOR_ROOM: Duration = Duration::from_secs(60);

@@ -132,6 +132,9 @@ mod tests {
         );
         assert_eq!(by_body("You are NOT\n subscribed to this"), Suspicion::None);
         assert_eq!(by_body(""), Suspicion::Possible);
+        let other = StatusCode::NOT_FOUND;
+        let unconcerned = classify(&table(), other, &HeaderMap::new(), Some(b""));
+        assert_eq!(unconcerned, Suspicion::None);
     }
 
     #[test]

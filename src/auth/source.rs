@@ -9,8 +9,8 @@
 //!
 //! Publishing and waking are the cache's.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use zeroize::Zeroizing;
@@ -29,6 +29,7 @@ use super::vault::Vault;
 use super::{AuthSettings, OAuthSettings};
 use crate::clock::{Clock, Now};
 use crate::event::{Event, Events, RenewalReason};
+use crate::sync::{AtomicBool, Mutex, MutexGuard};
 
 pub(super) const LEASE_POLL: Duration = Duration::from_millis(250);
 pub(super) const LEASE_POLLS: u32 = 60;
@@ -84,7 +85,7 @@ impl Source {
         *self.cap() = Some(cap_after_refusal(age));
     }
 
-    fn cap(&self) -> std::sync::MutexGuard<'_, Option<Duration>> {
+    fn cap(&self) -> MutexGuard<'_, Option<Duration>> {
         self.cap.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

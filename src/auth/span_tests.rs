@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 
 use async_trait::async_trait;
 use http::Extensions;
@@ -51,6 +51,13 @@ impl Visit for Seen {
 impl Spans {
     fn listen(&self) -> tracing::subscriber::DefaultGuard {
         let subscriber = Registry::default().with(self.clone());
+        // A span that another test, without a subscriber, is the first to reach would be switched off
+        // for all (`tracing` keeps that with the call site) unless there always is somebody.
+        static SOMEBODY: Once = Once::new();
+        SOMEBODY.call_once(|| {
+            let somebody = tracing::subscriber::set_global_default(tracing_subscriber::registry());
+            somebody.expect("no other");
+        });
         tracing::subscriber::set_default(subscriber)
     }
 

@@ -418,3 +418,103 @@ fn published_limits_without_room_are_treated_like_an_empty_launch_bucket() {
     let error = state.not_before(closed, at(600.0));
     assert_eq!(error.recovery(), Recovery::WaitUntil(at(700.0).wall));
 }
+
+#[test]
+fn a_look_into_the_store_costs_nothing_of_either_bucket_and_keeps_the_error() {
+    let mut state = with_token();
+    state.has_store = true;
+    let (mut state, first) = failed(state, Class::GrantRejected, 100.0);
+    let refused = Need::NewerThan(1);
+    for look in 0..3 {
+        let now = at(110.0 + 5.0 * f64::from(look));
+        assert_eq!(state.decide(refused, now, OPEN), Decision::Refresh);
+        assert!(state.take_off(refused, now).reread_only);
+        let nothing = state.land(&Landing::NothingNew, now, HALF);
+        assert_eq!(
+            nothing.expect_err("a latch").to_string(),
+            first.to_string(),
+            "the reason is still the endpoint's"
+        );
+    }
+    let now = moment(120.0);
+    assert!((0..FORCED_BURST).all(|_| state.forced.take(now)));
+    assert!((0..LAUNCH_BURST).all(|_| state.launches.take(now)));
+}
+
+#[test]
+fn a_flight_torn_down_while_its_refresh_token_was_out_leaves_the_last_resort() {
+    let mut state = with_token();
+    state.take_off(Need::Usable, at(460.0));
+    state.abandon(true, at(465.0));
+    assert_eq!(
+        state.decide(Need::Usable, at(470.0), OPEN),
+        Decision::Use,
+        "not for a token that still works"
+    );
+    assert!(state.take_off(Need::Usable, at(580.0)).last_resort);
+}
+
+#[test]
+fn a_login_begins_with_a_clean_slate() {
+    let mut state = with_token();
+    for when in [600.0, 700.0, 800.0] {
+        state = transient(state, when);
+    }
+    state.take_off(Need::Usable, at(900.0));
+    state.land(&lost(), at(900.0), HALF).expect_err("lost");
+    state.start_over(None);
+    assert!(!state.take_off(Need::Usable, at(1_000.0)).last_resort);
+    state
+        .land(&failure(Class::Transient), at(1_000.0), 1.0)
+        .expect_err("a failure");
+    assert_eq!(state.backs_off_until(), Some(moment(1_000.5)));
+}
+
+#[test]
+fn after_a_success_back_off_begins_anew() {
+    let mut state = State::new(false);
+    for when in [0.0, 100.0, 200.0] {
+        state = transient(state, when);
+    }
+    let plan = state.take_off(Need::Usable, at(300.0));
+    let renewed = Landing::Renewed(token(plan.generation, 300.0));
+    state.land(&renewed, at(300.0), HALF).expect("a token");
+    state.take_off(Need::Usable, at(900.0));
+    state
+        .land(&failure(Class::Transient), at(900.0), 1.0)
+        .expect_err("a failure");
+    assert_eq!(state.backs_off_until(), Some(moment(900.5)));
+}
+
+#[test]
+fn an_attempt_that_is_due_and_held_up_by_limits_tells_when_they_leave_room() {
+    let state = transient(State::new(false), 0.0);
+    let error = state.not_before(moment(60.0), at(1.0));
+    assert_eq!(error.recovery(), Recovery::WaitUntil(at(60.0).wall));
+}
+
+#[test]
+fn a_refused_token_is_no_reason_to_back_off_for_long() {
+    let mut state = with_token();
+    let refused = Need::NewerThan(1);
+    state.take_off(refused, at(10.0));
+    state.condemn(1);
+    let landed = state.land(&failure(Class::Transient), at(10.0), 1.0);
+    landed.expect_err("a failure");
+    assert_eq!(state.backs_off_until(), Some(moment(10.5)));
+}
+
+#[test]
+fn a_last_resort_that_worked_is_not_the_last() {
+    let mut state = with_token();
+    state.take_off(Need::Usable, at(600.0));
+    state.land(&lost(), at(600.0), HALF).expect_err("lost");
+    let plan = state.take_off(Need::Usable, at(700.0));
+    assert!(plan.last_resort);
+    let renewed = Landing::Renewed(token(plan.generation, 700.0));
+    state.land(&renewed, at(700.0), HALF).expect("a token");
+    let stale = at(700.0 + 460.0);
+    let decision = state.decide(Need::Usable, stale, OPEN);
+    assert_eq!(decision, Decision::UseAndRefresh);
+    assert!(!state.take_off(Need::Usable, stale).last_resort);
+}

@@ -9,7 +9,7 @@
 //! stands still while the machine sleeps, the wall clock may be set.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::clock::{Moment, Now};
+use crate::sync::AtomicU64;
 
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 const UNKNOWN: Duration = Duration::from_secs(300);
@@ -390,6 +391,12 @@ mod tests {
     }
 
     #[test]
+    fn a_lifetime_of_nothing_is_none() {
+        let nothing = Lifetime::new(Some(Duration::ZERO), Some(600 * SECOND), None);
+        assert_eq!(nothing, Lifetime::Usual(600 * SECOND));
+    }
+
+    #[test]
     fn the_header_is_sensitive_and_debug_shows_nothing_of_it() {
         let token = Token::new(1, "s3cr3t", times(1.0, 0.0)).expect("a token");
         assert!(token.header().is_sensitive());
@@ -413,5 +420,8 @@ mod tests {
         evidence.note_success(moment(2.5), moment(4.0));
         assert!(evidence.exonerates(moment(14.0)));
         assert!(!evidence.exonerates(moment(14.1)), "too long ago");
+
+        evidence.note_refused_replay(moment(5.0));
+        assert!(!evidence.exonerates(moment(6.0)), "nothing worked since");
     }
 }

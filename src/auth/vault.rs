@@ -2,12 +2,11 @@
 //! written, and what still has to be saved.
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
-use tokio::runtime::Handle;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use zeroize::Zeroizing;
 
 use super::answer::{Class, Refusal};
@@ -18,6 +17,7 @@ use super::store::{Record, TokenStore};
 use crate::clock::Clock;
 use crate::error::{BoxError, Error, ErrorKind, Recovery};
 use crate::event::{Event, Events};
+use crate::sync::{Handle, Mutex, MutexGuard, watch};
 
 const LONGEST_LOAD: Duration = Duration::from_secs(5);
 /// How long a new token waits for its refresh token to be saved.
@@ -322,3 +322,7 @@ impl Vault {
         Refusal::new(Class::Store, message)
     }
 }
+
+#[cfg(test)]
+#[path = "vault_tests.rs"]
+mod tests;

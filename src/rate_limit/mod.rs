@@ -15,6 +15,9 @@ mod line;
 mod live;
 mod meter;
 mod middleware;
+#[cfg(tollgate_model)]
+#[path = "../../tests/model/src/rate_limit/mod.rs"]
+pub mod model;
 mod pace;
 mod permit;
 mod place;

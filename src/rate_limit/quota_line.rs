@@ -1,6 +1,6 @@
 //! One quota: its ledger and line behind a lock, and what its responses say.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
@@ -20,6 +20,7 @@ use super::window::Window;
 use crate::clock::Now;
 use crate::cost::Costs;
 use crate::options::{Priority, Terms};
+use crate::sync::{Mutex, MutexGuard};
 use crate::verdict::Verdict;
 
 /// One quota and its line. A change of the quota makes another one of the same line; requests on

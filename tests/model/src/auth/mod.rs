@@ -1,0 +1,51 @@
+//! Scenarios on the control state of a token: the board and all who change it, the flights, what
+//! they announce, and the saving of what they bring. Each runs under thousands of schedules.
+//!
+//! Wrong is: two requests at the token endpoint at once, a generation or a watermark that goes
+//! back, a result that not everybody gets, and a task that waits for ever (shuttle calls that a
+//! deadlock).
+
+mod caching;
+mod evidence;
+mod saving;
+pub(crate) mod stub;
+mod warmth;
+
+pub use caching::*;
+pub use evidence::*;
+pub use saving::*;
+pub use warmth::*;
+
+use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
+use shuttle::{Config, Runner};
+
+/// Any order, each as likely as the next.
+const RANDOM_SCHEDULES: usize = 600;
+/// Orders that need few switches at the worst places, which random ones rarely hit.
+const PCT_SCHEDULES: usize = 600;
+const PCT_DEPTH: usize = 3;
+/// The same schedules every time, so that a failure comes again.
+const SEED: u64 = 7_662;
+
+/// Runs the scenario under all schedules.
+pub(crate) fn explore(scenario: fn()) {
+    run(
+        RandomScheduler::new_from_seed(SEED, RANDOM_SCHEDULES),
+        scenario,
+    );
+    run(
+        PctScheduler::new_from_seed(SEED, PCT_DEPTH, PCT_SCHEDULES),
+        scenario,
+    );
+}
+
+fn run(scheduler: impl Scheduler + 'static, scenario: fn()) {
+    let mut config = Config::new();
+    // That shuttle does not model orderings weaker than one sequence is said in `sync`.
+    config.silence_warnings = true;
+    Runner::new(scheduler, config).run(move || {
+        fastrand::seed(SEED);
+        crate::sync::start_runtime();
+        scenario();
+    });
+}

@@ -1,0 +1,236 @@
+//! A token endpoint, a clock and a cache, for scenarios.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Poll, Waker};
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderMap, StatusCode};
+use shuttle::future::yield_now;
+use zeroize::Zeroizing;
+
+use crate::auth::answer::Reply;
+use crate::auth::cache::Cache;
+use crate::auth::credentials::Credentials;
+use crate::auth::endpoint::{Delivery, Presentation, TokenEndpoint, default_client};
+use crate::auth::keys::{KeyPlaces, Keys};
+use crate::auth::launch::TokenLimit;
+use crate::auth::revocation::Revoked;
+use crate::auth::store::TokenStore;
+use crate::auth::{AuthSettings, ClientAuth, Grant, OAuthSettings, RejectionTable};
+use crate::clock::{BoxFuture, Clock, Moment, Now};
+use crate::event::Events;
+use crate::options::Patience;
+use crate::origin::Origins;
+use crate::passage::AccountId;
+use crate::secret::Secret;
+
+pub(super) const IMPATIENT: Patience = Patience {
+    deadline: None,
+    max_wait: Duration::ZERO,
+};
+
+/// Tells the time that it is told.
+#[derive(Clone, Default)]
+pub(crate) struct Hands(Arc<Mutex<(Duration, Vec<(Duration, Waker)>)>>);
+
+impl Hands {
+    /// Time goes on, and wakes those who slept until now.
+    pub(super) fn pass(&self, span: Duration) {
+        let mut hands = self.0.lock().expect("no panic");
+        hands.0 += span;
+        let now = hands.0;
+        let (due, rest) = hands.1.drain(..).partition(|(until, _)| *until <= now);
+        hands.1 = rest;
+        drop(hands);
+        let due: Vec<(Duration, Waker)> = due;
+        due.into_iter().for_each(|(_, waker)| waker.wake());
+    }
+}
+
+impl Clock for Hands {
+    fn now(&self) -> Now {
+        let span = Duration::from_secs(1_000) + self.0.lock().expect("no panic").0;
+        Now {
+            moment: Moment::after_start(span),
+            wall: SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 30) + span,
+        }
+    }
+
+    fn sleep(&self, span: Duration) -> BoxFuture<'static, ()> {
+        let hands = self.0.clone();
+        let until = hands.lock().expect("no panic").0 + span.min(Duration::from_secs(1 << 20));
+        Box::pin(std::future::poll_fn(move |context| {
+            let mut hands = hands.lock().expect("no panic");
+            if hands.0 >= until {
+                return Poll::Ready(());
+            }
+            hands.1.push((until, context.waker().clone()));
+            Poll::Pending
+        }))
+    }
+}
+
+/// What the endpoint and the limits have seen.
+#[derive(Default)]
+pub(super) struct Seen {
+    pub(super) requests: usize,
+    pub(super) under_way: usize,
+    pub(super) taken: usize,
+    pub(super) ended: usize,
+    acts: VecDeque<u16>,
+}
+
+/// A token endpoint by script: a status each, then 200 for ever. It tells if two requests are
+/// under way at once.
+#[derive(Clone, Default)]
+pub(super) struct Endpoint(Arc<Mutex<Seen>>);
+
+impl Endpoint {
+    pub(super) fn of(acts: &[u16]) -> Self {
+        let endpoint = Self::default();
+        endpoint.with(|seen| seen.acts.extend(acts));
+        endpoint
+    }
+
+    pub(super) fn with<T>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {
+        // What failed is told by the panic itself.
+        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn requests(&self) -> usize {
+        self.with(|seen| seen.requests)
+    }
+
+    fn serve(&self) -> BoxFuture<'static, Delivery> {
+        let endpoint = self.clone();
+        Box::pin(async move {
+            let under_way = UnderWay::new(endpoint);
+            yield_now().await;
+            let (number, status) = under_way
+                .0
+                .with(|seen| (seen.requests, seen.acts.pop_front().unwrap_or(200)));
+            yield_now().await;
+            let body = match status {
+                200 => format!(
+                    r#"{{"access_token":"t{number}","refresh_token":"r{number}","expires_in":600}}"#
+                ),
+                _ => "{}".to_owned(),
+            };
+            Delivery::Answered {
+                reply: Reply {
+                    status: StatusCode::from_u16(status).expect("a status"),
+                    headers: HeaderMap::new(),
+                    body: Zeroizing::new(body.into_bytes()),
+                },
+                secrets: Vec::new(),
+            }
+        })
+    }
+}
+
+impl TokenEndpoint for Endpoint {
+    fn request<'a>(&'a self, _: Presentation<'a>) -> BoxFuture<'a, Delivery> {
+        self.serve()
+    }
+
+    fn revoke<'a>(&'a self, _: Revoked<'a>) -> BoxFuture<'a, Delivery> {
+        self.serve()
+    }
+}
+
+impl TokenLimit for Endpoint {
+    fn room(&self) -> Moment {
+        Moment::ZERO
+    }
+
+    fn look(&self, _: Now) {}
+
+    fn take(&self, _: Now) -> bool {
+        self.with(|seen| seen.taken += 1);
+        true
+    }
+
+    fn end(&self, _: bool, _: Now) {
+        self.with(|seen| seen.ended += 1);
+    }
+}
+
+struct UnderWay(Endpoint);
+
+impl UnderWay {
+    fn new(endpoint: Endpoint) -> Self {
+        endpoint.with(|seen| {
+            seen.requests += 1;
+            seen.under_way += 1;
+            assert_eq!(seen.under_way, 1, "two requests at once");
+        });
+        Self(endpoint)
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.with(|seen| seen.under_way -= 1);
+    }
+}
+
+/// A cache at that endpoint, whose limits it asks too.
+pub(super) fn cache(endpoint: &Endpoint, clock: &Hands) -> Arc<Cache> {
+    let oauth = oauth(Grant::client_credentials(), endpoint);
+    cache_with(oauth, endpoint, clock)
+}
+
+pub(super) fn cache_with(oauth: OAuthSettings, endpoint: &Endpoint, clock: &Hands) -> Arc<Cache> {
+    let settings = settings(clock);
+    Arc::new(Cache::new(
+        &settings,
+        Arc::new(oauth),
+        Box::new(endpoint.clone()),
+    ))
+}
+
+pub(super) fn with_store(endpoint: &Endpoint, store: impl TokenStore) -> OAuthSettings {
+    OAuthSettings {
+        store: Some(Arc::new(store)),
+        ..oauth(Grant::refresh_token("r0"), endpoint)
+    }
+}
+
+pub(super) fn oauth(grant: Grant, endpoint: &Endpoint) -> OAuthSettings {
+    OAuthSettings {
+        token_url: "https://login.example/token".parse().expect("a URL"),
+        client_id: Some("id".into()),
+        client_secret: Some(Secret::from("s3cr3t")),
+        client_auth: ClientAuth::Basic,
+        grant,
+        scope: None,
+        token_headers: HeaderMap::new(),
+        token_fields: Vec::new(),
+        token_client: default_client().expect("a client"),
+        store: None,
+        limit: Some(Arc::new(endpoint.clone())),
+        keep_warm: false,
+        refresh_lead: Duration::from_secs(300),
+        fallback_lifetime: None,
+        authorization_url: None,
+        issuer: None,
+        revocation_url: "https://login.example/revoke".parse().ok(),
+    }
+}
+
+pub(super) fn settings(clock: &Hands) -> AuthSettings {
+    let account: Arc<str> = "model".into();
+    AuthSettings {
+        account: account.clone(),
+        id: AccountId(1),
+        origins: Arc::new(Origins::new(Vec::new())),
+        events: Events::new(account, Vec::new()),
+        clock: Arc::new(clock.clone()),
+        credentials: Credentials::new(Keys::default(), KeyPlaces::default(), None),
+        oauth: None,
+        rejection: RejectionTable::default(),
+        replay_unauthorized: true,
+        request_id_header: None,
+    }
+}
