@@ -20,9 +20,9 @@ use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::{Config, Runner};
 
 /// Any order, each as likely as the next.
-const RANDOM_SCHEDULES: usize = 600;
+const RANDOM_SCHEDULES: usize = 1_500;
 /// Orders that need few switches at the worst places, which random ones rarely hit.
-const PCT_SCHEDULES: usize = 600;
+const PCT_SCHEDULES: usize = 1_500;
 const PCT_DEPTH: usize = 3;
 /// The same schedules every time, so that a failure comes again.
 const SEED: u64 = 7_662;
