@@ -12,9 +12,13 @@ pub(super) fn iso8601(time: SystemTime) -> String {
     format!("{date}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
+/// The clock is read more than once on the way to a moment, so midnight may come out as some
+/// microseconds past it, which is not the next second.
+const GRAIN: Duration = Duration::from_millis(1);
+
 /// Whole seconds since 1970, rounded up.
 pub(super) fn unix_seconds(time: SystemTime) -> u64 {
-    whole_seconds(since_1970(time))
+    whole_seconds(since_1970(time).saturating_sub(GRAIN))
 }
 
 /// Rounded up, so that whoever waits so long has waited long enough.
@@ -39,7 +43,12 @@ mod tests {
     #[test]
     fn a_date_is_written_in_utc_with_its_second_rounded_up() {
         assert_eq!(iso8601(at(784_111_777)), "1994-11-06T08:49:37Z");
-        let a_little_later = at(784_111_777) + Duration::from_nanos(1);
-        assert_eq!(iso8601(a_little_later), "1994-11-06T08:49:38Z");
+        let later = |span| iso8601(at(784_111_777) + span);
+        assert_eq!(later(Duration::from_millis(2)), "1994-11-06T08:49:38Z");
+        let two_readings_of_the_clock_apart = Duration::from_micros(20);
+        assert_eq!(
+            later(two_readings_of_the_clock_apart),
+            "1994-11-06T08:49:37Z"
+        );
     }
 }
