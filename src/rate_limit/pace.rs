@@ -166,15 +166,22 @@ impl Pace {
 
     /// What is on its way takes all that the server said is left, so the next one waits for an
     /// answer, until this moment at most.
-    pub(super) fn needs_answer(&self, round_trip: Duration, now: Moment) -> Option<Moment> {
+    pub(super) fn needs_answer(
+        &self,
+        in_flight: u64,
+        limit: u64,
+        round_trip: Duration,
+        now: Moment,
+    ) -> Option<Moment> {
         let may = self.is_short && self.pacing == Pacing::Auto && !self.is_shared(now);
-        let until = self.share.needs_answer(round_trip, now);
+        let terms = self.terms(limit, round_trip);
+        let until = self.share.needs_answer(in_flight, terms, now);
         until.filter(|_| may)
     }
 
     /// An answer tells what remains.
-    pub(super) fn heard(&mut self, heard: Heard, now: Moment) {
-        self.share.learn(heard, self.length, now);
+    pub(super) fn heard(&mut self, heard: Heard, round_trip: Duration, now: Moment) {
+        self.share.learn(heard, self.length, round_trip, now);
         if self.is_shared(now) {
             self.spread_until = self.spread_until.max(Some(now + SHORTEST_SPREAD));
         }

@@ -12,11 +12,18 @@
 //! the last reading, less what left since, leaves one more than the others may take by then: two
 //! standard deviations of a random stream at their rate.
 //!
+//! *The period.* A reset that is told to the second lies up to one too late. So a period ends at
+//! the earliest moment that was told for it, and what leaves after that is of the next one.
+//!
+//! *The care.* In its first windows a client cannot know yet whether it is alone, and answers come
+//! in another order than the server counted in. So nothing leaves then unless the least that was
+//! told a moment ago is more than all that is on its way, counted or not.
+//!
 //! *The shift.* Those who share and were rejected are told the same moment; each comes back a bit
 //! later than told, by chance.
 //!
 //! The bench leaves a rule out, to show what it buys: `TOLLGATE_ABLATE=hold` when it is built
-//! (`share`, `hold`, `shift`, `answer`). What each buys stands in `benches/README.md`.
+//! (`share`, `sign`, `hold`, `period`, `shift`, `answer`, `care`). What each buys stands in `benches/README.md`.
 //!
 //! Pure: `now` is an argument.
 
@@ -26,6 +33,12 @@ use crate::clock::Moment;
 
 /// Sharing lasts for so many windows after the last sign of others.
 const WINDOWS_SHARED: u32 = 2;
+
+/// Others show by then, if there are any.
+const WINDOWS_OF_CARE: u32 = 3;
+
+/// A server that forgets bit by bit only estimates, and may be off by this part of the limit.
+const ESTIMATE: u64 = 32;
 
 /// Standard deviations that are kept back, of what others take and the server forgets.
 const DEVIATIONS: f64 = 2.0;
@@ -72,6 +85,11 @@ pub(super) struct Share {
     bit_by_bit: bool,
     forgotten: u64,
     news: Option<News>,
+    /// When the first answer told.
+    began: Option<Moment>,
+    /// The earliest end that was told for the period, where there are periods.
+    ends: Option<Moment>,
+    least: Option<Least>,
     /// What the others take in a window.
     others: f64,
     /// The same, in the period that has not ended, as far as it shows.
@@ -93,6 +111,13 @@ struct News {
     /// Ours that left since.
     since: u64,
     reset: Option<Moment>,
+}
+
+/// The least that was told to remain within a round trip.
+#[derive(Clone, Copy, Debug)]
+struct Least {
+    remaining: u64,
+    heard: Moment,
 }
 
 /// What an answer says.
@@ -138,10 +163,17 @@ impl Share {
     }
 
     /// An answer tells what remains.
-    pub(super) fn learn(&mut self, heard: Heard, length: Duration, now: Moment) {
+    pub(super) fn learn(
+        &mut self,
+        heard: Heard,
+        length: Duration,
+        round_trip: Duration,
+        now: Moment,
+    ) {
+        self.keep_least(heard.remaining, round_trip, now);
         let taken = heard.total.saturating_sub(heard.remaining);
         let by_others = taken.saturating_sub(heard.own.most);
-        if by_others > 0 {
+        if by_others > self.may_be_off(heard.total) {
             self.until = Some(now + length.saturating_mul(WINDOWS_SHARED));
         }
         if self.news.is_some_and(|news| heard.sent < news.sent) {
@@ -163,6 +195,24 @@ impl Share {
             since: heard.own.since,
             reset: heard.reset,
         });
+    }
+
+    fn keep_least(&mut self, remaining: u64, round_trip: Duration, now: Moment) {
+        self.began.get_or_insert(now);
+        let is_least =
+            |least: Least| remaining <= least.remaining || now - least.heard > round_trip;
+        if self.least.is_none_or(is_least) {
+            let heard = now;
+            self.least = Some(Least { remaining, heard });
+        }
+    }
+
+    /// By how much the server's count may exceed ours though nobody else takes part.
+    fn may_be_off(&self, total: u64) -> u64 {
+        match self.bit_by_bit && !is_ablated("sign") {
+            true => total / ESTIMATE,
+            false => 0,
+        }
     }
 
     /// How what remains has changed: does the server forget before the reset, and how much of what
@@ -187,14 +237,18 @@ impl Share {
     /// At the end of a period all that counts is of that period, ours and theirs.
     fn count_period(&mut self, heard: &Heard, by_others: f64) {
         let known = self.news.and_then(|news| news.reset);
-        let is_new = match (known, heard.reset) {
+        let is_later = match (known, heard.reset) {
             (Some(known), Some(told)) => told > known + RESET_GRAIN,
             _ => false,
         };
-        if is_new {
+        let is_over = self.ends.is_some_and(|ends| heard.sent >= ends) && !is_ablated("period");
+        if is_later || is_over {
             self.others = self.so_far;
             self.so_far = 0.0;
+            self.ends = None;
         }
+        let earlier = self.ends.into_iter().chain(heard.reset).min();
+        self.ends = earlier;
         self.so_far = self.so_far.max(by_others);
         self.others = self.others.max(self.so_far);
     }
@@ -227,11 +281,20 @@ impl Share {
 
     /// Not shared: those on their way take all that the server said is left a moment ago, so their
     /// answers are worth waiting for; until then, since they may never come.
-    pub(super) fn needs_answer(&self, round_trip: Duration, now: Moment) -> Option<Moment> {
+    pub(super) fn needs_answer(&self, in_flight: u64, terms: Terms, now: Moment) -> Option<Moment> {
         let news = self.news.filter(|_| !is_ablated("answer"))?;
-        let until = news.heard + round_trip * 2;
-        let is_needed = now < until && news.since > 0 && self.remains(news) < 1.0;
-        is_needed.then_some(until)
+        let careful = self.least.filter(|_| self.is_careful(terms.length, now));
+        let (is_taken, heard) = match careful {
+            Some(least) => (in_flight > 0 && least.remaining <= in_flight, least.heard),
+            None => (news.since > 0 && self.remains(news) < 1.0, news.heard),
+        };
+        let until = heard + terms.round_trip * 2;
+        (is_taken && now < until).then_some(until)
+    }
+
+    fn is_careful(&self, length: Duration, now: Moment) -> bool {
+        let care = length.saturating_mul(WINDOWS_OF_CARE);
+        !is_ablated("care") && self.began.is_some_and(|began| now - began < care)
     }
 
     /// The end of the hold; none: a request of this cost may leave.
@@ -248,11 +311,19 @@ impl Share {
             LOOK
         };
         let look = self.left + terms.length.mul_f64(wait);
-        let until = match news.reset {
+        let until = match self.ends(news) {
             Some(reset) if !self.bit_by_bit && (remains < cost || reset < look) => reset,
             _ => look,
         };
         Some(until).filter(|until| *until > now)
+    }
+
+    /// When all is there anew.
+    fn ends(&self, news: News) -> Option<Moment> {
+        let earliest = self
+            .ends
+            .filter(|_| !self.bit_by_bit && !is_ablated("period"));
+        earliest.or(news.reset)
     }
 
     /// What the others may take beyond what the server forgets, until an answer tells.
@@ -289,7 +360,7 @@ impl Share {
         let length = (terms.length + terms.round_trip).as_secs_f64();
         let even = terms.limit.max(1) as f64 / length;
         let margin = self.margin(terms);
-        let to_reset = self.news.and_then(|news| Some((news, news.reset?)));
+        let to_reset = self.news.and_then(|news| Some((news, self.ends(news)?)));
         let handed_out = match to_reset {
             Some((news, reset)) if !self.bit_by_bit && reset > now => {
                 let remains = news.remaining.saturating_sub(news.since) as f64 - margin;
@@ -342,7 +413,8 @@ mod tests {
 
     fn told(share: &mut Share, sent: u64, remaining: u64, reset: u64, ours: u64) {
         share.grant(1, at(sent));
-        share.learn(heard(sent, remaining, reset, ours), LENGTH, at(sent));
+        let heard = heard(sent, remaining, reset, ours);
+        share.learn(heard, LENGTH, Duration::ZERO, at(sent));
     }
 
     #[test]
@@ -413,24 +485,75 @@ mod tests {
         let mut share = Share::default();
         told(&mut share, 20, 50, 60, 30);
         let before = share.interval(1, TERMS, at(21));
-        share.learn(heard(10, 100, 60, 5), LENGTH, at(21));
+        share.learn(heard(10, 100, 60, 5), LENGTH, Duration::ZERO, at(21));
         assert_eq!(share.interval(1, TERMS, at(21)), before);
     }
+
+    /// A second there and back.
+    const FAR: Terms = Terms {
+        round_trip: Duration::from_secs(1),
+        ..TERMS
+    };
 
     #[test]
     fn those_on_their_way_take_what_is_left_until_their_answers_tell() {
         let mut share = Share::default();
-        let round_trip = Duration::from_secs(1);
-        told(&mut share, 1, 2, 60, 118);
-        assert_eq!(share.needs_answer(round_trip, at(1)), None);
-        share.grant(1, at(1));
-        share.grant(1, at(1));
-        assert_eq!(share.needs_answer(round_trip, at(2)), Some(at(3)));
-        assert_eq!(
-            share.needs_answer(round_trip, at(3)),
-            None,
-            "too old to tell"
-        );
+        told(&mut share, 1, 118, 60, 1);
+        told(&mut share, 201, 2, 260, 118);
+        assert_eq!(share.needs_answer(0, FAR, at(201)), None);
+        share.grant(1, at(201));
+        share.grant(1, at(201));
+        assert_eq!(share.needs_answer(2, FAR, at(202)), Some(at(203)));
+        let too_old = share.needs_answer(2, FAR, at(203));
+        assert_eq!(too_old, None);
+    }
+
+    #[test]
+    fn in_the_first_windows_all_on_their_way_may_not_be_counted_yet() {
+        let mut share = Share::default();
+        told(&mut share, 1, 32, 60, 118);
+        assert_eq!(share.needs_answer(31, FAR, at(1)), None);
+        assert_eq!(share.needs_answer(32, FAR, at(1)), Some(at(3)));
+        // It left later, but was counted earlier.
+        told(&mut share, 2, 40, 60, 118);
+        assert_eq!(share.needs_answer(39, FAR, at(2)), None, "a moment ago");
+        let terms = share.least.map(|least| (least.remaining, least.heard));
+        assert_eq!(terms, Some((40, at(2))));
+        told(&mut share, 181, 32, 240, 118);
+        assert_eq!(share.needs_answer(32, FAR, at(181)), None, "it is known");
+    }
+
+    #[test]
+    fn answers_in_another_order_than_counted_tell_the_least() {
+        let mut share = Share::default();
+        let round_trip = FAR.round_trip;
+        share.learn(heard(2, 20, 60, 118), LENGTH, round_trip, at(2));
+        share.learn(heard(3, 30, 60, 118), LENGTH, round_trip, at(3));
+        assert_eq!(share.needs_answer(20, FAR, at(3)), Some(at(4)));
+        share.learn(heard(5, 110, 120, 118), LENGTH, round_trip, at(5));
+        assert_eq!(share.needs_answer(20, FAR, at(5)), None, "it has reset");
+    }
+
+    #[test]
+    fn a_period_ends_at_the_earliest_moment_told_for_it() {
+        let mut share = Share::default();
+        told(&mut share, 50, 0, 60, 60);
+        told(&mut share, 51, 0, 61, 60);
+        assert_eq!(share.holds(1, TERMS, at(51)), Some(at(60)));
+        // A second is too short for another reset to show; that it left later does.
+        told(&mut share, 60, 100, 62, 1);
+        assert!((share.others - 60.0).abs() < 1e-9, "the last one's");
+        assert!((share.so_far - 19.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn an_estimate_that_is_a_bit_off_is_no_sign_of_others() {
+        let mut share = Share::default();
+        share.bit_by_bit = true;
+        told(&mut share, 1, 120 - 10 - 3, 60, 10);
+        assert!(!share.is_shared(at(1)));
+        told(&mut share, 2, 120 - 10 - 4, 60, 10);
+        assert!(share.is_shared(at(2)));
     }
 
     #[test]
@@ -450,7 +573,7 @@ mod tests {
         for (remaining, total, ours) in [(u64::MAX, 0, 0), (0, u64::MAX, 0), (0, 0, u64::MAX)] {
             let mut nonsense = heard(1, remaining, 1, ours);
             nonsense.total = total;
-            share.learn(nonsense, LENGTH, at(1));
+            share.learn(nonsense, LENGTH, Duration::ZERO, at(1));
             let terms = Terms { limit: 0, ..TERMS };
             assert!(share.interval(1, terms, at(2)) <= LENGTH * 21);
             assert!(

@@ -155,12 +155,14 @@ impl Ledger {
             let round_trip = self.gate.round_trip();
             let opens = pace.opens(need, window.limit(), round_trip, now.moment);
             latest = latest.max(opens);
-            let worth_waiting = pace.needs_answer(round_trip, now.moment);
+            let in_flight = meter.in_flight();
+            let worth_waiting =
+                pace.needs_answer(in_flight, window.limit(), round_trip, now.moment);
             if let Some(until) = worth_waiting.filter(|_| self.in_flight.count() > 0) {
                 answer_needed = true;
                 patience = patience.min(until);
             }
-            let beside = meter.in_flight().saturating_add(kept);
+            let beside = in_flight.saturating_add(kept);
             match window.room(beside.saturating_add(need - 1), now) {
                 Room::Now => {}
                 Room::At(moment) => latest = latest.max(Some(moment)),
@@ -325,7 +327,7 @@ impl Ledger {
             let Some(heard) = heard else {
                 continue;
             };
-            pace.heard(heard, now.moment);
+            pace.heard(heard, self.gate.round_trip(), now.moment);
             if pace.is_shared(now.moment) {
                 window.leave_others_to_share();
             }

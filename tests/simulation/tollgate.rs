@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use http::Extensions;
 use reqwest::{Request, Response, ResponseBuilderExt};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
-use reqwest_tollgate::{Account, PausedClock, Window};
-use tokio::time::Instant;
+use reqwest_tollgate::{Account, BoxFuture, Clock, Moment, Now, Window};
+use tokio::time::{Instant, sleep};
 
 use super::{Client, World};
 
@@ -22,9 +22,7 @@ pub fn client(world: &Arc<World>) -> Box<dyn Client> {
     let scenario = &world.scenario;
     let window = Window::new(scenario.configured(), scenario.length());
     let account = Account::builder("acme", API)
-        .clock(PausedClock::starting_at(
-            SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_262_400),
-        ))
+        .clock(RunClock::of(world))
         .window(window.pacing(scenario.pacing()))
         .build()
         .unwrap();
@@ -33,6 +31,38 @@ pub fn client(world: &Arc<World>) -> Box<dyn Client> {
         .with(Terminal(world.clone()))
         .build();
     Box::new(client)
+}
+
+/// The run's own time, since [`PausedClock`](reqwest_tollgate::PausedClock) goes with the machine's
+/// from one run to the next, and a run must be the same whenever it is repeated. Processes count
+/// theirs from moments of their own, as on different machines.
+struct RunClock {
+    start: Instant,
+    ran_before: Duration,
+}
+
+impl RunClock {
+    fn of(world: &World) -> Self {
+        let hours = world.random.lock().unwrap().f64() * 1_000.0;
+        Self {
+            start: world.start,
+            ran_before: Duration::from_secs_f64(hours * 3_600.0),
+        }
+    }
+}
+
+impl Clock for RunClock {
+    fn now(&self) -> Now {
+        let elapsed = self.start.elapsed();
+        Now {
+            moment: Moment::after_start(self.ran_before + elapsed),
+            wall: SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_262_400) + elapsed,
+        }
+    }
+
+    fn sleep(&self, span: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(sleep(span))
+    }
 }
 
 #[async_trait]
