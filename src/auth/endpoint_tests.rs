@@ -222,3 +222,24 @@ async fn a_code_is_presented_with_its_redirect_uri_and_verifier() {
     }
     mock.assert_calls(1);
 }
+
+#[tokio::test]
+async fn a_secret_kept_elsewhere_is_read_again_for_every_request() {
+    let server = MockServer::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("secret");
+    let mut settings = oauth(Grant::client_credentials());
+    settings.token_url = Url::parse(&server.url("/token")).expect("a URL");
+    settings.client_auth = ClientAuth::Body;
+    settings.client_secret = Some(Secret::file(&file));
+    let endpoint = HttpEndpoint::new(&settings);
+    for secret in ["first", "second"] {
+        std::fs::write(&file, secret).expect("written");
+        let mock = server.mock(|when, then| {
+            when.form_urlencoded_tuple("client_secret", secret);
+            then.status(200);
+        });
+        assert_eq!(status(&endpoint, None).await, 200);
+        mock.assert_calls(1);
+    }
+}

@@ -2,8 +2,9 @@
 //!
 //! A static bearer token. Its answers report on the limit, with the reset in *seconds since 1970*;
 //! the page names `RateLimit-*`, its example has `X-RateLimit-*`. How long the window is, no page
-//! says: the preset takes the example's [`LIMIT`] for any 24 hours, and the answers tell when a
-//! spent window resets, if that is sooner. Source: dev.sourcengine.com, "Rate limits".
+//! says: the preset takes the example's [`LIMIT`] for any 24 hours, and a limit that the answers
+//! tell is taken for 24 hours too. Once the resets in your answers show how long the window really
+//! is, set your own. Source: dev.sourcengine.com, "Rate limits".
 
 use super::{Key, Preset};
 use crate::account::{Account, AccountBuilder};
