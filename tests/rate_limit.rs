@@ -1012,3 +1012,19 @@ async fn every_wait_for_a_permit_is_told_once_however_it_ends() {
     assert_eq!(waits(), 2, "gone away");
     assert_eq!(stub.count(), 2);
 }
+
+/// A vendor that tells what is left only when it rejects would leave no news to go by.
+#[tokio::test(start_paused = true)]
+async fn one_rejection_that_tells_of_others_does_not_slow_the_next_minutes_to_a_crawl() {
+    let account = acme().window(Window::per_minute(120)).build().unwrap();
+    let spent = answer(429)
+        .header("retry-after", 1)
+        .header("x-ratelimit-limit", 120)
+        .header("x-ratelimit-remaining", 0)
+        .header("x-ratelimit-reset", 1);
+    let stub = Stub::answering([spent]);
+    let client = client(&account, &stub);
+    assert!(send_all(&client, 12).await.iter().all(Result::is_ok));
+    let last = *stub.arrivals().iter().max().unwrap();
+    assert!(last <= 1 + 12, "the last of twelve left after {last} s");
+}

@@ -83,30 +83,49 @@ fn a_limit_configured_too_high_is_learned_from_the_headers() {
     }
 }
 
-/// Measured 91 to 100 % on six seeds; chance has its part in when each comes back.
+/// Each server's most rejections and least utilisation; on a log what one releases is gone before
+/// the others' answers tell.
 #[test]
 fn processes_that_do_not_know_of_each_other_share_by_what_the_server_says() {
-    let most = [5, 40, 5, 40];
-    for (server, most) in SERVERS.iter().zip(most) {
+    let most = [0, 40, 0, 15];
+    let least = [0.96, 0.89, 0.98, 0.92];
+    for ((server, most), least) in SERVERS.iter().zip(most).zip(least) {
         let arguments = format!("--server {server} --processes 4");
         for outcome in outcomes(&arguments) {
             assert!(outcome.rejections <= most, "{arguments}: {outcome:?}");
-            assert!(outcome.utilisation >= 0.87, "{arguments}: {outcome:?}");
+            assert!(outcome.utilisation >= least, "{arguments}: {outcome:?}");
         }
     }
 }
 
-/// The first burst cannot know of others: up to 21 were rejected in it, and none or one later.
+/// A sliding counter rejects a round of requests before it has told anything of others.
 #[test]
 fn somebody_elses_third_is_left_to_them() {
-    for (server, least) in SERVERS.iter().zip([0.62, 0.58, 0.68, 0.57]) {
+    let most = [3, 5, 6, 32];
+    let least = [0.65, 0.58, 0.68, 0.57];
+    for ((server, most), least) in SERVERS.iter().zip(most).zip(least) {
         let arguments = format!("--server {server} --outside 0.3");
         for outcome in outcomes(&arguments) {
-            assert!(outcome.rejections <= 24, "{arguments}: {outcome:?}");
-            assert!(outcome.late_rejections <= 3, "{arguments}: {outcome:?}");
+            assert!(outcome.rejections <= most, "{arguments}: {outcome:?}");
+            assert!(outcome.late_rejections <= 6, "{arguments}: {outcome:?}");
             assert!(outcome.utilisation >= least, "{arguments}: {outcome:?}");
         }
     }
+}
+
+/// A reset that is told to the second says little of a window of one.
+#[test]
+fn a_window_of_a_second_is_shared_too() {
+    for outcome in outcomes("--window 1 --limit 20 --round-trip 0.1 --outside 0.3") {
+        assert!(outcome.rejections <= 10, "{outcome:?}");
+        assert!(outcome.utilisation >= 0.25, "{outcome:?}");
+    }
+}
+
+#[test]
+fn the_same_seed_is_the_same_run() {
+    let run = || format!("{:?}", outcomes("--server sliding-log --processes 4"));
+    assert_eq!(run(), run());
 }
 
 #[test]

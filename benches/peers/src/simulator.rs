@@ -1,6 +1,7 @@
 //! The crate and its peers against the same simulated servers, under paused time.
 //!
-//!     cargo run --release --manifest-path benches/peers/Cargo.toml --bin simulator -- --table
+//!     cargo run --release --manifest-path benches/peers/Cargo.toml --bin simulator -- \
+//!         --table --seed 101 --seeds 6
 //!
 //! prints the rows of the table in `benches/README.md`; without `--table` any scenario runs once
 //! for each client and seed, one JSON line each (`--help`).
@@ -8,6 +9,12 @@
 mod rivals;
 #[path = "../../../tests/simulation/mod.rs"]
 mod simulation;
+
+use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use clap::Parser;
 
@@ -18,7 +25,7 @@ use simulation::{Outcome, Scenario};
 struct Arguments {
     #[command(flatten)]
     scenario: Scenario,
-    /// All rows of the table, six seeds each
+    /// All rows of the table, with these seeds each
     #[arg(long)]
     table: bool,
 }
@@ -45,8 +52,11 @@ const SERVERS: [&str; 4] = [
 
 fn main() {
     let arguments = Arguments::parse();
+    // Other peers have reqwest leave its cryptography to the program.
+    let provider = rustls::crypto::ring::default_provider();
+    provider.install_default().expect("the first");
     if arguments.table {
-        table();
+        table(&arguments.scenario);
         return;
     }
     for rival in Rival::ALL {
@@ -67,26 +77,42 @@ fn outcomes(scenario: &Scenario, rival: Rival) -> Vec<(u64, Outcome)> {
     }
 }
 
-fn table() {
+fn table(seeds: &Scenario) {
     println!("| scenario | client | rejections | after warm-up | utilisation | of ideal |");
     println!("|---|---|---|---|---|---|");
-    for row in ROWS {
-        for server in SERVERS {
-            let arguments = row.replace("{}", server);
-            let scenario = Scenario::of(&format!("{arguments} --seeds 6"));
-            for rival in Rival::ALL {
-                let outcomes: Vec<_> = outcomes(&scenario, rival)
-                    .into_iter()
-                    .map(|(_, outcome)| outcome)
-                    .collect();
-                println!(
-                    "| `{arguments}` | {} | {} |",
-                    rival.name(),
-                    cells(&outcomes)
-                );
-            }
+    let rows = ROWS.into_iter();
+    let scenarios = rows.flat_map(|row| SERVERS.map(|server| row.replace("{}", server)));
+    let cells: Vec<_> = scenarios
+        .flat_map(|scenario| Rival::ALL.map(|rival| (scenario.clone(), rival)))
+        .collect();
+    let next = AtomicUsize::new(0);
+    let lines = Mutex::new(BTreeMap::new());
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some((scenario, rival)) = cells.get(index) else {
+                        break;
+                    };
+                    let line = line(scenario, *rival, seeds);
+                    lines.lock().unwrap().insert(index, line);
+                }
+            });
         }
+    });
+    for line in lines.into_inner().unwrap().values() {
+        println!("{line}");
     }
+}
+
+fn line(arguments: &str, rival: Rival, seeds: &Scenario) -> String {
+    let (seed, seeds) = (seeds.seed, seeds.seeds);
+    let scenario = Scenario::of(&format!("{arguments} --seed {seed} --seeds {seeds}"));
+    let outcomes = outcomes(&scenario, rival);
+    let outcomes: Vec<_> = outcomes.into_iter().map(|(_, outcome)| outcome).collect();
+    let (name, cells) = (rival.name(), cells(&outcomes));
+    format!("| `{arguments}` | {name} | {cells} |")
 }
 
 fn cells(outcomes: &[Outcome]) -> String {
