@@ -681,6 +681,27 @@ async fn a_rotated_refresh_token_goes_last_whatever_another_process_wrote_meanwh
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refresh_token_that_stayed_the_same_never_overwrites_anothers_newer_one() {
+    let store = Flaky::default();
+    let script = Script::of([rotate("a1", "r1"), issue("a2"), rotate("a4", "r4")]);
+    let cache = cache_with(rotating(store.clone()), &script, &Log::default());
+    secret(&cache).await;
+    store.saves_fail.store(1, Ordering::Relaxed);
+    pass(580 * SECOND).await;
+    assert_eq!(secret(&cache).await, "a2");
+    let key = crate::auth::record::key("test", &rotating(store.clone()));
+    let bytes = br#"{"refresh_token":"r3"}"#.to_vec();
+    let theirs = Record { version: 2, bytes };
+    let swap = store.inner.compare_and_swap(&key, Some(1), &theirs).await;
+    assert_eq!(swap.expect("no error"), Swap::Saved);
+    pass(580 * SECOND).await;
+    let stored = stored(&store.inner, &rotating(store.clone())).await;
+    assert_eq!(stored.as_deref(), Some("r3"));
+    secret(&cache).await;
+    assert_eq!(script.presented(), ["r0", "r1", "r3"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_configured_refresh_token_is_not_presented_before_the_store_was_read() {
     let store = Flaky::default();
     store.loads_fail.store(true, Ordering::Relaxed);

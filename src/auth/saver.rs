@@ -47,7 +47,7 @@ impl Saver {
             let vault = &self.vault;
             match store.compare_and_swap(&vault.key, expected, &new).await {
                 Ok(Swap::Saved) => {
-                    self.saved(number, new.version);
+                    self.saved(number, &new);
                     pause = FIRST_PAUSE;
                     continue;
                 }
@@ -94,23 +94,33 @@ impl Saver {
         Some((*number, memory.version, record))
     }
 
-    fn saved(&self, number: u64, version: u64) {
-        self.settle(number, Some(version));
+    fn saved(&self, number: u64, record: &Record) {
+        let tokens = Tokens::from_bytes(&record.bytes);
+        let refresh_token = tokens.and_then(|tokens| tokens.refresh_token());
+        if refresh_token.is_some() {
+            self.vault.memory().stored = refresh_token;
+        }
+        self.settle(number, Some(record.version));
         self.vault.events.emit(|| Event::TokenSaved);
     }
 
-    /// Another process wrote. Its access token is as good as ours; but a refresh token that we got
-    /// after it wrote is the newest of its family, and goes last.
+    /// Another process wrote. Its access token is as good as ours; but a refresh token that the
+    /// store has never had is the newest of its family, and goes last. One that it has had gives
+    /// way: what the other wrote may be its successor.
     fn conflict(&self, number: u64, other: Option<Record>) {
         let version = other.map(|record| record.version);
         let mut memory = self.vault.memory();
-        memory.version = version;
-        let has_refresh_token = |tokens: &Tokens| tokens.refresh_token.is_some();
         let ours = memory.unsaved.as_ref().map(|(_, tokens)| tokens);
-        let keep = version.is_none() || ours.is_some_and(has_refresh_token);
+        let ours = ours.and_then(Tokens::refresh_token);
+        let is_newest = ours.is_some() && ours != memory.stored;
+        // Where ours gives way the version stays unknown: the next look has to take it over.
+        if version.is_none() || is_newest || ours.is_none() {
+            memory.version = version;
+        }
+        let known = memory.version;
         drop(memory);
-        if !keep {
-            self.settle(number, version);
+        if version.is_some() && !is_newest {
+            self.settle(number, known);
         }
     }
 

@@ -47,6 +47,8 @@ pub(super) struct Memory {
     refresh_token: Option<Zeroizing<String>>,
     /// The last that left, whatever came of it.
     presented: Option<Zeroizing<String>>,
+    /// The newest that the store is known to have had.
+    pub(super) stored: Option<Zeroizing<String>>,
     /// Of the configured refresh token that the chain began with.
     seed: Option<String>,
     /// A renewal came without a successor: the refresh token is good for more than one use.
@@ -172,6 +174,7 @@ impl Vault {
         let tokens = Tokens::from_bytes(&record.bytes)?;
         if let Some(refresh_token) = tokens.refresh_token() {
             memory.reusable &= memory.refresh_token.as_ref() == Some(&refresh_token);
+            memory.stored = Some(refresh_token.clone());
             memory.refresh_token = Some(refresh_token);
             memory.seed.clone_from(&tokens.seed);
         }

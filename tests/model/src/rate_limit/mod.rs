@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use shuttle::future::{block_on, spawn, yield_now};
 
-use super::limiter::{Limiter, Permit};
+use super::limiter::{Granted, Limiter};
 use super::place::{Claim, Entry, Place};
 use super::quota::Quota;
 use super::quota_line::QuotaLine;
@@ -63,7 +63,7 @@ fn enter(limiter: &Arc<Limiter>, line: &Arc<QuotaLine>, clock: &Hands) -> Entry 
         .expect("a place")
 }
 
-fn give_back(line: &QuotaLine, ticket: Ticket, permit: Permit, clock: &Hands) {
+fn give_back(line: &QuotaLine, ticket: Ticket, permit: Granted, clock: &Hands) {
     line.settle(permit.id, ticket, &Settlement::Unsent, clock.now());
 }
 
@@ -75,7 +75,7 @@ fn waiting(entry: Entry) -> Place {
 }
 
 /// Polls the wait a few times, then leaves the line, granted or not.
-async fn leave_after(polls: usize, place: Place) -> Option<(Ticket, Permit)> {
+async fn leave_after(polls: usize, place: Place) -> Option<(Ticket, Granted)> {
     let mut wait = Box::pin(place.wait());
     for _ in 0..polls {
         let look = std::future::poll_fn(|context| Poll::Ready(wait.as_mut().poll(context)));
