@@ -324,8 +324,9 @@ impl Ledger {
             let own = meter.own_since(*mark, &slot.costs, slack);
             let heard = window.heard(*reading, own, slot.granted, now);
             window.learn(*reading, own.most, slot.granted, now);
-            // A server that tells what is left only when it rejects would leave a share without news,
-            // and so at its slowest, until the sign is forgotten; there the rate factor serves.
+            // A server that tells what is left only when it rejects would leave a share without
+            // news, and so at its slowest, until the sign is forgotten; there the rate factor
+            // serves.
             let is_news = report.rejected.is_none() || pace.is_shared(now.moment);
             let Some(heard) = heard.filter(|_| is_news) else {
                 continue;

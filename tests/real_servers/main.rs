@@ -22,7 +22,7 @@ mod page;
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use reqwest_tollgate::{Account, ClientAuth};
+use reqwest_tollgate::{Account, ClientAuth, ErrorKind};
 
 use crate::crawl::{Tally, client, crawl};
 use crate::node::Server;
@@ -38,6 +38,31 @@ async fn a_crawl_outlives_the_tokens_of_oidc_provider_by_basic_authentication() 
 #[tokio::test]
 async fn a_crawl_outlives_the_tokens_of_oidc_provider_by_credentials_in_the_body() -> Result<()> {
     outlive_tokens("cc-post", ClientAuth::Body).await
+}
+
+/// What is encoded (RFC 6749 section 2.3.1) is understood, and what needs no encoding may go raw.
+#[tokio::test]
+async fn a_client_of_odd_characters_and_one_that_encodes_nothing_are_known_to_oidc_provider()
+-> Result<()> {
+    let Some(server) = Server::start("oidc", &[])? else {
+        return Ok(());
+    };
+    let warm_up = async |client_id, secret: &str, how| {
+        let account = Account::builder("oidc", server.url())
+            .token_url("token")
+            .client_id(client_id)
+            .client_secret(secret)
+            .client_auth(how)
+            .build()?;
+        account.warm_up().await
+    };
+    let (odd, odd_secret) = ("cc:special id", "p@ss:w/ord d+%");
+    warm_up(odd, odd_secret, ClientAuth::Basic).await?;
+    warm_up("cc-basic", "cc-secret", ClientAuth::BasicRaw).await?;
+    let raw = warm_up(odd, odd_secret, ClientAuth::BasicRaw).await;
+    let kind = raw.expect_err("the colon of the id ends it").kind();
+    assert_eq!(kind, ErrorKind::ClientRejected);
+    Ok(())
 }
 
 /// Every part is answered, no request refused, and each renewal took one token request.

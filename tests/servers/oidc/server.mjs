@@ -1,6 +1,7 @@
 // A certified authorization server with short-lived tokens, and an API that asks it about them.
 //
-//   POST /token     client_credentials; clients cc-basic and cc-post, secret cc-secret
+//   POST /token     client_credentials; clients cc-basic and cc-post, secret cc-secret, and one of
+//                   odd characters
 //                   assertions (RFC 7523) of the service svc@project.example
 //   GET  /auth      a login, for the public client native (http://127.0.0.1:.../cb); anybody may
 //                   and the client shop, if SHOP_REDIRECT_URI says where it ends
@@ -22,10 +23,10 @@ const stats = {
   tokens: 0, token_errors: 0, rotations: 0, grants_revoked: 0, api_answered: 0, api_refused: 0,
 };
 
-function client(id, method) {
+function client(id, method, secret = 'cc-secret') {
   return {
     client_id: id,
-    client_secret: 'cc-secret',
+    client_secret: secret,
     token_endpoint_auth_method: method,
     grant_types: ['client_credentials'],
     redirect_uris: [],
@@ -139,6 +140,7 @@ function authorizationServer(issuer) {
     clients: [
       client('cc-basic', 'client_secret_basic'),
       client('cc-post', 'client_secret_post'),
+      client('cc:special id', 'client_secret_basic', 'p@ss:w/ord d+%'),
       native,
       service,
       ...(process.env.SHOP_REDIRECT_URI ? [shop] : []),
