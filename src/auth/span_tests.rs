@@ -51,8 +51,8 @@ impl Visit for Seen {
 impl Spans {
     fn listen(&self) -> tracing::subscriber::DefaultGuard {
         let subscriber = Registry::default().with(self.clone());
-        // A span that another test, without a subscriber, is the first to reach would be switched off
-        // for all (`tracing` keeps that with the call site) unless there always is somebody.
+        // A span that another test, without a subscriber, is the first to reach would be switched
+        // off for all (`tracing` keeps that with the call site) unless there always is somebody.
         static SOMEBODY: Once = Once::new();
         SOMEBODY.call_once(|| {
             let somebody = tracing::subscriber::set_global_default(tracing_subscriber::registry());
