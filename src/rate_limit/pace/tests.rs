@@ -1,0 +1,173 @@
+use super::*;
+
+const LIMIT: u64 = 11;
+
+fn at(milliseconds: u64) -> Moment {
+    Moment::after_start(Duration::from_millis(milliseconds))
+}
+
+fn hours(hours: u64) -> Moment {
+    at(hours * 3_600_000)
+}
+
+/// Eleven in ten seconds: a slot each second.
+fn pace(pacing: Pacing) -> Pace {
+    Pace::new(&Window::new(LIMIT, Duration::from_secs(10)).pacing(pacing))
+}
+
+#[test]
+fn a_spread_window_has_one_slot_after_the_other() {
+    let mut pace = pace(Pacing::Spread);
+    assert_eq!(
+        pace.opens(1, LIMIT, Duration::ZERO, at(5_000)),
+        None,
+        "the first leaves at once"
+    );
+    pace.grant(1, LIMIT, Duration::ZERO, at(5_000));
+    assert_eq!(
+        pace.opens(1, LIMIT, Duration::ZERO, at(5_999)),
+        Some(at(6_000))
+    );
+    assert_eq!(pace.opens(1, LIMIT, Duration::ZERO, at(6_000)), None);
+}
+
+#[test]
+fn slots_leave_room_for_what_the_way_may_shift() {
+    let mut pace = pace(Pacing::Spread);
+    pace.grant(1, LIMIT, Duration::from_secs(2), at(5_000));
+    assert_eq!(
+        pace.opens(1, LIMIT, Duration::ZERO, at(5_000)),
+        Some(at(6_200))
+    );
+}
+
+#[test]
+fn what_costs_more_takes_the_slots_of_its_cost() {
+    let mut pace = pace(Pacing::Spread);
+    pace.grant(5, LIMIT, Duration::ZERO, at(1_000));
+    let slot = at(1_000) + Duration::from_secs(10) * 5 / 6;
+    assert_eq!(pace.opens(1, LIMIT, Duration::ZERO, at(1_000)), Some(slot));
+    let whole = pace.interval(LIMIT, LIMIT, Duration::ZERO);
+    assert_eq!(whole, Duration::from_secs(20), "forgotten by any server");
+}
+
+#[test]
+fn a_late_timer_does_not_shift_the_slots_and_missed_slots_are_lost() {
+    let mut pace = pace(Pacing::Spread);
+    pace.grant(1, LIMIT, Duration::ZERO, at(1_000));
+    pace.grant(1, LIMIT, Duration::ZERO, at(2_001));
+    assert_eq!(
+        pace.opens(1, LIMIT, Duration::ZERO, at(2_001)),
+        Some(at(3_000))
+    );
+    pace.grant(1, LIMIT, Duration::ZERO, at(8_000));
+    assert_eq!(
+        pace.opens(1, LIMIT, Duration::ZERO, at(8_000)),
+        Some(at(9_000))
+    );
+}
+
+#[test]
+fn a_burst_window_has_no_slots_whatever_happens() {
+    let mut paces: Paces = [pace(Pacing::Burst)].into_iter().collect();
+    slow_down(&mut paces, None, at(0), at(1));
+    paces[0].grant(1, LIMIT, Duration::ZERO, at(2));
+    assert_eq!(paces[0].opens(1, LIMIT, Duration::ZERO, at(2)), None);
+}
+
+#[test]
+fn auto_bursts_until_a_rejection_and_again_an_hour_later() {
+    let mut pace = pace(Pacing::Auto);
+    pace.grant(1, LIMIT, Duration::ZERO, at(0));
+    assert_eq!(pace.opens(1, LIMIT, Duration::ZERO, at(0)), None);
+    pace.rejected(at(0), at(100));
+    pace.grant(1, LIMIT, Duration::ZERO, at(1_100));
+    assert_eq!(
+        pace.opens(1, LIMIT, Duration::ZERO, at(1_100)),
+        Some(at(2_100))
+    );
+    pace.grant(1, LIMIT, Duration::ZERO, hours(1));
+    assert_eq!(
+        pace.opens(1, LIMIT, Duration::ZERO, hours(1)),
+        Some(hours(1) + Duration::from_secs(1))
+    );
+    pace.grant(1, LIMIT, Duration::ZERO, hours(1) + Duration::from_secs(1));
+    assert_eq!(
+        pace.opens(1, LIMIT, Duration::ZERO, hours(1) + Duration::from_secs(1)),
+        None
+    );
+}
+
+#[test]
+fn after_a_relapse_auto_spreads_for_twice_as_long() {
+    let mut pace = pace(Pacing::Auto);
+    pace.rejected(at(0), at(1));
+    pace.rejected(hours(5), hours(5));
+    assert!(pace.is_spread(hours(6)));
+    assert!(!pace.is_spread(hours(7)));
+    pace.rejected(hours(7), hours(7));
+    assert!(pace.is_spread(hours(10)));
+    assert!(!pace.is_spread(hours(11)));
+}
+
+#[test]
+fn the_late_rejections_of_one_burst_cut_once() {
+    let mut pace = pace(Pacing::Spread);
+    for _ in 0..31 {
+        pace.rejected(at(0), at(100));
+    }
+    assert!((pace.factor - CUT).abs() < 1e-9, "{}", pace.factor);
+    pace.accepted(LIMIT, at(50));
+    assert!((pace.factor - CUT).abs() < 1e-9, "it left before the cut");
+    pace.rejected(at(101), at(200));
+    assert!((pace.factor - CUT * CUT).abs() < 1e-9, "{}", pace.factor);
+}
+
+#[test]
+fn successes_restore_the_rate_within_a_window() {
+    let mut pace = pace(Pacing::Spread);
+    pace.rejected(at(0), at(0));
+    for _ in 0..7 {
+        pace.accepted(LIMIT, at(1));
+    }
+    assert!((pace.factor - 1.0).abs() < f64::EPSILON, "{}", pace.factor);
+}
+
+#[test]
+fn endless_rejections_slow_down_to_a_twentieth_and_no_further() {
+    let mut pace = pace(Pacing::Spread);
+    for second in 1..100 {
+        pace.rejected(at(second * 1_000), at(second * 1_000));
+    }
+    assert_eq!(
+        pace.interval(1, LIMIT, Duration::ZERO),
+        Duration::from_secs(20)
+    );
+}
+
+#[test]
+fn a_rejection_slows_the_window_that_explains_it() {
+    let windows = ["120/min", "1000/utc-day"].map(|text| text.parse::<Window>().expect(text));
+    let spread_after = |told| {
+        let mut paces: Paces = windows.iter().map(Pace::new).collect();
+        let told = Some(Duration::from_secs(told));
+        slow_down(&mut paces, told, at(0), at(1));
+        [paces[0].is_spread(at(2)), paces[1].is_spread(at(2))]
+    };
+    assert_eq!(spread_after(30), [true, false]);
+    assert_eq!(spread_after(110), [true, false], "a sliding counter's");
+    assert_eq!(spread_after(28_416), [false, false], "the day is spent");
+}
+
+#[test]
+fn a_reserve_leaves_one_for_everybody_whatever_the_limit_becomes() {
+    let pace = Pace::new(&Window::per_minute(10).reserve(4));
+    assert_eq!([10, 4, 1, 0].map(|limit| pace.reserve(limit)), [4, 3, 0, 0]);
+}
+
+#[test]
+fn a_limit_of_one_or_none_has_slots_too() {
+    let pace = pace(Pacing::Spread);
+    assert_eq!(pace.interval(1, 1, Duration::ZERO), Duration::from_secs(10));
+    assert_eq!(pace.interval(1, 0, Duration::ZERO), Duration::from_secs(10));
+}
