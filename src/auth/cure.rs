@@ -16,7 +16,7 @@ use super::token::Token;
 use crate::clock::Moment;
 use crate::error::Error;
 use crate::event::{Event, RejectionVerdict, ReplayReason};
-use crate::passage::{Outcome, Spare};
+use crate::passage::Spare;
 use crate::response::buffer;
 
 /// A request to be sent again, and the token on it.
@@ -41,6 +41,13 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    pub(super) fn of(response: &Response, passing: &Passing<'_>) -> Self {
+        Self {
+            status: response.status(),
+            request_id: passing.authenticator.request_id(response.headers()),
+        }
+    }
+
     pub(super) fn annotate(&self, error: Error) -> Error {
         error
             .with_status(self.status)
@@ -65,10 +72,7 @@ impl Refused<'_> {
         let authenticator = self.passing.authenticator;
         // Read before anything is waited for: an unread response keeps its connection.
         let (response, body) = buffer(response, &*authenticator.settings.clock).await;
-        let answer = Answer {
-            status: response.status(),
-            request_id: authenticator.request_id(response.headers()),
-        };
+        let answer = Answer::of(&response, self.passing);
         let verdict = self.judge(&response, body.as_deref(), &answer);
         let cured = matches!(
             verdict,
@@ -77,11 +81,7 @@ impl Refused<'_> {
         let Some(request) = spare.filter(|_| cured).and_then(Spare::copy) else {
             return Ok(response);
         };
-        self.passing.chain.settle(Outcome::Answered {
-            status: answer.status,
-            headers: response.headers(),
-            verdict: None,
-        });
+        self.passing.settle_refusal(&response);
         drop(response);
         let replay = self.prepare(request).await;
         let replay = replay.map_err(|error| authenticator.refuse(answer.annotate(error)))?;

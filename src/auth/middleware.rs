@@ -434,6 +434,15 @@ impl<'a> Passing<'a> {
         Ok((token.map_err(refuse)?, clock.now().moment))
     }
 
+    /// Ends the permits above with a refusal; no rule has another name for it.
+    pub(super) fn settle_refusal(&self, response: &Response) {
+        self.chain.settle(Outcome::Answered {
+            status: response.status(),
+            headers: response.headers(),
+            verdict: None,
+        });
+    }
+
     /// A refusal counts only if it comes from our own origin: after a redirect the credential was
     /// not even there.
     pub(super) fn is_refusal(&self, response: &Response) -> bool {

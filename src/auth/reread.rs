@@ -14,7 +14,7 @@ use super::middleware::{Authenticator, Passing, run};
 use super::pass::Pass;
 use super::rejection::{self, Suspicion};
 use crate::event::{Event, ReplayReason};
-use crate::passage::{Outcome, Spare};
+use crate::passage::Spare;
 use crate::response::buffer;
 
 /// A request whose keys were refused.
@@ -42,22 +42,16 @@ impl Refused<'_> {
         let (status, headers) = (response.status(), response.headers());
         let table = &settings.rejection;
         let suspicion = rejection::classify(table, status, headers, body.as_deref());
-        if suspicion == Suspicion::None || !self.has_newer().await {
-            return Ok(response);
-        }
-        let Some(mut request) = spare.and_then(Spare::copy) else {
+        let Some(spare) = spare.filter(|_| suspicion != Suspicion::None) else {
             return Ok(response);
         };
-        let answer = Answer {
-            status,
-            request_id: authenticator.request_id(headers),
+        // Before the file is read: nothing waits while it holds a permit.
+        self.passing.settle_refusal(&response);
+        let newer = self.has_newer().await;
+        let Some(mut request) = newer.then(|| spare.copy()).flatten() else {
+            return Ok(response);
         };
-        let verdict = None;
-        self.passing.chain.settle(Outcome::Answered {
-            status,
-            headers,
-            verdict,
-        });
+        let answer = Answer::of(&response, self.passing);
         drop(response);
         let refuse = |error| authenticator.refuse(answer.annotate(error));
         self.passing.chain.acquire().await.map_err(refuse)?;

@@ -11,7 +11,7 @@ use reqwest::{Body, Request, Response, ResponseBuilderExt};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
 
 use super::credentials::Credentials;
-use super::keys::{KeyPlaces, Keys};
+use super::keys::{HeaderPlace, KeyPlaces, Keys};
 use super::testing::*;
 use super::{AuthMiddleware, AuthSettings, Authenticator, Grant, RejectionTable};
 use crate::clock::{BoxFuture, Moment};
@@ -530,6 +530,36 @@ async fn a_401_that_stands_is_left_to_the_limiter_to_settle() {
         .build();
     assert_eq!(status(&client, "/x").await, 401);
     assert_eq!(permits.notes(), ["unsent", "acquire"]);
+}
+
+/// Else a file that lies far away would hold up everybody who waits for the permit.
+#[tokio::test]
+async fn a_refused_key_is_not_read_again_while_a_permit_is_held() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("key");
+    std::fs::write(&file, "the same").expect("written");
+    let places = KeyPlaces {
+        headers: vec![(
+            AUTHORIZATION,
+            HeaderPlace::Bearer(crate::Secret::file(&file)),
+        )],
+        ..KeyPlaces::default()
+    };
+    let keys = places.read().expect("a key");
+    let mut settings = settings(None, &Log::default());
+    settings.credentials = Credentials::new(keys, places, None);
+    let permits = Permits::default();
+    let client = ClientBuilder::new(reqwest::Client::new())
+        .with(permits.clone())
+        .with(layer(settings, &Script::default()))
+        .with(Api::refusing(&["the same"]))
+        .build();
+    assert_eq!(status(&client, "/x").await, 401);
+    assert_eq!(
+        permits.notes(),
+        ["401"],
+        "given back before the file is read"
+    );
 }
 
 /// Changes the request between the layers.
