@@ -7,10 +7,13 @@ use async_trait::async_trait;
 use http::Extensions;
 use reqwest::{Request, Response, ResponseBuilderExt};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
-use reqwest_tollgate::{Account, BoxFuture, Clock, Moment, Now, Window};
+use reqwest_tollgate::{Account, BoxFuture, Clock, Moment, Now, RequestOptions, Window};
 use tokio::time::{Instant, sleep};
 
 use super::{Client, World};
+
+/// Who gets no permit at all comes back after that; paused time stands still while somebody asks.
+const REFUSED: Duration = Duration::from_secs(1);
 
 const API: &str = "https://api.acme.example";
 
@@ -21,8 +24,11 @@ struct Begun(Instant);
 pub fn client(world: &Arc<World>) -> Box<dyn Client> {
     let scenario = &world.scenario;
     let window = Window::new(scenario.configured(), scenario.length());
+    // As long as it takes: after the limit a whole window passes, or two of a sliding counter.
+    let options = RequestOptions::new().max_wait(scenario.length() * 4);
     let account = Account::builder("acme", API)
         .clock(RunClock::of(world))
+        .options(options)
         .window(window.pacing(scenario.pacing()))
         .build()
         .unwrap();
@@ -69,8 +75,11 @@ impl Clock for RunClock {
 impl Client for ClientWithMiddleware {
     async fn request(&self, begun: Instant) -> bool {
         let request = self.get(API).with_extension(Begun(begun));
-        let answer = request.send().await;
-        answer.is_ok_and(|response| response.status() == 200)
+        let Ok(response) = request.send().await else {
+            sleep(REFUSED).await;
+            return false;
+        };
+        response.status() == 200
     }
 }
 
