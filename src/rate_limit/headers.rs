@@ -25,6 +25,9 @@ pub(crate) use self::value::retry_after;
 use super::window::{ResetUnit, Window};
 use crate::clock::Now;
 
+/// Windows up to this length may be a sliding counter's.
+const LONGEST_COUNTER: Duration = Duration::from_secs(60 * 60);
+
 /// The fields that may report on one window.
 #[derive(Clone, Debug)]
 pub(crate) struct Fields {
@@ -244,9 +247,14 @@ impl Fields {
     }
 
     /// A span beyond the window's end is not seconds: some count milliseconds. Servers round a
-    /// second up, and some add another.
+    /// second up, and some add another. A sliding counter forgets all only after two windows, and
+    /// says so; none is known that counts a day that way.
     fn seconds_by_size(&self, number: f64) -> f64 {
-        let longest = self.length.as_secs_f64().ceil() + 1.0;
+        let windows = match self.length <= LONGEST_COUNTER {
+            true => 2.0,
+            false => 1.0,
+        };
+        let longest = windows * self.length.as_secs_f64().ceil() + 1.0;
         if number > longest {
             number / 1e3
         } else {

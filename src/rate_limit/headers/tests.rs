@@ -128,6 +128,14 @@ fn a_reset_is_read_by_its_size() {
             86_382.593,
         ),
         ("express-rate-limit, rounded up", "20/2s", "3", 3.0),
+        (
+            "a sliding counter: all is forgotten after two windows",
+            "10/min",
+            "119",
+            61.0,
+        ),
+        ("beyond that it is milliseconds", "10/min", "3000", 3.0),
+        ("and beyond a day", "1000/utc-day", "90000", 90.0),
         ("a second's window told in milliseconds", "10/s", "500", 0.5),
         ("an ISO date", "10/min", "2026-07-15T10:36:17Z", 30.0),
         (
