@@ -229,7 +229,7 @@ impl Pace {
 
     /// A request leaves. `limit` is the window's limit in force, `round_trip` the mean.
     pub(super) fn grant(&mut self, cost: u64, limit: u64, round_trip: Duration, now: Moment) {
-        self.share.grant(cost, now);
+        self.share.grant(cost, round_trip, now);
         if self.is_spread(now) {
             let is_on_time = now - self.slot <= TIMER_GRAIN;
             let taken = if is_on_time { self.slot } else { now };

@@ -8,9 +8,18 @@
 //! all at once hands out what remains by the reset, one that forgets bit by bit the limit in each
 //! window. Which one it is shows: long before its reset, only the latter lets what remains grow.
 //!
+//! *The claim.* Of what is left over in a bit-by-bit window each may take a part only, since the
+//! others see it too: as large a part as that of what is used. Else all take it at once, then all
+//! wait, and so on from window to window.
+//!
 //! *The hold.* A reading is as old as the last answer, and others go on. A request leaves only if
-//! the last reading, less what left since, leaves one more than the others may take by then: two
-//! standard deviations of a random stream at their rate.
+//! the last reading, less what left since, leaves one more than the others may take by then: the
+//! margin, some standard deviations of a random stream at their rate. Where a server forgets bit by
+//! bit, what is missing grows back, and the hold lasts until it should have.
+//!
+//! *The end.* What is left at the reset of a window that is forgotten at once is lost. So what is
+//! kept for the others is what they will take by then, or the margin, and not both; and our own
+//! part ends a bit before the reset, for what was the margin till then is theirs for the rest.
 //!
 //! *The period.* A reset that is told to the second lies up to one too late. So a period ends at
 //! the earliest moment that was told for it, and what leaves after that is of the next one.
@@ -19,31 +28,35 @@
 //! in another order than the server counted in. So nothing leaves then unless the least that was
 //! told a moment ago is more than all that is on its way, counted or not.
 //!
+//! *The scout.* In those windows, what was told before a silence is of no use after it: a sliding
+//! counter still counts half of a burst when our ledger has forgotten it. So one goes first, and
+//! the others wait for its answer.
+//!
 //! *The shift.* Those who share and were rejected are told the same moment; each comes back a bit
 //! later than told, by chance.
 //!
 //! The bench leaves a rule out, to show what it buys: `TOLLGATE_ABLATE=hold` when it is built with
 //! `--cfg tollgate_ablation`, without which nothing in the environment matters
-//! (`share`, `sign`, `hold`, `period`, `shift`, `answer`, `care`). What each buys stands in
-//! `benches/README.md`.
+//! (`share`, `sign`, `claim`, `hold`, `end`, `period`, `shift`, `answer`, `care`, `scout`). What
+//! each buys stands in `benches/README.md`.
 //!
 //! Pure: `now` is an argument.
 
+mod care;
+mod hold;
+mod rate;
+
 use std::time::Duration;
 
+use self::care::{Care, PATIENCE};
+pub(super) use self::rate::FASTEST;
 use crate::clock::Moment;
 
 /// Sharing lasts for so many windows after the last sign of others.
 const WINDOWS_SHARED: u32 = 2;
 
-/// Others show by then, if there are any.
-const WINDOWS_OF_CARE: u32 = 3;
-
 /// A server that forgets bit by bit only estimates, and may be off by this part of the limit.
 const ESTIMATE: u64 = 32;
-
-/// Standard deviations that are kept back, of what others take and the server forgets.
-const DEVIATIONS: f64 = 2.0;
 
 /// Servers round a reset to the second, and some add another half on the way.
 const RESET_GRAIN: Duration = Duration::from_millis(1_500);
@@ -51,10 +64,6 @@ const RESET_GRAIN: Duration = Duration::from_millis(1_500);
 /// So many must have been forgotten early to tell a server that forgets bit by bit; one or two may
 /// be requests that it did not count.
 const FORGOTTEN_EARLY: u64 = 3;
-
-/// However little is left, one goes to see after a tenth of a window; after a fifth if none is.
-const LOOK: f64 = 0.1;
-const LOOK_AT_NOTHING: f64 = 0.2;
 
 /// What others take in bit-by-bit windows is a mean over half a window.
 const MEAN: f64 = 2.0;
@@ -65,13 +74,7 @@ const MEMORY: f64 = 0.9;
 /// Those who were rejected come back up to so many of their intervals later.
 const SHIFT: f64 = 10.0;
 
-/// What remains is never spread over less, in seconds: a reset is told to the second.
-const SHORTEST_REST: f64 = 0.5;
-
-/// Never slower than a twentieth of the limit in a window, nor faster than twice. Below a quarter,
-/// others are not taken for slower than that either.
-const SLOWEST: f64 = 0.05;
-pub(super) const FASTEST: f64 = 2.0;
+/// Below a quarter of the limit, our part is not taken for smaller than that.
 const LEAST_PART: f64 = 0.25;
 
 /// Leaves a rule out, for the bench alone.
@@ -87,11 +90,9 @@ pub(super) struct Share {
     bit_by_bit: bool,
     forgotten: u64,
     news: Option<News>,
-    /// When the first answer told.
-    began: Option<Moment>,
     /// The earliest end that was told for the period, where there are periods.
     ends: Option<Moment>,
-    least: Option<Least>,
+    care: Care,
     /// What the others take in a window.
     others: f64,
     /// The same, in the period that has not ended, as far as it shows.
@@ -113,13 +114,6 @@ struct News {
     /// Ours that left since.
     since: u64,
     reset: Option<Moment>,
-}
-
-/// The least that was told to remain within a round trip.
-#[derive(Clone, Copy, Debug)]
-struct Least {
-    remaining: u64,
-    heard: Moment,
 }
 
 /// What an answer says.
@@ -172,7 +166,7 @@ impl Share {
         round_trip: Duration,
         now: Moment,
     ) {
-        self.keep_least(heard.remaining, round_trip, now);
+        self.care.learn(heard.remaining, round_trip, now);
         let taken = heard.total.saturating_sub(heard.remaining);
         let by_others = taken.saturating_sub(heard.own.most);
         if by_others > self.may_be_off(heard.total) {
@@ -197,16 +191,6 @@ impl Share {
             since: heard.own.since,
             reset: heard.reset,
         });
-    }
-
-    fn keep_least(&mut self, remaining: u64, round_trip: Duration, now: Moment) {
-        self.began.get_or_insert(now);
-        let is_least =
-            |least: Least| remaining <= least.remaining || now - least.heard > round_trip;
-        if self.least.is_none_or(is_least) {
-            let heard = now;
-            self.least = Some(Least { remaining, heard });
-        }
     }
 
     /// By how much the server's count may exceed ours though nobody else takes part.
@@ -256,8 +240,9 @@ impl Share {
     }
 
     /// A request of this cost leaves.
-    pub(super) fn grant(&mut self, cost: u64, now: Moment) {
+    pub(super) fn grant(&mut self, cost: u64, round_trip: Duration, now: Moment) {
         self.left = now;
+        self.care.grant(round_trip, now);
         if let Some(news) = &mut self.news {
             news.since = news.since.saturating_add(cost);
         }
@@ -285,39 +270,12 @@ impl Share {
     /// answers are worth waiting for; until then, since they may never come.
     pub(super) fn needs_answer(&self, in_flight: u64, terms: Terms, now: Moment) -> Option<Moment> {
         let news = self.news.filter(|_| !is_ablated("answer"))?;
-        let careful = self.least.filter(|_| self.is_careful(terms.length, now));
-        let (is_taken, heard) = match careful {
-            Some(least) => (in_flight > 0 && least.remaining <= in_flight, least.heard),
+        let (is_taken, since) = match self.care.takes_all(in_flight, terms.length, now) {
+            Some(careful) => careful,
             None => (news.since > 0 && self.remains(news) < 1.0, news.heard),
         };
-        let until = heard + terms.round_trip * 2;
+        let until = since + terms.round_trip * PATIENCE;
         (is_taken && now < until).then_some(until)
-    }
-
-    fn is_careful(&self, length: Duration, now: Moment) -> bool {
-        let care = length.saturating_mul(WINDOWS_OF_CARE);
-        !is_ablated("care") && self.began.is_some_and(|began| now - began < care)
-    }
-
-    /// The end of the hold; none: a request of this cost may leave.
-    pub(super) fn holds(&self, cost: u64, terms: Terms, now: Moment) -> Option<Moment> {
-        let news = self.news.filter(|_| !is_ablated("hold"))?;
-        let remains = self.remains(news);
-        let cost = cost as f64;
-        if remains >= cost + self.margin(terms) {
-            return None;
-        }
-        let wait = if remains < cost {
-            LOOK_AT_NOTHING
-        } else {
-            LOOK
-        };
-        let look = self.left + terms.length.mul_f64(wait);
-        let until = match self.ends(news) {
-            Some(reset) if !self.bit_by_bit && (remains < cost || reset < look) => reset,
-            _ => look,
-        };
-        Some(until).filter(|until| *until > now)
     }
 
     /// When all is there anew.
@@ -326,13 +284,6 @@ impl Share {
             .ends
             .filter(|_| !self.bit_by_bit && !is_ablated("period"));
         earliest.or(news.reset)
-    }
-
-    /// What the others may take beyond what the server forgets, until an answer tells.
-    fn margin(&self, terms: Terms) -> f64 {
-        let rate = self.others / terms.seconds();
-        let age = self.gap(terms) + terms.round_trip.as_secs_f64();
-        DEVIATIONS * (2.0 * rate * age).sqrt()
     }
 
     /// The seconds between two of ours at our share.
@@ -355,31 +306,6 @@ impl Share {
         terms
             .length
             .min(Duration::from_secs_f64(self.gap(terms) * part * SHIFT))
-    }
-
-    /// How long after a request of this cost the next may leave.
-    pub(super) fn interval(&self, cost: u64, terms: Terms, now: Moment) -> Duration {
-        let length = (terms.length + terms.round_trip).as_secs_f64();
-        let even = terms.limit.max(1) as f64 / length;
-        let margin = self.margin(terms);
-        let to_reset = self.news.and_then(|news| Some((news, self.ends(news)?)));
-        let handed_out = match to_reset {
-            Some((news, reset)) if !self.bit_by_bit && reset > now => {
-                let remains = news.remaining.saturating_sub(news.since) as f64 - margin;
-                remains / (reset - now).as_secs_f64().max(SHORTEST_REST)
-            }
-            _ => (terms.limit as f64 - margin) / length,
-        };
-        let rate = handed_out - self.others / length;
-        let rate = rate.clamp(even * SLOWEST, even * FASTEST);
-        // The slots of a large request end with the reset, when all is there anew; without one two
-        // windows are enough for any cost.
-        let most = match to_reset {
-            Some((_, reset)) if !self.bit_by_bit && reset > now => (reset - now).as_secs_f64(),
-            _ => 2.0 * length,
-        };
-        let seconds = (cost as f64 / rate).min(most.max(1.0 / rate));
-        Duration::try_from_secs_f64(seconds).unwrap_or(terms.length)
     }
 }
 

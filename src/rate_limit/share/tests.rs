@@ -27,7 +27,7 @@ fn heard(sent: u64, remaining: u64, reset: u64, ours: u64) -> Heard {
 }
 
 fn told(share: &mut Share, sent: u64, remaining: u64, reset: u64, ours: u64) {
-    share.grant(1, at(sent));
+    share.grant(1, Duration::ZERO, at(sent));
     let heard = heard(sent, remaining, reset, ours);
     share.learn(heard, LENGTH, Duration::ZERO, at(sent));
 }
@@ -82,7 +82,42 @@ fn a_server_that_forgets_before_the_reset_is_looked_at_before_it() {
     }
     assert!(share.bit_by_bit);
     told(&mut share, 18, 0, 78, 60);
-    assert_eq!(share.holds(1, TERMS, at(18)), Some(at(30)));
+    let until = share.holds(1, TERMS, at(18)).unwrap();
+    let others = share.others;
+    assert!(until > at(20) && until < at(30), "{until:?}: not the reset");
+    share.others = 4.0 * others;
+    assert!(
+        share.holds(1, TERMS, at(18)).unwrap() > until,
+        "more is missing"
+    );
+}
+
+#[test]
+fn of_what_is_left_over_each_claims_a_part_as_large_as_that_of_what_is_used() {
+    let mut share = Share {
+        bit_by_bit: true,
+        ..Share::default()
+    };
+    let mut interval = |ours| {
+        told(&mut share, 1, 60, 60, ours);
+        share.others = 60.0 - ours as f64;
+        share.interval(1, TERMS, at(1)).as_secs_f64()
+    };
+    let (all, half) = (interval(60), interval(30));
+    assert!((all - 0.5).abs() < 1e-9, "alone: 120 in a minute");
+    // Half of what is used is ours: 30, and half of the 60 that are left over.
+    assert!((0.9..1.1).contains(&half), "{half}");
+}
+
+#[test]
+fn what_is_kept_for_others_until_the_reset_is_not_kept_twice() {
+    let mut share = Share::default();
+    told(&mut share, 1, 119, 60, 1);
+    told(&mut share, 30, 60, 60, 30);
+    let ours = 60.0 - 30.0 / 2.0;
+    let interval = share.interval(1, TERMS, at(30)).as_secs_f64();
+    assert!(interval < 30.0 / ours, "{interval}: a bit before the reset");
+    assert!(interval > 0.85 * 30.0 / ours, "{interval}");
 }
 
 #[test]
@@ -116,8 +151,8 @@ fn those_on_their_way_take_what_is_left_until_their_answers_tell() {
     told(&mut share, 1, 118, 60, 1);
     told(&mut share, 201, 2, 260, 118);
     assert_eq!(share.needs_answer(0, FAR, at(201)), None);
-    share.grant(1, at(201));
-    share.grant(1, at(201));
+    share.grant(1, Duration::ZERO, at(201));
+    share.grant(1, Duration::ZERO, at(201));
     assert_eq!(share.needs_answer(2, FAR, at(202)), Some(at(203)));
     let too_old = share.needs_answer(2, FAR, at(203));
     assert_eq!(too_old, None);
@@ -134,6 +169,27 @@ fn in_the_first_windows_all_on_their_way_may_not_be_counted_yet() {
     assert_eq!(share.needs_answer(39, FAR, at(2)), None, "a moment ago");
     told(&mut share, 181, 32, 240, 118);
     assert_eq!(share.needs_answer(32, FAR, at(181)), None, "it is known");
+}
+
+#[test]
+fn in_the_first_windows_one_goes_first_after_a_silence_and_the_others_wait_for_its_answer() {
+    let mut share = Share::default();
+    let round_trip = FAR.round_trip;
+    share.grant(1, round_trip, at(1));
+    share.learn(heard(1, 100, 60, 1), LENGTH, round_trip, at(2));
+    share.grant(1, round_trip, at(3));
+    assert_eq!(share.needs_answer(1, FAR, at(3)), None, "heard just now");
+    share.learn(heard(3, 0, 60, 120), LENGTH, round_trip, at(4));
+    // A sliding counter still counts half of them when our ledger has forgotten all.
+    share.grant(1, round_trip, at(64));
+    assert_eq!(share.needs_answer(1, FAR, at(64)), Some(at(66)));
+    assert_eq!(
+        share.needs_answer(1, FAR, at(66)),
+        None,
+        "it may never come"
+    );
+    share.learn(heard(64, 60, 120, 1), LENGTH, round_trip, at(65));
+    assert_eq!(share.needs_answer(1, FAR, at(65)), None);
 }
 
 #[test]
