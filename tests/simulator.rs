@@ -65,20 +65,35 @@ fn a_sliding_counter_rejects_nothing_of_a_spread_window() {
 
 #[test]
 fn auto_learns_a_sliding_counter_within_one_round_of_requests() {
-    for outcome in outcomes("--server sliding-counter --workers 32 --warm-up 6") {
+    let arguments = "--server sliding-counter --workers 32 --warm-up 6 --headers never";
+    for outcome in outcomes(arguments) {
         assert!(outcome.rejections <= 32, "{outcome:?}");
         assert_eq!(outcome.late_rejections, 0, "{outcome:?}");
         assert!(outcome.utilisation >= 0.97, "{outcome:?}");
     }
 }
 
+/// It let the second burst go before an answer had told of the first window's part that counts on,
+/// and took the reset of a window to come for milliseconds.
+#[test]
+fn nor_does_that_cost_a_rejection_where_the_server_tells_what_is_left() {
+    for more in ["", "--round-trip 2.5", "--limit 600 --workers 128"] {
+        let arguments = format!("--server sliding-counter --warm-up 6 {more}");
+        for outcome in outcomes(&arguments) {
+            assert!(outcome.rejections <= 1, "{arguments}: {outcome:?}");
+            let least = 0.97 * outcome.ideal;
+            assert!(outcome.utilisation >= least, "{arguments}: {outcome:?}");
+        }
+    }
+}
+
 #[test]
 fn a_limit_configured_too_high_is_learned_from_the_headers() {
-    for server in ["fixed-window", "sliding-log", "token-bucket"] {
+    for (server, least) in SERVERS.iter().zip([0.98, 0.98, 0.98, 0.94]) {
         let arguments = format!("--server {server} --limit 100 --configured 120 --workers 64");
         for outcome in outcomes(&arguments) {
             assert!(outcome.rejections <= 1, "{arguments}: {outcome:?}");
-            assert!(outcome.utilisation >= 0.98, "{arguments}: {outcome:?}");
+            assert!(outcome.utilisation >= least, "{arguments}: {outcome:?}");
         }
     }
 }
@@ -87,28 +102,27 @@ fn a_limit_configured_too_high_is_learned_from_the_headers() {
 /// the others' answers tell.
 #[test]
 fn processes_that_do_not_know_of_each_other_share_by_what_the_server_says() {
-    let most = [0, 40, 0, 15];
-    let least = [0.96, 0.89, 0.98, 0.92];
+    let most = [4, 12, 0, 2];
+    let least = [0.98, 0.91, 0.98, 0.94];
     for ((server, most), least) in SERVERS.iter().zip(most).zip(least) {
         let arguments = format!("--server {server} --processes 4");
         for outcome in outcomes(&arguments) {
             assert!(outcome.rejections <= most, "{arguments}: {outcome:?}");
             assert!(outcome.utilisation >= least, "{arguments}: {outcome:?}");
+            assert!(outcome.fairness <= 2.0, "{arguments}: {outcome:?}");
         }
     }
 }
 
-/// A sliding counter rejects a round of requests before it has told anything of others.
 #[test]
 fn somebody_elses_third_is_left_to_them() {
-    let most = [3, 5, 6, 32];
-    let least = [0.65, 0.58, 0.68, 0.57];
-    for ((server, most), least) in SERVERS.iter().zip(most).zip(least) {
+    let least = [0.67, 0.60, 0.64, 0.60];
+    for (server, least) in SERVERS.iter().zip(least) {
         let arguments = format!("--server {server} --outside 0.3");
         for outcome in outcomes(&arguments) {
-            assert!(outcome.rejections <= most, "{arguments}: {outcome:?}");
-            assert!(outcome.late_rejections <= 6, "{arguments}: {outcome:?}");
+            assert!(outcome.rejections <= 10, "{arguments}: {outcome:?}");
             assert!(outcome.utilisation >= least, "{arguments}: {outcome:?}");
+            assert!(outcome.outside_rejected <= 0.15, "{arguments}: {outcome:?}");
         }
     }
 }
@@ -119,6 +133,14 @@ fn a_window_of_a_second_is_shared_too() {
     for outcome in outcomes("--window 1 --limit 20 --round-trip 0.1 --outside 0.3") {
         assert!(outcome.rejections <= 10, "{outcome:?}");
         assert!(outcome.utilisation >= 0.25, "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_window_of_a_day_is_simulated_too() {
+    for outcome in outcomes("--window 86400 --limit 100 --windows 5") {
+        assert_eq!(outcome.rejections, 0, "{outcome:?}");
+        assert!(outcome.utilisation >= 0.99, "{outcome:?}");
     }
 }
 

@@ -33,6 +33,8 @@ pub struct Outcome {
     pub late_rejections: usize,
     pub p99_wait: f64,
     pub fairness: f64,
+    /// The share of somebody else's requests that the server rejected, in the whole run.
+    pub outside_rejected: f64,
 }
 
 /// One request as the server decided on it.
@@ -50,6 +52,14 @@ pub struct World {
     decisions: Mutex<Vec<Decision>>,
     waits: Mutex<Vec<Duration>>,
     served: Mutex<Vec<u64>>,
+    outside: Mutex<Outside>,
+}
+
+/// Somebody else's requests.
+#[derive(Default)]
+struct Outside {
+    sent: u64,
+    rejected: u64,
 }
 
 /// How one process asks.
@@ -78,6 +88,7 @@ async fn simulate(scenario: Scenario, make: &Make, seed: u64) -> Outcome {
         decisions: Mutex::default(),
         waits: Mutex::default(),
         served: Mutex::new(vec![0; scenario.workers]),
+        outside: Mutex::default(),
         scenario,
     });
     let clients: Vec<_> = (0..world.scenario.processes)
@@ -115,7 +126,7 @@ async fn consume(world: &World) {
     loop {
         let share = world.random.lock().unwrap().f64();
         sleep(Duration::from_secs_f64(-(1.0 - share).ln() / rate)).await;
-        world.arrives();
+        world.arrives_outside();
     }
 }
 
@@ -125,7 +136,7 @@ async fn consume_at_once(world: &World, count: u64) {
         let part = world.random.lock().unwrap().f64();
         sleep(world.scenario.length().mul_f64(part)).await;
         for _ in 0..count {
-            world.arrives();
+            world.arrives_outside();
         }
         sleep(world.scenario.length().mul_f64(1.0 - part)).await;
     }
@@ -145,6 +156,13 @@ impl World {
         self.decisions.lock().unwrap().push(decision);
         sleep(back).await;
         Answer { accepted, headers }
+    }
+
+    fn arrives_outside(&self) {
+        let accepted = self.arrives();
+        let mut outside = self.outside.lock().unwrap();
+        outside.sent += 1;
+        outside.rejected += u64::from(!accepted);
     }
 
     fn arrives(&self) -> bool {
@@ -186,6 +204,7 @@ impl World {
         let round_trip = ways / decisions.len().max(1) as f64;
         let rejected = |one: &&Decision| !one.accepted;
         let served = self.served.lock().unwrap();
+        let outside = self.outside.lock().unwrap();
         let fewest = served.iter().min().copied().unwrap_or(0).max(1);
         Outcome {
             utilisation: utilisation(&accepted, scenario),
@@ -194,6 +213,7 @@ impl World {
             late_rejections: late().filter(rejected).count(),
             p99_wait: p99(self.waits.lock().unwrap().clone()),
             fairness: served.iter().max().copied().unwrap_or(0) as f64 / fewest as f64,
+            outside_rejected: outside.rejected as f64 / outside.sent.max(1) as f64,
         }
     }
 }

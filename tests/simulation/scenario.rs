@@ -16,7 +16,8 @@ use super::{Make, Outcome, simulate, tollgate};
 /// windows divided by the time from request 1 to request 1 + n·L); `ideal` is W/(W + mean round
 /// trip), which no client can exceed that knows no more than its own answers; `rejections` and
 /// `late_rejections` are those of the whole run and those after the warm-up; `p99_wait` is the wait
-/// for a permit in seconds; `fairness` is the most that a worker got divided by the fewest.
+/// for a permit in seconds; `fairness` is the most that a worker got divided by the fewest;
+/// `outside_rejected` is the share of somebody else's requests that the server rejected.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "simulator")]
 pub struct Scenario {
@@ -152,6 +153,7 @@ impl Scenario {
             "utilisation": rounded(outcome.utilisation), "ideal": rounded(outcome.ideal),
             "rejections": outcome.rejections, "late_rejections": outcome.late_rejections,
             "p99_wait": rounded(outcome.p99_wait), "fairness": rounded(outcome.fairness),
+            "outside_rejected": rounded(outcome.outside_rejected),
         })
         .to_string()
     }
