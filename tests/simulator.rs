@@ -98,6 +98,19 @@ fn a_limit_configured_too_high_is_learned_from_the_headers() {
     }
 }
 
+/// It cost one in each window, for ever.
+#[test]
+fn a_limit_that_is_too_high_for_good_costs_a_rejection_now_and_then_without_headers() {
+    for (server, least) in SERVERS.iter().zip([0.94, 0.94, 0.98, 0.88]) {
+        let arguments =
+            format!("--server {server} --limit 100 --configured 120 --workers 64 --headers never");
+        for outcome in outcomes(&arguments) {
+            assert!(outcome.late_rejections <= 16, "{arguments}: {outcome:?}");
+            assert!(outcome.utilisation >= least, "{arguments}: {outcome:?}");
+        }
+    }
+}
+
 /// Each server's most rejections and least utilisation; on a log what one releases is gone before
 /// the others' answers tell.
 #[test]

@@ -14,8 +14,8 @@
 //! the mean round trip stands for J: the ledger asks for W plus a round trip anyway. What costs c
 //! takes c · (W + J)/(L − c), for the same reason.
 //!
-//! *The rate factor.* A rejection while spread multiplies the rate by 0.7: somebody else takes part
-//! of the quota. Every success restores a bit, so that the full rate is back after about a window.
+//! *The rate factor.* A rejection while spread slows the slots down: somebody else takes part of
+//! the quota. Successes restore the rate (`rate_factor.rs`).
 //!
 //! A rejection of a request that had left before the last cut says nothing new (R5), and that of a
 //! probe says that the pause was too short, not that the rate was too high.
@@ -26,13 +26,11 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use super::rate_factor::RateFactor;
 use super::saved::{self, Dial, SavedPace};
 use super::share::{FASTEST, Heard, Share, Terms};
 use super::window::{Span, Window};
 use crate::clock::{Moment, Now};
-
-const CUT: f64 = 0.7;
-const LEAST_FACTOR: f64 = 0.05;
 
 /// `Auto` spreads for so long at least; doubled for each time that it was too short.
 const SHORTEST_SPREAD: Duration = Duration::from_secs(60 * 60);
@@ -58,9 +56,13 @@ const TIMER_GRAIN: Duration = Duration::from_millis(4);
 pub enum Pacing {
     /// As [`Burst`](Self::Burst), until the server rejects a request although our own count has
     /// room: it counts by a sliding counter, or others use the same quota. From then on as
-    /// [`Spread`](Self::Spread), at 0.7 times the rate after each further rejection, which later
-    /// successes restore within about a window. Back to burst an hour after the last rejection, and
+    /// [`Spread`](Self::Spread), at 0.7 to 0.9 times the rate after each further rejection. Later
+    /// successes restore it, fast at first, and slowly around the rate that was too high: after
+    /// about six windows it is tried again. Back to burst an hour after the last rejection, and
     /// twice as late after each relapse. Windows longer than an hour always burst.
+    ///
+    /// Where the server says how much is left, and that it counts more than our own requests, the
+    /// window is shared by what it says instead.
     #[default]
     Auto,
     /// The whole limit at once, then again as the window forgets it.
@@ -81,8 +83,7 @@ pub(super) struct Pace {
     /// `Auto` spreads until then.
     spread_until: Option<Moment>,
     relapses: u32,
-    /// The share of the full rate, above 0 and up to 1.
-    factor: f64,
+    factor: RateFactor,
     /// The last cut; requests that left before it cannot cut again.
     cut: Option<Moment>,
     /// The next slot, while spread.
@@ -106,7 +107,7 @@ impl Pace {
             is_short: is_rolling && length <= LONGEST_AUTO,
             spread_until: None,
             relapses: 0,
-            factor: 1.0,
+            factor: RateFactor::FULL,
             cut: None,
             slot: Moment::ZERO,
             reserve: window.reserve,
@@ -128,7 +129,7 @@ impl Pace {
     pub(super) fn save(&self, now: Now) -> SavedPace {
         let end = |moment| saved::saved_end(moment, now);
         SavedPace {
-            factor: self.factor,
+            factor: self.factor.get(),
             spread_until: self.spread_until.and_then(end),
             relapses: self.relapses,
             slot: end(self.slot),
@@ -136,9 +137,7 @@ impl Pace {
     }
 
     pub(super) fn restore(&mut self, saved: &SavedPace, dial: Dial) {
-        if saved.factor.is_finite() {
-            self.factor = saved.factor.clamp(LEAST_FACTOR, 1.0);
-        }
+        self.factor = RateFactor::restored(saved.factor);
         self.spread_until = saved.spread_until.map(|end| dial.until(end));
         self.relapses = saved.relapses.min(MOST_DOUBLINGS);
         self.slot = saved.slot.map_or(Moment::ZERO, |slot| dial.until(slot));
@@ -245,9 +244,8 @@ impl Pace {
 
     /// A request that left at `granted` was accepted.
     pub(super) fn accepted(&mut self, limit: u64, granted: Moment) {
-        if self.factor < 1.0 && !self.is_before_cut(granted) {
-            // At most a window's limit goes at full rate: half of it makes up for one cut.
-            self.factor = (self.factor + 0.5 / limit.max(1) as f64).min(1.0);
+        if !self.is_before_cut(granted) {
+            self.factor.accepted(limit);
         }
     }
 
@@ -261,7 +259,7 @@ impl Pace {
             return;
         }
         if self.is_spread(now) {
-            self.factor = (self.factor * CUT).max(LEAST_FACTOR);
+            self.factor.cut();
         } else if self.spread_until.is_some() {
             self.relapses = (self.relapses + 1).min(MOST_DOUBLINGS);
         }
@@ -306,7 +304,7 @@ impl Pace {
     fn interval(&self, cost: u64, limit: u64, round_trip: Duration) -> Duration {
         let gaps = limit.saturating_sub(cost).max(1) as f64;
         let windows = (cost as f64 / gaps).min(2.0);
-        let seconds = (self.length + round_trip).as_secs_f64() * windows / self.factor;
+        let seconds = (self.length + round_trip).as_secs_f64() * windows / self.factor.get();
         Duration::try_from_secs_f64(seconds).unwrap_or(self.length)
     }
 

@@ -113,24 +113,28 @@ fn after_a_relapse_auto_spreads_for_twice_as_long() {
 #[test]
 fn the_late_rejections_of_one_burst_cut_once() {
     let mut pace = pace(Pacing::Spread);
+    let full = pace.interval(1, LIMIT, Duration::ZERO);
     for _ in 0..31 {
         pace.rejected(at(0), at(100));
     }
-    assert!((pace.factor - CUT).abs() < 1e-9, "{}", pace.factor);
+    let once = pace.interval(1, LIMIT, Duration::ZERO);
+    assert_eq!(once, full.div_f64(0.7));
     pace.accepted(LIMIT, at(50));
-    assert!((pace.factor - CUT).abs() < 1e-9, "it left before the cut");
+    let left_before = pace.interval(1, LIMIT, Duration::ZERO);
+    assert_eq!(left_before, once);
     pace.rejected(at(101), at(200));
-    assert!((pace.factor - CUT * CUT).abs() < 1e-9, "{}", pace.factor);
+    assert!(pace.interval(1, LIMIT, Duration::ZERO) > once);
 }
 
 #[test]
-fn successes_restore_the_rate_within_a_window() {
+fn successes_restore_the_rate() {
     let mut pace = pace(Pacing::Spread);
+    let full = pace.interval(1, LIMIT, Duration::ZERO);
     pace.rejected(at(0), at(0));
-    for _ in 0..7 {
+    for _ in 0..12 * LIMIT {
         pace.accepted(LIMIT, at(1));
     }
-    assert!((pace.factor - 1.0).abs() < f64::EPSILON, "{}", pace.factor);
+    assert_eq!(pace.interval(1, LIMIT, Duration::ZERO), full);
 }
 
 #[test]
