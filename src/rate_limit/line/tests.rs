@@ -39,6 +39,15 @@ fn granted(standing: Standing) -> PermitId {
     }
 }
 
+const NOBODY: Looker<'_> = Looker {
+    waker: Waker::noop(),
+    runtime: None,
+};
+
+fn look(line: &mut Line, ticket: Ticket, now: Now) -> Standing {
+    line.look(ticket, NOBODY, now, &mut Wakers::new()).standing
+}
+
 #[test]
 fn the_replay_of_a_probe_passes_those_of_a_higher_priority() {
     let ledger = Ledger::new(&[], None, Duration::from_secs(300), at(0));
@@ -92,7 +101,7 @@ fn run(windows: &[Window], costs: &[Costs]) -> Vec<(Moment, Moment)> {
         let mut next = Moment::NEVER;
         let mut left = Vec::new();
         for (number, ticket) in std::mem::take(&mut waiting) {
-            match line.look(ticket, Waker::noop(), now, &mut Wakers::new()) {
+            match look(&mut line, ticket, now) {
                 Standing::Granted(permit) => {
                     times[number].0 = now.moment;
                     let ok = answered(StatusCode::OK, None);
@@ -218,7 +227,7 @@ fn those_who_wait_for_a_probe_are_let_go_two_then_four_then_eight() {
     for second in 5.. {
         let mut permits = Vec::new();
         tickets.retain(|ticket| {
-            match line.look(*ticket, Waker::noop(), at(second), &mut Wakers::new()) {
+            match look(&mut line, *ticket, at(second)) {
                 Standing::Granted(permit) => permits.push((*ticket, permit)),
                 _ => return true,
             }
