@@ -242,6 +242,9 @@ impl Line {
     /// Grants what can be granted, to the head of the line first; refuses those who would wait too
     /// long; and sees that the head looks again in time.
     pub(crate) fn serve(&mut self, now: Now, wakers: &mut Wakers) {
+        if self.waiting.is_empty() {
+            return;
+        }
         let alarm = self.serve_from(None, now, wakers);
         debug_assert!(alarm.is_none(), "nobody would set it");
     }
