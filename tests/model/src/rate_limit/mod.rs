@@ -134,11 +134,12 @@ pub fn a_permit_granted_to_one_that_leaves_goes_to_the_next() {
 }
 
 pub fn of_those_who_leave_one_by_one_nobody_sleeps_for_ever() {
-    explore(|| one_by_one(Pacing::Spread));
+    // One a second, whether answered or not.
+    explore(|| one_by_one(Window::new(11, Duration::from_secs(10)).pacing(Pacing::Spread)));
 }
 
 pub fn of_those_who_await_the_answer_before_nobody_sleeps_for_ever() {
-    explore(|| one_by_one(Pacing::Burst));
+    explore(|| one_by_one(Window::per_second(1)));
 }
 
 /// How often time may find nobody asleep: those who run come to their turn before.
@@ -146,9 +147,8 @@ const IN_VAIN: usize = 300;
 
 /// Each sets the timer of the next. One gives up meanwhile, and one comes with a higher priority,
 /// but leaves before it looks.
-fn one_by_one(pacing: Pacing) {
+fn one_by_one(window: Window) {
     let clock = Hands::default();
-    let window = Window::per_second(1).pacing(pacing);
     let quota = Quota::new(Quota::DEFAULT).window(window);
     let (limiter, line) = limiter_of(quota, None, &clock);
     let Entry::Granted(ticket, permit) = enter(&limiter, &line, &clock) else {
