@@ -32,7 +32,8 @@ pub trait Clock: Send + Sync + 'static {
     /// which made it: a request that leaves a line makes the timer of the next one, polls it once
     /// with that one's waker, and never again; it is kept until it has rung or is needed no longer,
     /// and dropped by any thread, in a runtime or outside. Both requests are in the same tokio
-    /// runtime, as [`Handle::id`](tokio::runtime::Handle::id) tells; without tokio each makes its own.
+    /// runtime, as [`Handle::id`](tokio::runtime::Handle::id) tells; outside of any, each makes its
+    /// own.
     ///
     /// # Cancel safety
     /// Dropping the future only ends the wait.

@@ -232,7 +232,7 @@ async fn of_many_who_leave_at_once_one_keeps_the_timer() {
     let account = acme().window("100/s".parse().unwrap()).build().unwrap();
     let waiters = vec![RequestOptions::new(); 300];
     let (polls, _) = all(&account, &waiters).await;
-    // One of each hundred keeps the timer, and is woken for that.
+    // One of each hundred keeps the timer, which the answers to the others may move.
     let sum: u64 = polls.iter().sum();
     assert!(sum <= 100 + 200 * 2 + 2, "{polls:?}");
 }
