@@ -12,7 +12,7 @@ mod plain {
     pub(crate) use arc_swap::{ArcSwap, Guard};
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64};
     pub(crate) use std::sync::{Mutex, MutexGuard};
-    pub(crate) use tokio::runtime::Handle;
+    pub(crate) use tokio::runtime::{Handle, Id as RuntimeId};
     pub(crate) use tokio::sync::watch;
 }
 

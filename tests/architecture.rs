@@ -143,6 +143,7 @@ fn pure_files_hold_no_async_no_io_no_clock_and_no_lock() {
         "auth/callback.rs",
         "auth/state.rs",
         "auth/token.rs",
+        "rate_limit/alarm.rs",
         "rate_limit/answered.rs",
         "rate_limit/gate.rs",
         "rate_limit/headers.rs",

@@ -316,13 +316,13 @@ proptest! {
         });
         let expected: Vec<_> = (0..waiters).map(|number| format!("/{number}")).collect();
         prop_assert_eq!(order, expected);
-        // To come, and to be granted. Who is at the head keeps the timer: woken to set it, and
-        // again where an answer moves it. In rounds that is one of many; else maybe everybody.
+        // To come, and to be granted. Whose timer another set is woken once more where an answer
+        // moves it. In rounds that is one of many; else maybe everybody.
         let heads = match pause {
             0 => waiters.div_ceil(usize::try_from(limit).unwrap()),
             _ => waiters,
         };
-        let most = 2 * waiters + 2 * heads;
+        let most = 2 * waiters + heads;
         prop_assert!(polls <= most, "{} polls, {} expected", polls, most);
     }
 }

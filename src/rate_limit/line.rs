@@ -1,20 +1,26 @@
 //! The line of requests that wait for a permit of one quota: a queue around the ledger.
 //!
-//! There is no task that serves the line. The request at its head keeps the timer; whoever gets a
-//! permit, gives one back or leaves the line serves those behind ([`Line::serve`]): it grants what
-//! can be granted, one wake-up each, and wakes the new head if its time to look again has changed.
-//! So nothing is left behind when a request is dropped, and nothing needs a runtime of its own.
+//! There is no task that serves the line. Whoever gets a permit, gives one back or leaves the line
+//! serves those behind ([`Line::serve`]): it grants what can be granted, one wake-up each, and sees
+//! that the new head looks again in time. So nothing is left behind when a request is dropped, and
+//! nothing needs a runtime of its own.
 //!
-//! Where requests leave one by one, a new head is so woken twice: to set its timer, and when that
-//! rings. A timer of its own for each, set to its turn when it comes, would save the first; but on
+//! Who looks sets the new head's timer too ([`Alarm`]), so that where requests leave one by one
+//! each is woken once, when its turn is. All others only wake the head, which then sets its own
+//! timer: they may be outside of any runtime, or in one that is about to end. So does a look from
+//! another runtime than the head's, since a timer rings only while its runtime is driven.
+//!
+//! A timer of its own for each, set to its turn when it comes, would need no such hand-over; but on
 //! a busy machine some slots are lost, and all those behind look too early: 5 000 waiters at
-//! 1 000/s were polled 3.5 to 4.2 times each instead of 2.5 (`waiters` in `benches/peers`).
+//! 1 000/s were polled 3.5 to 4.2 times each instead of twice (`waiters` in `benches/peers`).
 //!
-//! Pure but for the wakers, which the caller wakes after it let go of the lock.
+//! Pure but for the wakers, which the caller wakes after it let go of the lock, and the timer that
+//! it keeps.
 
 use std::collections::{BTreeMap, HashMap};
 use std::task::Waker;
 
+use super::alarm::{Alarm, Alarms, Looker, Timer};
 use super::gate::Ticket;
 use super::in_flight::PermitId;
 use super::meter::{Excess, Meter};
@@ -23,6 +29,7 @@ use super::window::Window;
 use crate::clock::{Moment, Now};
 use crate::cost::Costs;
 use crate::options::{Patience, Priority, Terms};
+use crate::sync::RuntimeId;
 
 /// A quota's ledger and those who wait for it.
 pub(crate) struct Line {
@@ -35,6 +42,8 @@ pub(crate) struct Line {
     priced: usize,
     /// What the head's timer is set to.
     armed: Option<(Ticket, Moment)>,
+    /// That timer, if another set it.
+    alarms: Alarms,
     /// Everybody in line is willing to wait until then.
     accepted: Moment,
 }
@@ -42,6 +51,8 @@ pub(crate) struct Line {
 struct Waiting {
     terms: Terms,
     waker: Option<Waker>,
+    /// Where it looked last.
+    runtime: Option<RuntimeId>,
 }
 
 /// Why a request does not get a permit.
@@ -65,6 +76,15 @@ pub(crate) enum Standing {
     Waiting(Moment),
 }
 
+/// What a look brings: how it stands, and what is to be done once the lock is free.
+pub(crate) struct Look {
+    pub(crate) standing: Standing,
+    /// To be set.
+    pub(crate) alarm: Option<Alarm>,
+    /// To be dropped.
+    pub(crate) spent: Option<Timer>,
+}
+
 /// Those to wake once the lock is free.
 pub(crate) type Wakers = Vec<Waker>;
 
@@ -78,6 +98,7 @@ impl Line {
             max_queue,
             priced: 0,
             armed: None,
+            alarms: Alarms::default(),
             accepted: Moment::ZERO,
         }
     }
@@ -151,6 +172,7 @@ impl Line {
             Waiting {
                 terms: terms.clone(),
                 waker: None,
+                runtime: None,
             },
         );
         Standing::Waiting(look_at)
@@ -160,16 +182,33 @@ impl Line {
     pub(crate) fn look(
         &mut self,
         ticket: Ticket,
-        waker: &Waker,
+        looker: Looker<'_>,
+        now: Now,
+        wakers: &mut Wakers,
+    ) -> Look {
+        let is_head = self.head() == Some(ticket);
+        // It is looking already and needs no wake-up, by another's timer neither.
+        let needless = is_head || self.is_armed(ticket) || self.waiting.is_empty();
+        let spent = needless.then(|| self.disarm()).flatten();
+        let mut alarm = None;
+        if is_head {
+            self.set_waker(ticket, None);
+            alarm = self.serve_from(looker.runtime, now, wakers);
+        }
+        Look {
+            standing: self.standing(ticket, looker, now, wakers),
+            alarm,
+            spent,
+        }
+    }
+
+    fn standing(
+        &mut self,
+        ticket: Ticket,
+        looker: Looker<'_>,
         now: Now,
         wakers: &mut Wakers,
     ) -> Standing {
-        if self.head() == Some(ticket) {
-            self.armed = None;
-            // It is looking already and needs no wake-up.
-            self.set_waker(ticket, None);
-            self.serve(now, wakers);
-        }
         if let Some(decision) = self.decided.remove(&ticket) {
             return decision.map_or_else(Standing::Refused, Standing::Granted);
         }
@@ -185,7 +224,7 @@ impl Line {
             self.leave(ticket, now, wakers);
             return Standing::Refused(Refusal::TooLate(None));
         }
-        self.set_waker(ticket, Some(waker));
+        self.set_waker(ticket, Some(looker));
         Standing::Waiting(
             armed
                 .into_iter()
@@ -195,9 +234,28 @@ impl Line {
         )
     }
 
+    /// Keeps the timer that was set for an alarm. What is returned is to be dropped.
+    pub(crate) fn keep(&mut self, alarm: u64, timer: Timer) -> Option<Timer> {
+        self.alarms.keep(alarm, timer)
+    }
+
     /// Grants what can be granted, to the head of the line first; refuses those who would wait too
     /// long; and sees that the head looks again in time.
     pub(crate) fn serve(&mut self, now: Now, wakers: &mut Wakers) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let alarm = self.serve_from(None, now, wakers);
+        debug_assert!(alarm.is_none(), "nobody would set it");
+    }
+
+    /// The same by one that can set timers in this runtime.
+    fn serve_from(
+        &mut self,
+        runtime: Option<RuntimeId>,
+        now: Now,
+        wakers: &mut Wakers,
+    ) -> Option<Alarm> {
         while let Some((&head, waiting)) = self.waiting.first_key_value() {
             let costs = &waiting.terms.costs;
             let look_at = match self.ledger.when(head, costs, now) {
@@ -218,9 +276,9 @@ impl Line {
                 }
                 Admission::WhenAnswered(moment) => moment,
             };
-            self.arm(head, look_at, wakers);
-            return;
+            return self.arm(head, look_at, runtime, wakers);
         }
+        None
     }
 
     /// A permit ends, and those behind are served.
@@ -237,13 +295,17 @@ impl Line {
         change
     }
 
-    /// A request gives up its place; a permit that it was granted and did not take goes back.
-    pub(crate) fn leave(&mut self, ticket: Ticket, now: Now, wakers: &mut Wakers) {
+    /// A request gives up its place; a permit that it was granted and did not take goes back. The
+    /// timer that another set for it is to be dropped.
+    pub(crate) fn leave(&mut self, ticket: Ticket, now: Now, wakers: &mut Wakers) -> Option<Timer> {
+        // One that came before the others but has not looked yet leaves their timer as it is.
+        let spent = self.is_armed(ticket).then(|| self.disarm()).flatten();
         self.take(ticket);
         if let Some(Ok(permit)) = self.decided.remove(&ticket) {
             self.ledger.settle(permit, ticket, &Settlement::Unsent, now);
         }
         self.serve(now, wakers);
+        spent
     }
 
     /// Other windows from now on; those who wait are looked at again.
@@ -299,9 +361,10 @@ impl Line {
         self.waiting.keys().next().copied()
     }
 
-    fn set_waker(&mut self, ticket: Ticket, waker: Option<&Waker>) {
+    fn set_waker(&mut self, ticket: Ticket, looker: Option<Looker<'_>>) {
         if let Some(waiting) = self.waiting.get_mut(&ticket) {
-            waiting.waker = waker.cloned();
+            waiting.waker = looker.map(|looker| looker.waker.clone());
+            waiting.runtime = looker.and_then(|looker| looker.runtime);
         }
     }
 
@@ -333,16 +396,38 @@ impl Line {
         head_refused
     }
 
-    fn arm(&mut self, head: Ticket, moment: Moment, wakers: &mut Wakers) {
+    fn is_armed(&self, ticket: Ticket) -> bool {
+        self.armed.is_some_and(|(armed, _)| armed == ticket)
+    }
+
+    /// No timer is set, and whoever is the head then has to be told.
+    fn disarm(&mut self) -> Option<Timer> {
+        self.armed = None;
+        self.alarms.clear()
+    }
+
+    /// Sees that the head looks again at this moment: wakes it, so that it sets its timer, or says
+    /// how to set that from this runtime.
+    fn arm(
+        &mut self,
+        head: Ticket,
+        moment: Moment,
+        runtime: Option<RuntimeId>,
+        wakers: &mut Wakers,
+    ) -> Option<Alarm> {
         // Looking too early costs one look, no more.
         let early_enough = |(armed, at): (Ticket, Moment)| armed == head && at <= moment;
         if self.armed.is_some_and(early_enough) {
-            return;
+            return None;
         }
         self.armed = Some((head, moment));
-        if let Some(waiting) = self.waiting.get_mut(&head) {
-            wakers.extend(waiting.waker.take());
+        let waiting = self.waiting.get_mut(&head)?;
+        if runtime.is_some() && waiting.runtime == runtime {
+            let waker = waiting.waker.clone()?;
+            return Some(self.alarms.another(waker, moment));
         }
+        wakers.extend(waiting.waker.take());
+        None
     }
 }
 

@@ -1,5 +1,6 @@
 //! When a request may leave.
 
+mod alarm;
 mod answered;
 #[cfg(test)]
 mod cost_tests;

@@ -1,19 +1,22 @@
 //! Waiting in line for a permit.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use super::alarm::{Alarm, Looker, Timer};
 use super::gate::Ticket;
 use super::in_flight::PermitId;
 use super::limiter::{Granted, Limiter};
 use super::line::{Refusal, Standing};
 use super::quota_line::QuotaLine;
-use crate::clock::{BoxFuture, Moment, Now};
+use crate::clock::{Moment, Now};
 use crate::error::Error;
 use crate::event::Event;
 use crate::options::Priority;
 use crate::span::Span;
+use crate::sync::Handle;
 
 /// With what a request comes to the line.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +42,8 @@ pub(super) struct Place {
     left: bool,
 }
 
-type Timer = Option<(Moment, BoxFuture<'static, ()>)>;
+/// A timer of its own, and what it is set to.
+type OwnTimer = Option<(Moment, Timer)>;
 
 impl Place {
     /// The place of a request that was just put in line.
@@ -99,15 +103,11 @@ impl Place {
     fn poll(
         &mut self,
         context: &mut Context<'_>,
-        timer: &mut Timer,
+        timer: &mut OwnTimer,
     ) -> Poll<Result<PermitId, Refusal>> {
         loop {
             let now = self.limiter.settings.clock.now();
-            let waker = context.waker();
-            let standing = self
-                .quota
-                .with(|line, wakers| line.look(self.ticket, waker, now, wakers));
-            let moment = match standing {
+            let moment = match self.look(context, now) {
                 Standing::Granted(permit) => return self.leave(Ok(permit)),
                 Standing::Refused(refusal) => return self.leave(Err(refusal)),
                 Standing::Waiting(moment) => moment,
@@ -118,12 +118,54 @@ impl Place {
         }
     }
 
+    /// How it stands. It may be the one to set the timer of another.
+    fn look(&self, context: &Context<'_>, now: Now) -> Standing {
+        let looker = Looker {
+            waker: context.waker(),
+            runtime: Handle::try_current().ok().map(|runtime| runtime.id()),
+        };
+        let look = self
+            .quota
+            .with(|line, wakers| line.look(self.ticket, looker, now, wakers));
+        drop(look.spent);
+        if let Some(alarm) = look.alarm {
+            self.set(alarm, now);
+        }
+        look.standing
+    }
+
+    /// Sets the timer of the line's new head, which has no need to be woken for that.
+    fn set(&self, alarm: Alarm, now: Now) {
+        let Alarm {
+            number,
+            waker,
+            moment,
+        } = alarm;
+        // A sleep may panic, as tokio's do in a runtime that was shut down. The permit that this
+        // one holds by now must not be lost by that: the head shall see to its timer itself.
+        let timer = catch_unwind(AssertUnwindSafe(|| {
+            let mut timer = self.sleep(moment, now);
+            let rung = timer.as_mut().poll(&mut Context::from_waker(&waker));
+            rung.is_pending().then_some(timer)
+        }));
+        match timer {
+            Ok(Some(timer)) => drop(self.quota.with(|line, _| line.keep(number, timer))),
+            _ => waker.wake(),
+        }
+    }
+
+    fn sleep(&self, moment: Moment, now: Now) -> Timer {
+        // At least a millisecond, the timer's grain: a wait of nothing would spin.
+        let span = (moment - now.moment).max(Duration::from_millis(1));
+        self.limiter.settings.clock.sleep(span)
+    }
+
     /// Sets the timer to `moment`, and says whether it has rung.
     fn has_come(
         &self,
         moment: Moment,
         now: Now,
-        timer: &mut Timer,
+        timer: &mut OwnTimer,
         context: &mut Context<'_>,
     ) -> bool {
         if moment == Moment::NEVER {
@@ -131,9 +173,7 @@ impl Place {
             return false;
         }
         if timer.as_ref().is_none_or(|(set, _)| *set != moment) {
-            // At least a millisecond, the timer's grain: a wait of nothing would spin.
-            let span = (moment - now.moment).max(Duration::from_millis(1));
-            *timer = Some((moment, self.limiter.settings.clock.sleep(span)));
+            *timer = Some((moment, self.sleep(moment, now)));
         }
         let rung = timer
             .as_mut()
@@ -154,8 +194,10 @@ impl Drop for Place {
     fn drop(&mut self) {
         if !self.left {
             let now = self.limiter.settings.clock.now();
-            self.quota
+            let spent = self
+                .quota
                 .with(|line, wakers| line.leave(self.ticket, now, wakers));
+            drop(spent);
             self.tell(now);
         }
     }

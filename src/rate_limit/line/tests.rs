@@ -6,6 +6,7 @@ use crate::rate_limit::state::Report;
 use http::StatusCode;
 use proptest::prelude::*;
 use smallvec::SmallVec;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 const PATIENT: &Terms = &Terms {
@@ -37,6 +38,15 @@ fn granted(standing: Standing) -> PermitId {
         Standing::Granted(permit) => permit,
         other => panic!("{other:?}"),
     }
+}
+
+const NOBODY: Looker<'_> = Looker {
+    waker: Waker::noop(),
+    runtime: None,
+};
+
+fn look(line: &mut Line, ticket: Ticket, now: Now) -> Standing {
+    line.look(ticket, NOBODY, now, &mut Wakers::new()).standing
 }
 
 #[test]
@@ -92,7 +102,7 @@ fn run(windows: &[Window], costs: &[Costs]) -> Vec<(Moment, Moment)> {
         let mut next = Moment::NEVER;
         let mut left = Vec::new();
         for (number, ticket) in std::mem::take(&mut waiting) {
-            match line.look(ticket, Waker::noop(), now, &mut Wakers::new()) {
+            match look(&mut line, ticket, now) {
                 Standing::Granted(permit) => {
                     times[number].0 = now.moment;
                     let ok = answered(StatusCode::OK, None);
@@ -218,7 +228,7 @@ fn those_who_wait_for_a_probe_are_let_go_two_then_four_then_eight() {
     for second in 5.. {
         let mut permits = Vec::new();
         tickets.retain(|ticket| {
-            match line.look(*ticket, Waker::noop(), at(second), &mut Wakers::new()) {
+            match look(&mut line, *ticket, at(second)) {
                 Standing::Granted(permit) => permits.push((*ticket, permit)),
                 _ => return true,
             }
@@ -291,4 +301,95 @@ fn a_place_behind_three_days_of_requests_is_foretold_by_the_calendar() {
     let now = at(0).moment;
     assert_eq!(foretold, [now, now, day(1), day(1), day(2), day(2)]);
     assert!(times.iter().all(|(left, not_before)| not_before <= left));
+}
+
+/// A timer that tells whether it was dropped.
+fn timer() -> (Timer, Weak<()>) {
+    let kept = Arc::new(());
+    let told = Arc::downgrade(&kept);
+    let timer = async move {
+        std::future::pending::<()>().await;
+        drop(kept);
+    };
+    (Box::pin(timer), told)
+}
+
+fn runtime() -> RuntimeId {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.build().unwrap().handle().id()
+}
+
+fn looker(runtime: RuntimeId) -> Looker<'static> {
+    let runtime = Some(runtime);
+    Looker { runtime, ..NOBODY }
+}
+
+/// One a second, the first has left, and so many wait who looked from there.
+fn waiting_in(runtimes: &[RuntimeId], wakers: &mut Wakers) -> (Line, Vec<Ticket>) {
+    let window = Window::new(11, Duration::from_secs(10)).pacing(Pacing::Spread);
+    let ledger = Ledger::new(&[window], None, Duration::from_secs(300), at(0));
+    let mut line = Line::new(ledger, None);
+    let first = line.ticket(Priority::Normal, at(0));
+    granted(line.enter(first, PATIENT, at(0)));
+    let mut tickets = Vec::new();
+    for runtime in runtimes {
+        let ticket = line.ticket(Priority::Normal, at(0));
+        line.enter(ticket, PATIENT, at(0));
+        line.look(ticket, looker(*runtime), at(0), wakers);
+        tickets.push(ticket);
+    }
+    (line, tickets)
+}
+
+#[test]
+fn in_another_runtime_the_next_is_woken_to_set_its_own_timer() {
+    let (here, there) = (runtime(), runtime());
+    assert_ne!(here, there);
+    for (other, alarms, woken) in [(here, 1, 0), (there, 0, 1)] {
+        let mut wakers = Wakers::new();
+        let (mut line, tickets) = waiting_in(&[here, other], &mut wakers);
+        let look = line.look(tickets[0], looker(here), at(1), &mut wakers);
+        granted(look.standing);
+        assert_eq!((look.alarm.iter().count(), wakers.len()), (alarms, woken));
+    }
+}
+
+#[test]
+fn one_that_leaves_before_it_looked_leaves_the_timer_of_the_others() {
+    let here = runtime();
+    let mut wakers = Wakers::new();
+    let (mut line, tickets) = waiting_in(&[here, here], &mut wakers);
+    let look = line.look(tickets[0], looker(here), at(1), &mut wakers);
+    let (timer, kept) = timer();
+    drop(line.keep(look.alarm.unwrap().number, timer));
+    let urgent = line.ticket(Priority::High, at(1)).foremost();
+    line.enter(urgent, PATIENT, at(1));
+    drop(line.leave(urgent, at(1), &mut wakers));
+    assert!(
+        kept.strong_count() == 1 || !wakers.is_empty(),
+        "nobody looks"
+    );
+    // One that looked took the place of the other, which has to be told.
+    line.enter(urgent, PATIENT, at(1));
+    drop(line.look(urgent, looker(here), at(1), &mut wakers).spent);
+    assert_eq!((kept.strong_count(), wakers.len()), (0, 0));
+    line.leave(urgent, at(1), &mut wakers);
+    assert_eq!(wakers.len(), 1);
+}
+
+#[test]
+fn a_timer_that_was_set_too_late_does_not_replace_that_of_the_next() {
+    let here = runtime();
+    let mut wakers = Wakers::new();
+    let (mut line, tickets) = waiting_in(&[here; 3], &mut wakers);
+    let late = line.look(tickets[0], looker(here), at(1), &mut wakers);
+    let next = line.look(tickets[1], looker(here), at(2), &mut wakers);
+    let (timer_of_next, kept) = timer();
+    drop(line.keep(next.alarm.unwrap().number, timer_of_next));
+    let (timer_set_late, refused) = timer();
+    drop(line.keep(late.alarm.unwrap().number, timer_set_late));
+    assert_eq!((kept.strong_count(), refused.strong_count()), (1, 0));
+    // The last one leaves the line: no timer is needed any more.
+    drop(line.leave(tickets[2], at(2), &mut wakers));
+    assert_eq!((kept.strong_count(), wakers.len()), (0, 0));
 }

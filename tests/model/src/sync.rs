@@ -61,6 +61,9 @@ impl<T> ArcSwap<T> {
 /// The runtime: shuttle's tasks, which end when the scenario says so.
 pub(crate) struct Handle;
 
+/// There is one at a time.
+pub(crate) type RuntimeId = u8;
+
 #[derive(Debug)]
 pub(crate) struct NoRuntime;
 
@@ -73,6 +76,10 @@ thread_local! {
 impl Handle {
     pub(crate) fn try_current() -> Result<Self, NoRuntime> {
         SPAWNED.with_borrow(|tasks| tasks.as_ref().map(|_| Self).ok_or(NoRuntime))
+    }
+
+    pub(crate) fn id(&self) -> RuntimeId {
+        0
     }
 
     pub(crate) fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>

@@ -1,8 +1,10 @@
 //! A token endpoint, a clock and a cache, for scenarios.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, StatusCode};
@@ -32,25 +34,43 @@ pub(super) const IMPATIENT: Patience = Patience {
 
 /// Tells the time that it is told.
 #[derive(Clone, Default)]
-pub(crate) struct Hands(Arc<Mutex<(Duration, Vec<(Duration, Waker)>)>>);
+pub(crate) struct Hands(Arc<Mutex<Dial>>);
+
+#[derive(Default)]
+struct Dial {
+    now: Duration,
+    sleepers: BTreeMap<(Duration, u64), Waker>,
+    sleeps: u64,
+}
 
 impl Hands {
     /// Time goes on, and wakes those who slept until now.
     pub(super) fn pass(&self, span: Duration) {
-        let mut hands = self.0.lock().expect("no panic");
-        hands.0 += span;
-        let now = hands.0;
-        let (due, rest) = hands.1.drain(..).partition(|(until, _)| *until <= now);
-        hands.1 = rest;
-        drop(hands);
-        let due: Vec<(Duration, Waker)> = due;
-        due.into_iter().for_each(|(_, waker)| waker.wake());
+        let mut dial = self.0.lock().expect("no panic");
+        dial.now += span;
+        let now = (dial.now, u64::MAX);
+        let later = dial.sleepers.split_off(&now);
+        let due = std::mem::replace(&mut dial.sleepers, later);
+        drop(dial);
+        due.into_values().for_each(Waker::wake);
+    }
+
+    /// Time goes on until somebody has slept enough; false if nobody sleeps.
+    pub(crate) fn pass_to_next(&self) -> bool {
+        let dial = self.0.lock().expect("no panic");
+        let next = dial.sleepers.keys().next();
+        let Some(span) = next.map(|(until, _)| until.saturating_sub(dial.now)) else {
+            return false;
+        };
+        drop(dial);
+        self.pass(span);
+        true
     }
 }
 
 impl Clock for Hands {
     fn now(&self) -> Now {
-        let span = Duration::from_secs(1_000) + self.0.lock().expect("no panic").0;
+        let span = Duration::from_secs(1_000) + self.0.lock().expect("no panic").now;
         Now {
             moment: Moment::after_start(span),
             wall: SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 30) + span,
@@ -58,16 +78,43 @@ impl Clock for Hands {
     }
 
     fn sleep(&self, span: Duration) -> BoxFuture<'static, ()> {
-        let hands = self.0.clone();
-        let until = hands.lock().expect("no panic").0 + span.min(Duration::from_secs(1 << 20));
-        Box::pin(std::future::poll_fn(move |context| {
-            let mut hands = hands.lock().expect("no panic");
-            if hands.0 >= until {
-                return Poll::Ready(());
-            }
-            hands.1.push((until, context.waker().clone()));
-            Poll::Pending
-        }))
+        let hands = self.clone();
+        let mut dial = hands.0.lock().expect("no panic");
+        dial.sleeps += 1;
+        let key = (
+            dial.now + span.min(Duration::from_secs(1 << 20)),
+            dial.sleeps,
+        );
+        drop(dial);
+        Box::pin(Sleep { hands, key })
+    }
+}
+
+/// Who drops it is not woken.
+struct Sleep {
+    hands: Hands,
+    key: (Duration, u64),
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let mut dial = self.hands.0.lock().expect("no panic");
+        if dial.now >= self.key.0 {
+            return Poll::Ready(());
+        }
+        dial.sleepers.insert(self.key, context.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        let mut dial = self.hands.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let waker = dial.sleepers.remove(&self.key);
+        drop(dial);
+        drop(waker);
     }
 }
 

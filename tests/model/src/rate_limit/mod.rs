@@ -1,8 +1,9 @@
 //! Scenarios on the line for permits: a permit granted to a request that leaves at the same moment
-//! goes to those behind it.
+//! goes to those behind it, and the timer that one sets for the next always rings.
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use super::quota::Quota;
 use super::quota_line::QuotaLine;
 use super::state::Settlement;
 use super::{LimiterSettings, gate::Ticket};
+use super::{Pacing, Window};
 use crate::auth::model::explore;
 use crate::auth::model::stub::Hands;
 use crate::clock::Clock;
@@ -26,6 +28,14 @@ use crate::verdict::Rules;
 
 /// One request at a time, and no other quota.
 fn limiter(clock: &Hands) -> (Arc<Limiter>, Arc<QuotaLine>) {
+    limiter_of(Quota::new(Quota::DEFAULT), Some(1), clock)
+}
+
+fn limiter_of(
+    quota: Quota,
+    max_in_flight: Option<usize>,
+    clock: &Hands,
+) -> (Arc<Limiter>, Arc<QuotaLine>) {
     let account: Arc<str> = "model".into();
     let settings = LimiterSettings {
         account: account.clone(),
@@ -35,7 +45,7 @@ fn limiter(clock: &Hands) -> (Arc<Limiter>, Arc<QuotaLine>) {
         clock: Arc::new(clock.clone()),
         quotas: Vec::new(),
         max_replays: 0,
-        max_in_flight: Some(1),
+        max_in_flight,
         max_queue: None,
         unanswered_after: Duration::from_secs(60),
         has_credentials: false,
@@ -44,11 +54,20 @@ fn limiter(clock: &Hands) -> (Arc<Limiter>, Arc<QuotaLine>) {
         keeper: None,
         snapshots: false,
     };
-    let line = QuotaLine::new(Quota::new(Quota::DEFAULT), &settings, clock.now());
+    let line = QuotaLine::new(quota, &settings, clock.now());
     (Arc::new(Limiter::new(settings)), Arc::new(line))
 }
 
 fn enter(limiter: &Arc<Limiter>, line: &Arc<QuotaLine>, clock: &Hands) -> Entry {
+    enter_as(Priority::default(), limiter, line, clock)
+}
+
+fn enter_as(
+    priority: Priority,
+    limiter: &Arc<Limiter>,
+    line: &Arc<QuotaLine>,
+    clock: &Hands,
+) -> Entry {
     let patience = Patience {
         deadline: None,
         max_wait: Duration::from_secs(3_600),
@@ -57,7 +76,7 @@ fn enter(limiter: &Arc<Limiter>, line: &Arc<QuotaLine>, clock: &Hands) -> Entry 
         patience,
         costs: Costs::default(),
     };
-    let claim = Claim::New(Priority::default());
+    let claim = Claim::New(priority);
     limiter
         .enter(line, claim, &terms, clock.now())
         .expect("a place")
@@ -112,4 +131,66 @@ pub fn a_permit_granted_to_one_that_leaves_goes_to_the_next() {
         give_back(&line, ticket, permit, &clock);
         assert!(matches!(enter(&limiter, &line, &clock), Entry::Granted(..)));
     });
+}
+
+pub fn of_those_who_leave_one_by_one_nobody_sleeps_for_ever() {
+    // One a second, whether answered or not.
+    explore(|| one_by_one(Window::new(11, Duration::from_secs(10)).pacing(Pacing::Spread)));
+}
+
+pub fn of_those_who_await_the_answer_before_nobody_sleeps_for_ever() {
+    explore(|| one_by_one(Window::per_second(1)));
+}
+
+/// How often time may find nobody asleep: those who run come to their turn before.
+const IN_VAIN: usize = 300;
+
+/// Each sets the timer of the next. One gives up meanwhile, and one comes with a higher priority,
+/// but leaves before it looks.
+fn one_by_one(window: Window) {
+    let clock = Hands::default();
+    let quota = Quota::new(Quota::DEFAULT).window(window);
+    let (limiter, line) = limiter_of(quota, None, &clock);
+    let Entry::Granted(ticket, permit) = enter(&limiter, &line, &clock) else {
+        panic!("the first finds a permit");
+    };
+    line.settle(permit.id, ticket, &Settlement::Lost, clock.now());
+    let gone = Arc::new(AtomicUsize::new(0));
+    let places = [None, Some(2), None, None].map(|polls| {
+        let place = waiting(enter(&limiter, &line, &clock));
+        (polls, place)
+    });
+    let waiters = places.len();
+    let mut tasks: Vec<_> = places
+        .into_iter()
+        .map(|(polls, place)| {
+            let (line, hands, gone) = (line.clone(), clock.clone(), gone.clone());
+            spawn(async move {
+                let granted = match polls {
+                    Some(polls) => leave_after(polls, place).await,
+                    None => Some(place.wait().await.expect("a permit")),
+                };
+                if let Some((ticket, permit)) = granted {
+                    line.settle(permit.id, ticket, &Settlement::Lost, hands.now());
+                }
+                gone.fetch_add(1, Ordering::Relaxed);
+            })
+        })
+        .collect();
+    let hands = clock.clone();
+    tasks.push(spawn(async move {
+        yield_now().await;
+        drop(enter_as(Priority::High, &limiter, &line, &hands));
+    }));
+    let mut in_vain = 0;
+    block_on(async move {
+        while gone.load(Ordering::Relaxed) < waiters {
+            in_vain += usize::from(!clock.pass_to_next());
+            assert!(in_vain < IN_VAIN, "nobody sleeps, and not all have left");
+            yield_now().await;
+        }
+    });
+    tasks
+        .into_iter()
+        .for_each(|task| block_on(task).expect("not aborted"));
 }
