@@ -4,8 +4,8 @@
 //!
 //! A rejection cuts the factor. Successes restore it along the cubic that TCP CUBIC grows its
 //! window by (RFC 9438 section 4.2): fast at first, slow around what was too high, then faster the
-//! longer it holds. So a limit that is too high for good costs a rejection in three windows or so, where
-//! growth at one pace cost one in each; and what was too high for a while is regained in six.
+//! longer it holds. So a limit that is too high for good costs a rejection in three windows or so,
+//! where growth at one pace cost one in each; what was too high for a while is regained in six.
 //!
 //! | at a rejection                      | the factor becomes | too high is taken to be |
 //! |-------------------------------------|--------------------|-------------------------|
@@ -13,7 +13,7 @@
 //! | later, about where it was too high  | × 0.9              | the factor              |
 //! | later, far beyond                   | × 0.7              | the factor              |
 //!
-//! Soon after a cut the server may still count what left before it, so that says little of the rate.
+//! Soon after a cut the server may still count what left before it, which says little of the rate.
 //!
 //! Pure.
 
