@@ -56,7 +56,7 @@ impl Share {
             true => AHEAD * margin / rate,
             false => 0.0,
         };
-        (remains - theirs.max(margin)) / (rest - ahead).max(SHORTEST_REST)
+        (remains - theirs.hypot(margin)) / (rest - ahead).max(SHORTEST_REST)
     }
 
     /// How much of a bit-by-bit window may be used by the others and us.
