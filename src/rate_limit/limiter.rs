@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arc_swap::ArcSwap;
 use reqwest::Response;
 use tokio::runtime::Handle;
 
@@ -13,6 +12,7 @@ use super::meter::Excess;
 use super::place::{Claim, Entry, Place};
 use super::quota::Quota;
 use super::quota_line::QuotaLine;
+use super::quotas::Quotas;
 use super::saved::Saved;
 use super::snapshot::QuotaSnapshot;
 use crate::clock::{Moment, Now};
@@ -23,7 +23,7 @@ use crate::options::{RequestOptions, Terms};
 /// The rate-limit half of one account, shared by all layers and clients made from it.
 pub(crate) struct Limiter {
     pub(super) settings: LimiterSettings,
-    quotas: ArcSwap<Vec<Arc<QuotaLine>>>,
+    quotas: Quotas,
     /// One change at a time.
     changing: Mutex<()>,
 }
@@ -50,7 +50,7 @@ impl Limiter {
             .collect();
         Self {
             settings,
-            quotas: ArcSwap::from_pointee(quotas),
+            quotas: Quotas::new(quotas),
             changing: Mutex::new(()),
         }
     }
@@ -67,17 +67,19 @@ impl Limiter {
         if let Some(name) = options.quota.as_deref() {
             return self.named(name);
         }
-        let quotas = self.quotas.load();
-        let by_path = quotas.iter().max_by_key(|quota| quota.prefix_length(path));
-        by_path
-            .cloned()
-            .ok_or_else(|| self.no_such_quota(Quota::DEFAULT))
+        let by_path = self.quotas.with(|quotas| {
+            let by_path = quotas.iter().max_by_key(|quota| quota.prefix_length(path));
+            by_path.cloned()
+        });
+        by_path.ok_or_else(|| self.no_such_quota(Quota::DEFAULT))
     }
 
     fn named(&self, name: &str) -> Result<Arc<QuotaLine>, Error> {
-        let quotas = self.quotas.load();
-        let named = quotas.iter().find(|quota| &*quota.name == name);
-        named.cloned().ok_or_else(|| self.no_such_quota(name))
+        let named = self.quotas.with(|quotas| {
+            let named = quotas.iter().find(|quota| &*quota.name == name);
+            named.cloned()
+        });
+        named.ok_or_else(|| self.no_such_quota(name))
     }
 
     /// Replaces the quota of this name, or adds it. `check` sees the quotas that there are, and may
@@ -87,7 +89,7 @@ impl Limiter {
         check: impl FnOnce(&[&Quota]) -> Result<Quota, E>,
     ) -> Result<(), E> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut quotas = self.quotas.load().to_vec();
+        let mut quotas = self.quotas.with(<[_]>::to_vec);
         let known: Vec<_> = quotas.iter().map(|line| line.quota()).collect();
         let quota = check(&known)?;
         let now = self.settings.clock.now();
@@ -95,7 +97,7 @@ impl Limiter {
             Some(line) => *line = Arc::new(line.changed(quota, now)),
             None => quotas.push(Arc::new(QuotaLine::new(quota, &self.settings, now))),
         }
-        self.quotas.store(Arc::new(quotas));
+        self.quotas.replace(quotas);
         self.touch();
         Ok(())
     }
@@ -117,20 +119,20 @@ impl Limiter {
     }
 
     fn no_such_quota(&self, name: &str) -> Error {
-        let quotas = self.quotas.load();
-        let known: Vec<_> = quotas.iter().map(|quota| &*quota.name).collect();
-        Error::config(format!(
-            "no quota {name:?}: the account has {}",
+        let known = self.quotas.with(|quotas| {
+            let known: Vec<_> = quotas.iter().map(|quota| &*quota.name).collect();
             known.join(", ")
-        ))
-        .with_account(&self.settings.account)
+        });
+        Error::config(format!("no quota {name:?}: the account has {known}"))
+            .with_account(&self.settings.account)
     }
 
     /// What is left of each quota.
     pub(crate) fn snapshots(&self) -> Vec<QuotaSnapshot> {
         let now = self.settings.clock.now();
-        let quotas = self.quotas.load();
-        quotas.iter().map(|quota| quota.snapshot(now)).collect()
+        let snapshot = |quota: &Arc<QuotaLine>| quota.snapshot(now);
+        self.quotas
+            .with(|quotas| quotas.iter().map(snapshot).collect())
     }
 
     /// A permit at once or a place in line, for a request to `path` with these options, which has
@@ -205,11 +207,11 @@ impl Limiter {
 
     fn saved(&self) -> Saved {
         let now = self.settings.clock.now();
-        let quotas = self.quotas.load();
-        let saved = quotas
-            .iter()
-            .map(|quota| (quota.name.to_string(), quota.save(now)));
-        Saved::new(saved.collect(), now)
+        let saved = |quota: &Arc<QuotaLine>| (quota.name.to_string(), quota.save(now));
+        let saved = self
+            .quotas
+            .with(|quotas| quotas.iter().map(saved).collect());
+        Saved::new(saved, now)
     }
 
     /// Waits until what is used is saved.

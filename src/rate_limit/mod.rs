@@ -23,6 +23,7 @@ mod permit;
 mod place;
 mod quota;
 mod quota_line;
+mod quotas;
 mod saved;
 #[cfg(test)]
 mod saved_tests;

@@ -1,0 +1,42 @@
+//! The quotas of an account as they are now.
+
+use std::sync::{Arc, OnceLock};
+
+use arc_swap::ArcSwap;
+
+use super::quota_line::QuotaLine;
+
+type Lines = Vec<Arc<QuotaLine>>;
+
+/// As they were configured, until one is changed at run time. Few accounts ever do that, and the
+/// look at what may be replaced at any moment takes 40 ns, a sixth of a permit.
+pub(super) struct Quotas {
+    configured: Lines,
+    changed: OnceLock<ArcSwap<Lines>>,
+}
+
+impl Quotas {
+    pub(super) fn new(configured: Lines) -> Self {
+        let changed = OnceLock::new();
+        Self {
+            configured,
+            changed,
+        }
+    }
+
+    /// What `look` finds in them.
+    pub(super) fn with<T>(&self, look: impl FnOnce(&[Arc<QuotaLine>]) -> T) -> T {
+        match self.changed.get() {
+            None => look(&self.configured),
+            Some(changed) => look(&changed.load()),
+        }
+    }
+
+    /// These are they from now on. Who replaces them by what they are sees to it that nobody else
+    /// does so meanwhile.
+    pub(super) fn replace(&self, lines: Lines) {
+        let lines = Arc::new(lines);
+        let changed = self.changed.get_or_init(|| ArcSwap::new(lines.clone()));
+        changed.store(lines);
+    }
+}
