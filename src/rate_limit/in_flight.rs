@@ -5,8 +5,6 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use smallvec::SmallVec;
-
 use super::meter::Mark;
 use crate::clock::Moment;
 use crate::cost::Costs;
@@ -16,10 +14,16 @@ use crate::cost::Costs;
 pub(crate) struct PermitId(u64);
 
 /// The permits that are out, oldest first.
+///
+/// What the meters showed lies beside the slots and stays where it was written: slots that carry it
+/// along, through three moves each, take a tenth of a permit's time.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct InFlight {
     first: u64,
     slots: VecDeque<Option<Slot>>,
+    /// For each slot, taken or not, one of each window.
+    marks: VecDeque<Mark>,
+    windows: usize,
     count: u64,
 }
 
@@ -28,15 +32,21 @@ pub(crate) struct InFlight {
 pub(crate) struct Slot {
     pub(crate) granted: Moment,
     pub(crate) costs: Costs,
-    /// What each window's meter showed when it left.
-    pub(super) marks: SmallVec<[Mark; 2]>,
 }
 
 impl InFlight {
+    pub(super) fn new(windows: usize) -> Self {
+        Self {
+            windows,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn count(&self) -> u64 {
         self.count
     }
 
+    /// Another permit; what each window's meter shows has to follow ([`mark`](Self::mark)).
     pub(crate) fn add(&mut self, slot: Slot) -> PermitId {
         // The how manyth permit that was ever granted.
         let id = self.first + self.slots.len() as u64;
@@ -45,46 +55,79 @@ impl InFlight {
         PermitId(id)
     }
 
-    /// Takes a permit in; none if it counts as answered already.
+    /// What the next window's meter showed when the newest permit left.
+    pub(super) fn mark(&mut self, mark: Mark) {
+        self.marks.push_back(mark);
+    }
+
+    /// Takes a permit in; none if it counts as answered already. Its marks are there until the
+    /// next call of [`tidy`](Self::tidy).
     pub(crate) fn take(&mut self, id: PermitId) -> Option<Slot> {
-        let index = usize::try_from(id.0.checked_sub(self.first)?).ok()?;
+        let index = self.index(id)?;
         let slot = self.slots.get_mut(index)?.take()?;
         self.count -= 1;
-        self.drop_taken();
         Some(slot)
+    }
+
+    /// What each window's meter showed when this permit left.
+    pub(super) fn marks(&self, id: PermitId) -> impl Iterator<Item = Mark> {
+        let index = self.index(id).unwrap_or(self.slots.len());
+        let marks = self.marks.iter().skip(index * self.windows);
+        marks.take(self.windows).copied()
     }
 
     /// The next permit that left so long ago that it counts as answered.
     pub(crate) fn take_overdue(&mut self, now: Moment, after: Duration) -> Option<Slot> {
+        self.tidy();
         if self.oldest()? + after > now {
             return None;
         }
         self.take(PermitId(self.first))
     }
 
-    /// All of them, oldest first.
-    pub(crate) fn slots(&mut self) -> impl Iterator<Item = &mut Slot> {
-        self.slots.iter_mut().flatten()
+    /// There are so many windows from now on. `mark` says what the meters showed when a permit of
+    /// these costs left, by its old marks.
+    pub(super) fn mark_again(
+        &mut self,
+        windows: usize,
+        mut mark: impl FnMut(&Costs, &[Mark], &mut VecDeque<Mark>),
+    ) {
+        self.tidy();
+        let old = std::mem::take(&mut self.marks);
+        let old = old.into_iter().collect::<Vec<_>>();
+        for (index, slot) in self.slots.iter().enumerate() {
+            let from = index * self.windows;
+            let old = old.get(from..from + self.windows).unwrap_or_default();
+            match slot {
+                Some(slot) => mark(&slot.costs, old, &mut self.marks),
+                None => self.marks.extend((0..windows).map(|_| Mark::default())),
+            }
+        }
+        self.windows = windows;
     }
 
     /// When the oldest permit left.
     pub(crate) fn oldest(&self) -> Option<Moment> {
-        self.slots
-            .front()
-            .and_then(Option::as_ref)
-            .map(|slot| slot.granted)
+        let mut out = self.slots.iter().flatten();
+        out.next().map(|slot| slot.granted)
+    }
+
+    /// Lets go of those that were taken in.
+    pub(super) fn tidy(&mut self) {
+        while let Some(None) = self.slots.front() {
+            self.slots.pop_front();
+            self.marks.drain(..self.windows.min(self.marks.len()));
+            self.first += 1;
+        }
     }
 
     #[cfg(test)]
     pub(super) fn size(&self) -> usize {
-        self.slots.capacity()
+        self.slots.capacity() + self.marks.capacity()
     }
 
-    fn drop_taken(&mut self) {
-        while let Some(None) = self.slots.front() {
-            self.slots.pop_front();
-            self.first += 1;
-        }
+    fn index(&self, id: PermitId) -> Option<usize> {
+        usize::try_from(id.0.checked_sub(self.first)?).ok()
     }
 }
 
@@ -92,20 +135,17 @@ impl InFlight {
 mod tests {
     use super::*;
 
-    fn slot(second: u64) -> Slot {
+    fn add(flight: &mut InFlight, second: u64) -> PermitId {
         let granted = Moment::after_start(Duration::from_secs(second));
-        Slot {
-            granted,
-            costs: Costs::default(),
-            marks: SmallVec::new(),
-        }
+        let costs = Costs::default();
+        flight.add(Slot { granted, costs })
     }
 
     #[test]
     fn a_permit_is_taken_in_once() {
         let mut flight = InFlight::default();
-        let first = flight.add(slot(0));
-        let second = flight.add(slot(1));
+        let first = add(&mut flight, 0);
+        let second = add(&mut flight, 1);
         assert!(flight.take(second).is_some());
         assert!(flight.take(second).is_none());
         assert!(flight.take(first).is_some());
@@ -116,8 +156,8 @@ mod tests {
     #[test]
     fn one_that_hangs_is_overdue_and_the_next_is_the_oldest() {
         let mut flight = InFlight::default();
-        let hanging = flight.add(slot(0));
-        flight.add(slot(5));
+        let hanging = add(&mut flight, 0);
+        add(&mut flight, 5);
         let now = Moment::after_start(Duration::from_secs(10));
         assert!(flight.take_overdue(now, Duration::from_secs(10)).is_some());
         assert!(flight.take_overdue(now, Duration::from_secs(10)).is_none());

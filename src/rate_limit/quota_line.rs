@@ -136,7 +136,7 @@ impl QuotaLine {
         &self,
         permit: PermitId,
         ticket: Ticket,
-        settlement: &Settlement,
+        settlement: &Settlement<'_>,
         now: Now,
     ) -> Change {
         self.with(|line, wakers| {
@@ -157,25 +157,30 @@ impl QuotaLine {
         self.with(|line, wakers| line.abandon(ticket, now, wakers));
     }
 
-    /// What an answer says about this quota.
-    pub(super) fn report(
+    /// What an answer's headers say about each window.
+    pub(super) fn readings(&self, headers: &HeaderMap, now: Now) -> SmallVec<[Reading; 2]> {
+        let from_cache = || headers.get(http::header::AGE).is_some_and(|age| age != "0");
+        // A cached answer tells of a moment long past.
+        match headers.is_empty() || from_cache() {
+            true => SmallVec::new(),
+            false => headers::read(&self.fields, headers, now),
+        }
+    }
+
+    /// What an answer with these readings says about this quota.
+    pub(super) fn report<'a>(
         &self,
         status: StatusCode,
         headers: &HeaderMap,
         verdict: Option<Verdict>,
+        readings: &'a [Reading],
         now: Now,
-    ) -> Report {
-        let from_cache = headers.get(http::header::AGE).is_some_and(|age| age != "0");
-        let mut readings = SmallVec::new();
-        // A cached answer tells of a moment long past.
-        if !from_cache && !headers.is_empty() {
-            readings = headers::read(&self.fields, headers, now);
-        }
+    ) -> Report<'a> {
         Report {
             status,
             rejected: match verdict {
                 None => rejection(status, headers, now),
-                Some(verdict) => self.rejection_by_rule(verdict, headers, &readings, now),
+                Some(verdict) => self.rejection_by_rule(verdict, headers, readings, now),
             },
             readings,
         }

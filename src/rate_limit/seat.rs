@@ -46,6 +46,8 @@ impl Seat {
     /// Ends a permit of this seat.
     pub(super) fn end(&self, permit: Granted, outcome: Outcome<'_>) -> Ended {
         let now = self.limiter.settings.clock.now();
+        let quota = &*self.quota;
+        let readings;
         let settlement = match outcome {
             Outcome::Unsent => Settlement::Unsent,
             Outcome::Lost => Settlement::Lost,
@@ -53,9 +55,12 @@ impl Seat {
                 status,
                 headers,
                 verdict,
-            } => Settlement::Answered(self.quota.report(status, headers, verdict, now)),
+            } => {
+                readings = quota.readings(headers, now);
+                Settlement::Answered(quota.report(status, headers, verdict, &readings, now))
+            }
         };
-        let change = self.quota.settle(permit.id, self.ticket, &settlement, now);
+        let change = quota.settle(permit.id, self.ticket, &settlement, now);
         self.limiter.touch();
         self.tell(permit, outcome, change, now);
         let mut ended = Ended {
