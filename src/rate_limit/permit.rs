@@ -1,5 +1,6 @@
 //! A permit for code that speaks to the distributor without the layers.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -7,7 +8,7 @@ use std::time::SystemTime;
 use http::{HeaderMap, StatusCode};
 
 use super::limiter::{Granted, Limiter};
-use super::place::Entry;
+use super::place::{Claim, Entry};
 use super::seat::{Ended, Seat};
 use crate::error::Error;
 use crate::options::RequestOptions;
@@ -22,10 +23,13 @@ pub struct Permit {
     state: State,
 }
 
+#[derive(Clone, Copy)]
 enum State {
     Held(Granted),
-    /// Answered 401: whoever takes no other permit must not keep the probe.
-    Ended(Ended),
+    Ended {
+        /// Answered 401: whoever takes no other permit must not keep the probe.
+        may_hold_probe: bool,
+    },
 }
 
 /// The quota rejected a request; from [`Permit::answered`].
@@ -42,15 +46,19 @@ impl Limiter {
     pub(crate) async fn permit(
         self: &Arc<Self>,
         path: &str,
-        options: &RequestOptions,
+        options: Cow<'_, RequestOptions>,
     ) -> Result<Permit, Error> {
-        let asked = self.ask(options, path, None);
-        let (asked, entry) = asked.map_err(|error| self.told(error))?;
-        let (ticket, granted) = match entry {
+        let now = self.settings.clock.now();
+        let quota = self.quota(&options, path);
+        let quota = quota.map_err(|error| self.told(error))?;
+        let claim = Claim::New(options.priority.unwrap_or_default());
+        let terms = options.terms(now);
+        let entry = self.enter(&quota, claim, &terms, now);
+        let (ticket, granted) = match entry.map_err(|error| self.told(error))? {
             Entry::Granted(ticket, granted) => (ticket, granted),
             Entry::Waiting(place) => place.wait().await.map_err(|error| self.told(error))?,
         };
-        let seat = Seat::new(self.clone(), asked, ticket);
+        let seat = Seat::new(self.clone(), (quota, terms), ticket);
         Ok(Permit::new(seat, granted))
     }
 
@@ -133,7 +141,8 @@ impl Permit {
             return None;
         };
         let ended = self.seat.end(granted, outcome);
-        self.state = State::Ended(ended);
+        let may_hold_probe = ended.may_hold_probe;
+        self.state = State::Ended { may_hold_probe };
         Some(ended)
     }
 }
@@ -142,8 +151,8 @@ impl Drop for Permit {
     fn drop(&mut self) {
         match self.state {
             State::Held(granted) => drop(self.seat.end(granted, Outcome::Lost)),
-            State::Ended(ended) if ended.may_hold_probe => self.seat.abandon(),
-            State::Ended(_) => {}
+            State::Ended { may_hold_probe } if may_hold_probe => self.seat.abandon(),
+            State::Ended { .. } => {}
         }
     }
 }

@@ -168,6 +168,7 @@ impl QuotaLine {
     }
 
     /// What an answer with these readings says about this quota.
+    #[inline]
     pub(super) fn report<'a>(
         &self,
         status: StatusCode,
@@ -246,6 +247,7 @@ fn fields(quota: &Quota) -> Vec<Fields> {
 
 /// "Too many requests": 429 (RFC 6585), and 503 where it says when to come back (RFC 9110 section
 /// 15.6.4). Flask-Limiter and slowapi send `Retry-After` on every 200, where it says nothing.
+#[inline]
 pub(super) fn rejection(
     status: StatusCode,
     headers: &HeaderMap,
