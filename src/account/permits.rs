@@ -47,7 +47,7 @@ impl Account {
     /// Dropping it leaves the line; a permit that it was granted meanwhile goes back.
     pub async fn permit(&self, path: &str, options: &RequestOptions) -> Result<Permit, Error> {
         let options = options.on_this_task(&self.defaults);
-        self.shared.limiter.permit(path, options).await
+        self.shared.limiter.permit(path, &options).await
     }
 
     /// The same without waiting: none if the request could not leave now, or if others wait that

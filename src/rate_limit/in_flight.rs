@@ -2,7 +2,7 @@
 //!
 //! Pure: `now` is an argument.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::meter::Mark;
@@ -15,12 +15,15 @@ pub(crate) struct PermitId(u64);
 
 /// The permits that are out, oldest first.
 ///
-/// What the meters showed lies beside the slots and stays where it was written: slots that carry it
-/// along, through three moves each, take a tenth of a permit's time.
+/// Kept in parts, each written where it stays: whole slots, through three moves each, would take a
+/// tenth of a permit's time.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct InFlight {
     first: u64,
-    slots: VecDeque<Option<Slot>>,
+    /// When each left that was not taken in.
+    slots: VecDeque<Option<Moment>>,
+    /// Of the few that named any.
+    costs: BTreeMap<PermitId, Costs>,
     /// For each slot, taken or not, one of each window.
     marks: VecDeque<Mark>,
     windows: usize,
@@ -49,10 +52,13 @@ impl InFlight {
     /// Another permit; what each window's meter shows has to follow ([`mark`](Self::mark)).
     pub(crate) fn add(&mut self, slot: Slot) -> PermitId {
         // The how manyth permit that was ever granted.
-        let id = self.first + self.slots.len() as u64;
-        self.slots.push_back(Some(slot));
+        let id = PermitId(self.first + self.slots.len() as u64);
+        self.slots.push_back(Some(slot.granted));
+        if !slot.costs.are_plain() {
+            self.costs.insert(id, slot.costs);
+        }
         self.count += 1;
-        PermitId(id)
+        id
     }
 
     /// What the next window's meter showed when the newest permit left.
@@ -64,9 +70,10 @@ impl InFlight {
     /// next call of [`tidy`](Self::tidy).
     pub(crate) fn take(&mut self, id: PermitId) -> Option<Slot> {
         let index = self.index(id)?;
-        let slot = self.slots.get_mut(index)?.take()?;
+        let granted = self.slots.get_mut(index)?.take()?;
+        let costs = self.costs.remove(&id).unwrap_or_default();
         self.count -= 1;
-        Some(slot)
+        Some(Slot { granted, costs })
     }
 
     /// What each window's meter showed when this permit left.
@@ -95,11 +102,13 @@ impl InFlight {
         self.tidy();
         let old = std::mem::take(&mut self.marks);
         let old = old.into_iter().collect::<Vec<_>>();
-        for (index, slot) in self.slots.iter().enumerate() {
+        let plain = Costs::default();
+        for (id, (index, slot)) in (self.first..).zip(self.slots.iter().enumerate()) {
+            let costs = self.costs.get(&PermitId(id)).unwrap_or(&plain);
             let from = index * self.windows;
             let old = old.get(from..from + self.windows).unwrap_or_default();
             match slot {
-                Some(slot) => mark(&slot.costs, old, &mut self.marks),
+                Some(_) => mark(costs, old, &mut self.marks),
                 None => self.marks.extend((0..windows).map(|_| Mark::default())),
             }
         }
@@ -108,8 +117,7 @@ impl InFlight {
 
     /// When the oldest permit left.
     pub(crate) fn oldest(&self) -> Option<Moment> {
-        let mut out = self.slots.iter().flatten();
-        out.next().map(|slot| slot.granted)
+        self.slots.iter().flatten().next().copied()
     }
 
     /// Lets go of those that were taken in.
@@ -123,7 +131,7 @@ impl InFlight {
 
     #[cfg(test)]
     pub(super) fn size(&self) -> usize {
-        self.slots.capacity() + self.marks.capacity()
+        self.slots.capacity() + self.costs.len() + self.marks.capacity()
     }
 
     fn index(&self, id: PermitId) -> Option<usize> {

@@ -12,7 +12,7 @@ use super::meter::Excess;
 use super::place::{Claim, Entry, Place};
 use super::quota::Quota;
 use super::quota_line::QuotaLine;
-use super::quotas::Quotas;
+use super::quotas::{Chosen, Quotas};
 use super::saved::Saved;
 use super::snapshot::QuotaSnapshot;
 use crate::clock::{Moment, Now};
@@ -36,7 +36,7 @@ pub(super) struct Granted {
 }
 
 /// Of which quota, and on what terms.
-pub(super) type Asked = (Arc<QuotaLine>, Terms);
+pub(super) type Asked = (Chosen, Terms);
 
 impl Limiter {
     pub(crate) fn new(settings: LimiterSettings) -> Self {
@@ -59,27 +59,29 @@ impl Limiter {
     ///
     /// # Errors
     /// The option names a quota that the account does not have.
-    pub(super) fn quota(
-        &self,
-        options: &RequestOptions,
-        path: &str,
-    ) -> Result<Arc<QuotaLine>, Error> {
+    pub(super) fn quota(&self, options: &RequestOptions, path: &str) -> Result<Chosen, Error> {
         if let Some(name) = options.quota.as_deref() {
             return self.named(name);
         }
-        let by_path = self.quotas.with(|quotas| {
-            let by_path = quotas.iter().max_by_key(|quota| quota.prefix_length(path));
-            by_path.cloned()
+        let by_path = self.quotas.choose(|quotas| {
+            let quotas = quotas.iter().enumerate();
+            let by_path = quotas.max_by_key(|(_, quota)| quota.prefix_length(path));
+            by_path.map(|(at, _)| at)
         });
         by_path.ok_or_else(|| self.no_such_quota(Quota::DEFAULT))
     }
 
-    fn named(&self, name: &str) -> Result<Arc<QuotaLine>, Error> {
-        let named = self.quotas.with(|quotas| {
-            let named = quotas.iter().find(|quota| &*quota.name == name);
-            named.cloned()
-        });
+    fn named(&self, name: &str) -> Result<Chosen, Error> {
+        let is_named = |quota: &Arc<QuotaLine>| &*quota.name == name;
+        let named = self
+            .quotas
+            .choose(|quotas| quotas.iter().position(is_named));
         named.ok_or_else(|| self.no_such_quota(name))
+    }
+
+    /// A quota that this limiter chose.
+    pub(super) fn line<'a>(&'a self, quota: &'a Chosen) -> &'a QuotaLine {
+        self.quotas.line(quota)
     }
 
     /// Replaces the quota of this name, or adds it. `check` sees the quotas that there are, and may
@@ -113,7 +115,7 @@ impl Limiter {
         amount: u64,
     ) -> Result<(), Error> {
         let now = self.settings.clock.now();
-        self.named(quota)?.charge(unit, amount, now);
+        self.line(&self.named(quota)?).charge(unit, amount, now);
         self.touch();
         Ok(())
     }
@@ -170,19 +172,20 @@ impl Limiter {
     /// The next permit is too far off, or comes too late, or too many wait.
     pub(super) fn enter(
         self: &Arc<Self>,
-        quota: &Arc<QuotaLine>,
+        quota: &Chosen,
         claim: Claim,
         terms: &Terms,
         now: Now,
     ) -> Result<Entry, Error> {
-        let (ticket, standing) = quota.enter(claim, terms, now);
+        let line = self.line(quota);
+        let (ticket, standing) = line.enter(claim, terms, now);
         match standing {
             Standing::Granted(id) => {
                 self.touch();
                 let at = now.moment;
                 Ok(Entry::Granted(ticket, Granted { id, at }))
             }
-            Standing::Refused(refusal) => Err(self.refused(quota, refusal, now)),
+            Standing::Refused(refusal) => Err(self.refused(line, refusal, now)),
             Standing::Waiting(_) => {
                 let (limiter, quota) = (self.clone(), quota.clone());
                 Ok(Entry::Waiting(Place::new(limiter, quota, ticket, now)))

@@ -1,6 +1,5 @@
 //! A permit for code that speaks to the distributor without the layers.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -46,10 +45,10 @@ impl Limiter {
     pub(crate) async fn permit(
         self: &Arc<Self>,
         path: &str,
-        options: Cow<'_, RequestOptions>,
+        options: &RequestOptions,
     ) -> Result<Permit, Error> {
         let now = self.settings.clock.now();
-        let quota = self.quota(&options, path);
+        let quota = self.quota(options, path);
         let quota = quota.map_err(|error| self.told(error))?;
         let claim = Claim::New(options.priority.unwrap_or_default());
         let terms = options.terms(now);
@@ -71,8 +70,9 @@ impl Limiter {
         let now = self.settings.clock.now();
         let quota = self.quota(options, path)?;
         let priority = options.priority.unwrap_or_default();
-        let granted = quota.try_enter(priority, &options.costs, now);
-        let granted = granted.map_err(|refusal| self.refused(&quota, refusal, now))?;
+        let line = self.line(&quota);
+        let granted = line.try_enter(priority, &options.costs, now);
+        let granted = granted.map_err(|refusal| self.refused(line, refusal, now))?;
         Ok(granted.map(|(ticket, id)| {
             self.touch();
             let at = now.moment;
@@ -115,7 +115,7 @@ impl Permit {
 
     /// The name of its quota, as [`Account::charge`](crate::Account::charge) takes it.
     pub fn quota(&self) -> &str {
-        &self.seat.quota.name
+        &self.seat.quota().name
     }
 
     fn learn(
@@ -161,7 +161,7 @@ impl fmt::Debug for Permit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Permit")
             .field("account", &self.seat.limiter.settings.account)
-            .field("quota", &self.seat.quota.name)
+            .field("quota", &self.seat.quota().name)
             .finish_non_exhaustive()
     }
 }

@@ -9,6 +9,7 @@ use super::in_flight::PermitId;
 use super::limiter::{Granted, Limiter};
 use super::line::{Refusal, Standing};
 use super::quota_line::QuotaLine;
+use super::quotas::Chosen;
 use crate::clock::{BoxFuture, Moment, Now};
 use crate::error::Error;
 use crate::event::Event;
@@ -33,7 +34,7 @@ pub(super) enum Entry {
 /// A place in line; dropping it leaves the line.
 pub(super) struct Place {
     limiter: Arc<Limiter>,
-    quota: Arc<QuotaLine>,
+    quota: Chosen,
     ticket: Ticket,
     since: Now,
     left: bool,
@@ -43,12 +44,7 @@ type Timer = Option<(Moment, BoxFuture<'static, ()>)>;
 
 impl Place {
     /// The place of a request that was just put in line.
-    pub(super) fn new(
-        limiter: Arc<Limiter>,
-        quota: Arc<QuotaLine>,
-        ticket: Ticket,
-        since: Now,
-    ) -> Self {
+    pub(super) fn new(limiter: Arc<Limiter>, quota: Chosen, ticket: Ticket, since: Now) -> Self {
         Self {
             limiter,
             quota,
@@ -70,7 +66,7 @@ impl Place {
         let mut timer = None;
         let account = &self.limiter.settings.account;
         let priority = self.ticket.priority();
-        let span = Span::wait(account, &self.quota.name, priority);
+        let span = Span::wait(account, &self.quota().name, priority);
         let wait = std::future::poll_fn(|context| self.poll(context, &mut timer));
         let decision = span.around(wait).await;
         self.limiter.touch();
@@ -86,12 +82,16 @@ impl Place {
                 let at = now.moment;
                 (self.ticket, Granted { id, at })
             })
-            .map_err(|refusal| self.limiter.refused(&self.quota, refusal, now))
+            .map_err(|refusal| self.limiter.refused(self.quota(), refusal, now))
+    }
+
+    fn quota(&self) -> &QuotaLine {
+        self.limiter.line(&self.quota)
     }
 
     fn tell(&self, now: Now) {
         self.limiter.settings.events.emit(|| Event::Waited {
-            quota: self.quota.name.clone(),
+            quota: self.quota().name.clone(),
             span: now.moment - self.since.moment,
         });
     }
@@ -105,7 +105,7 @@ impl Place {
             let now = self.limiter.settings.clock.now();
             let waker = context.waker();
             let standing = self
-                .quota
+                .quota()
                 .with(|line, wakers| line.look(self.ticket, waker, now, wakers));
             let moment = match standing {
                 Standing::Granted(permit) => return self.leave(Ok(permit)),
@@ -154,7 +154,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         if !self.left {
             let now = self.limiter.settings.clock.now();
-            self.quota
+            self.quota()
                 .with(|line, wakers| line.leave(self.ticket, now, wakers));
             self.tell(now);
         }

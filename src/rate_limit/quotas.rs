@@ -15,6 +15,14 @@ pub(super) struct Quotas {
     changed: OnceLock<ArcSwap<Lines>>,
 }
 
+/// One of them, as a request keeps it. Mostly that is a place in a list that lives as long as the
+/// limiter: another count of who holds the quota, which all cores would write, is not needed.
+#[derive(Clone)]
+pub(super) enum Chosen {
+    Configured(usize),
+    Changed(Arc<QuotaLine>),
+}
+
 impl Quotas {
     pub(super) fn new(configured: Lines) -> Self {
         let changed = OnceLock::new();
@@ -29,6 +37,29 @@ impl Quotas {
         match self.changed.get() {
             None => look(&self.configured),
             Some(changed) => look(&changed.load()),
+        }
+    }
+
+    /// The quota that `choose` chooses, by its place.
+    pub(super) fn choose(
+        &self,
+        choose: impl FnOnce(&[Arc<QuotaLine>]) -> Option<usize>,
+    ) -> Option<Chosen> {
+        match self.changed.get() {
+            None => choose(&self.configured).map(Chosen::Configured),
+            Some(changed) => {
+                let lines = changed.load();
+                let line = lines.get(choose(&lines)?)?;
+                Some(Chosen::Changed(line.clone()))
+            }
+        }
+    }
+
+    /// The quota that was chosen here.
+    pub(super) fn line<'a>(&'a self, chosen: &'a Chosen) -> &'a QuotaLine {
+        match chosen {
+            Chosen::Configured(at) => &self.configured[*at],
+            Chosen::Changed(line) => line,
         }
     }
 

@@ -9,6 +9,7 @@ use super::gate::Ticket;
 use super::limiter::{Asked, Granted, Limiter};
 use super::place::{Claim, Entry};
 use super::quota_line::QuotaLine;
+use super::quotas::Chosen;
 use super::state::{Change, Settlement};
 use crate::clock::{Moment, Now};
 use crate::error::Error;
@@ -18,7 +19,7 @@ use crate::passage::Outcome;
 
 pub(super) struct Seat {
     pub(super) limiter: Arc<Limiter>,
-    pub(super) quota: Arc<QuotaLine>,
+    quota: Chosen,
     pub(super) terms: Terms,
     ticket: Ticket,
 }
@@ -43,10 +44,14 @@ impl Seat {
         }
     }
 
+    pub(super) fn quota(&self) -> &QuotaLine {
+        self.limiter.line(&self.quota)
+    }
+
     /// Ends a permit of this seat.
     pub(super) fn end(&self, permit: Granted, outcome: Outcome<'_>) -> Ended {
         let now = self.limiter.settings.clock.now();
-        let quota = &*self.quota;
+        let quota = self.quota();
         let readings;
         let settlement = match outcome {
             Outcome::Unsent => Settlement::Unsent,
@@ -95,7 +100,7 @@ impl Seat {
     /// It will not come back for its replay.
     pub(super) fn abandon(&self) {
         let now = self.limiter.settings.clock.now();
-        self.quota.abandon(self.ticket, now);
+        self.quota().abandon(self.ticket, now);
     }
 
     pub(super) fn request_id(&self, headers: &HeaderMap) -> Option<String> {
@@ -105,7 +110,7 @@ impl Seat {
 
     fn tell(&self, permit: Granted, outcome: Outcome<'_>, change: Change, now: Now) {
         let events = &self.limiter.settings.events;
-        let quota = || self.quota.name.clone();
+        let quota = || self.quota().name.clone();
         let elapsed = now.moment - permit.at;
         match outcome {
             Outcome::Unsent => {}

@@ -11,7 +11,7 @@ use shuttle::future::{block_on, spawn, yield_now};
 use super::limiter::{Granted, Limiter};
 use super::place::{Claim, Entry, Place};
 use super::quota::Quota;
-use super::quota_line::QuotaLine;
+use super::quotas::Chosen;
 use super::state::Settlement;
 use super::{LimiterSettings, gate::Ticket};
 use crate::auth::model::explore;
@@ -19,13 +19,13 @@ use crate::auth::model::stub::Hands;
 use crate::clock::Clock;
 use crate::cost::Costs;
 use crate::event::Events;
-use crate::options::{Patience, Priority, Terms};
+use crate::options::{Patience, Priority, RequestOptions, Terms};
 use crate::origin::Origins;
 use crate::passage::AccountId;
 use crate::verdict::Rules;
 
 /// One request at a time, and no other quota.
-fn limiter(clock: &Hands) -> (Arc<Limiter>, Arc<QuotaLine>) {
+fn limiter(clock: &Hands) -> (Arc<Limiter>, Chosen) {
     let account: Arc<str> = "model".into();
     let settings = LimiterSettings {
         account: account.clone(),
@@ -33,7 +33,7 @@ fn limiter(clock: &Hands) -> (Arc<Limiter>, Arc<QuotaLine>) {
         origins: Arc::new(Origins::new(Vec::new())),
         events: Events::new(account, Vec::new()),
         clock: Arc::new(clock.clone()),
-        quotas: Vec::new(),
+        quotas: vec![Quota::new(Quota::DEFAULT)],
         max_replays: 0,
         max_in_flight: Some(1),
         max_queue: None,
@@ -44,11 +44,12 @@ fn limiter(clock: &Hands) -> (Arc<Limiter>, Arc<QuotaLine>) {
         keeper: None,
         snapshots: false,
     };
-    let line = QuotaLine::new(Quota::new(Quota::DEFAULT), &settings, clock.now());
-    (Arc::new(Limiter::new(settings)), Arc::new(line))
+    let limiter = Arc::new(Limiter::new(settings));
+    let quota = limiter.quota(&RequestOptions::new(), "/");
+    (limiter, quota.expect("the default"))
 }
 
-fn enter(limiter: &Arc<Limiter>, line: &Arc<QuotaLine>, clock: &Hands) -> Entry {
+fn enter(limiter: &Arc<Limiter>, quota: &Chosen, clock: &Hands) -> Entry {
     let patience = Patience {
         deadline: None,
         max_wait: Duration::from_secs(3_600),
@@ -59,11 +60,17 @@ fn enter(limiter: &Arc<Limiter>, line: &Arc<QuotaLine>, clock: &Hands) -> Entry 
     };
     let claim = Claim::New(Priority::default());
     limiter
-        .enter(line, claim, &terms, clock.now())
+        .enter(quota, claim, &terms, clock.now())
         .expect("a place")
 }
 
-fn give_back(line: &QuotaLine, ticket: Ticket, permit: Granted, clock: &Hands) {
+fn give_back(
+    limiter: &Limiter,
+    quota: &Chosen,
+    (ticket, permit): (Ticket, Granted),
+    clock: &Hands,
+) {
+    let line = limiter.line(quota);
     line.settle(permit.id, ticket, &Settlement::Unsent, clock.now());
 }
 
@@ -90,26 +97,29 @@ async fn leave_after(polls: usize, place: Place) -> Option<(Ticket, Granted)> {
 pub fn a_permit_granted_to_one_that_leaves_goes_to_the_next() {
     explore(|| {
         let clock = Hands::default();
-        let (limiter, line) = limiter(&clock);
-        let Entry::Granted(ticket, permit) = enter(&limiter, &line, &clock) else {
+        let (limiter, quota) = limiter(&clock);
+        let Entry::Granted(ticket, permit) = enter(&limiter, &quota, &clock) else {
             panic!("the first finds a permit");
         };
-        let leaving = waiting(enter(&limiter, &line, &clock));
-        let staying = waiting(enter(&limiter, &line, &clock));
-        let (one, hands) = (line.clone(), clock.clone());
-        let first = spawn(async move { give_back(&one, ticket, permit, &hands) });
-        let (one, hands) = (line.clone(), clock.clone());
+        let leaving = waiting(enter(&limiter, &quota, &clock));
+        let staying = waiting(enter(&limiter, &quota, &clock));
+        let (own, one, hands) = (limiter.clone(), quota.clone(), clock.clone());
+        let first = spawn(async move { give_back(&own, &one, (ticket, permit), &hands) });
+        let (own, one, hands) = (limiter.clone(), quota.clone(), clock.clone());
         let second = spawn(async move {
-            if let Some((ticket, permit)) = leave_after(2, leaving).await {
-                give_back(&one, ticket, permit, &hands);
+            if let Some(granted) = leave_after(2, leaving).await {
+                give_back(&own, &one, granted, &hands);
             }
         });
         // Time stands still: a permit that went with the one that left is never found.
         let third = spawn(async move { staying.wait().await.expect("a permit") });
         block_on(first).expect("not aborted");
         block_on(second).expect("not aborted");
-        let (ticket, permit) = block_on(third).expect("not aborted");
-        give_back(&line, ticket, permit, &clock);
-        assert!(matches!(enter(&limiter, &line, &clock), Entry::Granted(..)));
+        let granted = block_on(third).expect("not aborted");
+        give_back(&limiter, &quota, granted, &clock);
+        assert!(matches!(
+            enter(&limiter, &quota, &clock),
+            Entry::Granted(..)
+        ));
     });
 }
