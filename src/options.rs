@@ -194,7 +194,7 @@ impl RequestOptions {
             Some(own) => Cow::Owned(own.on_this_task(defaults).into_owned()),
             // Mostly nobody says anything: a copy for each layer takes 40 ns of a request.
             None => match scope() {
-                Some(scope) => Cow::Owned(scope.over(defaults)),
+                Some(scope) => Cow::Owned(Self::clone(&scope).over(defaults)),
                 None => Cow::Borrowed(defaults),
             },
         }
@@ -229,14 +229,15 @@ impl RequestOptions {
     }
 
     /// On what terms a request asks for a permit now.
-    pub(crate) fn terms(&self, now: Now) -> Terms {
+    pub(crate) fn terms(&self, now: &Now) -> Terms {
         Terms {
-            patience: self.patience(now),
+            patience: self.patience(*now),
             costs: self.costs.clone(),
         }
     }
 
     /// The patience of a request that begins to wait now.
+    #[inline]
     pub(crate) fn patience(&self, now: Now) -> Patience {
         let by_span = self.timeout.map(|span| now.moment + span);
         let by_moment = self.deadline.map(|time| now.moment_at(time));
@@ -248,7 +249,7 @@ impl RequestOptions {
 }
 
 /// The options of this task.
-fn scope() -> Option<RequestOptions> {
+fn scope() -> Option<Arc<RequestOptions>> {
     #[cfg(feature = "task-local")]
     return crate::task_scope::current();
     #[cfg(not(feature = "task-local"))]

@@ -73,7 +73,7 @@ pub fn headers(data: &[u8]) {
 
     let now = noon();
     let readings = readings(&windows, &headers, now);
-    let rejected = rejection(status, &headers, now);
+    let rejected = rejection(status, &headers, &now);
     let told = rejected.flatten();
     assert!(told.is_none_or(|span| !span.is_zero() && span <= LONGEST_PAUSE));
     assert!(!status.is_success() || rejected.is_none());

@@ -149,12 +149,12 @@ impl Limiter {
         deadline: Option<Moment>,
     ) -> Result<(Asked, Entry), Error> {
         let now = self.settings.clock.now();
-        let mut terms = options.terms(now);
+        let mut terms = options.terms(&now);
         let patience = &mut terms.patience;
         patience.deadline = patience.deadline.into_iter().chain(deadline).min();
         let quota = self.quota(options, path)?;
         let claim = Claim::New(options.priority.unwrap_or_default());
-        let entry = self.enter(&quota, claim, &terms, now)?;
+        let entry = self.enter(&quota, claim, &terms, &now)?;
         Ok(((quota, terms), entry))
     }
 
@@ -175,7 +175,7 @@ impl Limiter {
         quota: &Chosen,
         claim: Claim,
         terms: &Terms,
-        now: Now,
+        now: &Now,
     ) -> Result<Entry, Error> {
         let line = self.line(quota);
         let (ticket, standing) = line.enter(claim, terms, now);
@@ -185,10 +185,10 @@ impl Limiter {
                 let at = now.moment;
                 Ok(Entry::Granted(ticket, Granted { id, at }))
             }
-            Standing::Refused(refusal) => Err(self.refused(line, refusal, now)),
+            Standing::Refused(refusal) => Err(self.refused(line, refusal, *now)),
             Standing::Waiting(_) => {
                 let (limiter, quota) = (self.clone(), quota.clone());
-                Ok(Entry::Waiting(Place::new(limiter, quota, ticket, now)))
+                Ok(Entry::Waiting(Place::new(limiter, quota, ticket, *now)))
             }
         }
     }

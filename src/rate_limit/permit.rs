@@ -51,8 +51,8 @@ impl Limiter {
         let quota = self.quota(options, path);
         let quota = quota.map_err(|error| self.told(error))?;
         let claim = Claim::New(options.priority.unwrap_or_default());
-        let terms = options.terms(now);
-        let entry = self.enter(&quota, claim, &terms, now);
+        let terms = options.terms(&now);
+        let entry = self.enter(&quota, claim, &terms, &now);
         let (ticket, granted) = match entry.map_err(|error| self.told(error))? {
             Entry::Granted(ticket, granted) => (ticket, granted),
             Entry::Waiting(place) => place.wait().await.map_err(|error| self.told(error))?,
@@ -76,7 +76,7 @@ impl Limiter {
         Ok(granted.map(|(ticket, id)| {
             self.touch();
             let at = now.moment;
-            let seat = Seat::new(self.clone(), (quota, options.terms(now)), ticket);
+            let seat = Seat::new(self.clone(), (quota, options.terms(&now)), ticket);
             Permit::new(seat, Granted { id, at })
         }))
     }

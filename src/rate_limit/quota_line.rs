@@ -102,13 +102,13 @@ impl QuotaLine {
         result
     }
 
-    pub(super) fn enter(&self, claim: Claim, terms: &Terms, now: Now) -> (Ticket, Standing) {
+    pub(super) fn enter(&self, claim: Claim, terms: &Terms, now: &Now) -> (Ticket, Standing) {
         self.with(|line, _| {
             let ticket = match claim {
-                Claim::New(priority) => line.ticket(priority, now),
+                Claim::New(priority) => line.ticket(priority, *now),
                 Claim::Again(ticket) => ticket,
             };
-            (ticket, line.enter(ticket, terms, now))
+            (ticket, line.enter(ticket, terms, *now))
         })
     }
 
@@ -137,14 +137,14 @@ impl QuotaLine {
         permit: PermitId,
         ticket: Ticket,
         settlement: &Settlement<'_>,
-        now: Now,
+        now: &Now,
     ) -> Change {
         self.with(|line, wakers| {
             if line.ledger.edition() == self.edition {
-                return line.settle(permit, ticket, settlement, now, wakers);
+                return line.settle(permit, ticket, settlement, *now, wakers);
             }
             let settlement = settlement.without_readings();
-            line.settle(permit, ticket, &settlement, now, wakers)
+            line.settle(permit, ticket, &settlement, *now, wakers)
         })
     }
 
@@ -158,12 +158,12 @@ impl QuotaLine {
     }
 
     /// What an answer's headers say about each window.
-    pub(super) fn readings(&self, headers: &HeaderMap, now: Now) -> SmallVec<[Reading; 2]> {
+    pub(super) fn readings(&self, headers: &HeaderMap, now: &Now) -> SmallVec<[Reading; 2]> {
         let from_cache = || headers.get(http::header::AGE).is_some_and(|age| age != "0");
         // A cached answer tells of a moment long past.
         match headers.is_empty() || from_cache() {
             true => SmallVec::new(),
-            false => headers::read(&self.fields, headers, now),
+            false => headers::read(&self.fields, headers, *now),
         }
     }
 
@@ -175,13 +175,13 @@ impl QuotaLine {
         headers: &HeaderMap,
         verdict: Option<Verdict>,
         readings: &'a [Reading],
-        now: Now,
+        now: &Now,
     ) -> Report<'a> {
         Report {
             status,
             rejected: match verdict {
                 None => rejection(status, headers, now),
-                Some(verdict) => self.rejection_by_rule(verdict, headers, readings, now),
+                Some(verdict) => self.rejection_by_rule(verdict, headers, readings, *now),
             },
             readings,
         }
@@ -251,9 +251,9 @@ fn fields(quota: &Quota) -> Vec<Fields> {
 pub(super) fn rejection(
     status: StatusCode,
     headers: &HeaderMap,
-    now: Now,
+    now: &Now,
 ) -> Option<Option<Duration>> {
-    let told = || headers::retry_after(headers, now);
+    let told = || headers::retry_after(headers, *now);
     match status {
         StatusCode::TOO_MANY_REQUESTS => Some(told()),
         StatusCode::SERVICE_UNAVAILABLE => told().map(Some),

@@ -61,13 +61,13 @@ impl Seat {
                 headers,
                 verdict,
             } => {
-                readings = quota.readings(headers, now);
-                Settlement::Answered(quota.report(status, headers, verdict, &readings, now))
+                readings = quota.readings(headers, &now);
+                Settlement::Answered(quota.report(status, headers, verdict, &readings, &now))
             }
         };
-        let change = quota.settle(permit.id, self.ticket, &settlement, now);
+        let change = quota.settle(permit.id, self.ticket, &settlement, &now);
         self.limiter.touch();
-        self.tell(permit, outcome, change, now);
+        self.tell(permit, outcome, change, &now);
         let mut ended = Ended {
             now,
             rejected: None,
@@ -90,7 +90,7 @@ impl Seat {
     pub(super) async fn acquire(&self) -> Result<Granted, Error> {
         let now = self.limiter.settings.clock.now();
         let claim = Claim::Again(self.ticket);
-        let entry = self.limiter.enter(&self.quota, claim, &self.terms, now)?;
+        let entry = self.limiter.enter(&self.quota, claim, &self.terms, &now)?;
         match entry {
             Entry::Granted(_, permit) => Ok(permit),
             Entry::Waiting(place) => place.wait().await.map(|(_, permit)| permit),
@@ -108,7 +108,7 @@ impl Seat {
         Some(headers.get(name)?.to_str().ok()?.to_owned())
     }
 
-    fn tell(&self, permit: Granted, outcome: Outcome<'_>, change: Change, now: Now) {
+    fn tell(&self, permit: Granted, outcome: Outcome<'_>, change: Change, now: &Now) {
         let events = &self.limiter.settings.events;
         let quota = || self.quota().name.clone();
         let elapsed = now.moment - permit.at;

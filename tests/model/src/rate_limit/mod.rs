@@ -60,7 +60,7 @@ fn enter(limiter: &Arc<Limiter>, quota: &Chosen, clock: &Hands) -> Entry {
     };
     let claim = Claim::New(Priority::default());
     limiter
-        .enter(quota, claim, &terms, clock.now())
+        .enter(quota, claim, &terms, &clock.now())
         .expect("a place")
 }
 
@@ -71,7 +71,7 @@ fn give_back(
     clock: &Hands,
 ) {
     let line = limiter.line(quota);
-    line.settle(permit.id, ticket, &Settlement::Unsent, clock.now());
+    line.settle(permit.id, ticket, &Settlement::Unsent, &clock.now());
 }
 
 fn waiting(entry: Entry) -> Place {
