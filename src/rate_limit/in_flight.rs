@@ -100,8 +100,7 @@ impl InFlight {
         mut mark: impl FnMut(&Costs, &[Mark], &mut VecDeque<Mark>),
     ) {
         self.tidy();
-        let old = std::mem::take(&mut self.marks);
-        let old = old.into_iter().collect::<Vec<_>>();
+        let old = Vec::from(std::mem::take(&mut self.marks));
         let plain = Costs::default();
         for (id, (index, slot)) in (self.first..).zip(self.slots.iter().enumerate()) {
             let costs = self.costs.get(&PermitId(id)).unwrap_or(&plain);
@@ -142,6 +141,8 @@ impl InFlight {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rate_limit::meter::Meter;
+    use crate::rate_limit::window::Window;
 
     fn add(flight: &mut InFlight, second: u64) -> PermitId {
         let granted = Moment::after_start(Duration::from_secs(second));
@@ -174,5 +175,55 @@ mod tests {
             flight.oldest(),
             Some(Moment::after_start(Duration::from_secs(5)))
         );
+    }
+
+    /// Of two windows, so that each permit has two marks; what the first of them counts.
+    fn marked(flight: &mut InFlight, meter: &mut Meter, own: u64) -> PermitId {
+        let permit = add(flight, 0);
+        flight.mark(meter.leave(&Costs::ONE, own));
+        flight.mark(Mark::default());
+        permit
+    }
+
+    fn most(flight: &InFlight, meter: &Meter, permit: PermitId) -> Option<u64> {
+        let mark = flight.marks(permit).next()?;
+        Some(meter.own_since(mark, &Costs::ONE, 0).most)
+    }
+
+    #[test]
+    fn the_marks_of_a_permit_are_its_own_and_outlast_its_end() {
+        let mut flight = InFlight::new(2);
+        let mut meter = Meter::new(&Window::per_minute(9));
+        let permits = [10, 20, 30].map(|own| marked(&mut flight, &mut meter, own));
+        // The first of those that left before, of those in flight, and of those granted since.
+        assert!(flight.take(permits[0]).is_some());
+        assert_eq!(most(&flight, &meter, permits[0]), Some(10 + 1 + 2));
+        flight.tidy();
+        assert_eq!(most(&flight, &meter, permits[0]), None);
+        assert_eq!(most(&flight, &meter, permits[1]), Some(20 + 2 + 1));
+        assert!(flight.take(permits[2]).is_some());
+        assert_eq!(most(&flight, &meter, permits[2]), Some(30 + 3));
+    }
+
+    #[test]
+    fn each_permit_is_marked_again_by_its_costs_and_its_old_marks() {
+        let mut flight = InFlight::new(2);
+        let mut meter = Meter::new(&Window::per_minute(9));
+        let first = marked(&mut flight, &mut meter, 10);
+        let costs = Costs::default().with("lines", 5);
+        let granted = Moment::ZERO;
+        let second = flight.add(Slot { granted, costs });
+        flight.mark(meter.leave(&Costs::ONE, 20));
+        flight.mark(Mark::default());
+        let third = marked(&mut flight, &mut meter, 30);
+        flight.take(second);
+        let mut seen = Vec::new();
+        flight.mark_again(1, |costs, old, marks| {
+            seen.push((costs.named("lines"), old.len()));
+            marks.extend(old.first());
+        });
+        assert_eq!(seen, [(None, 2), (None, 2)], "one was taken in");
+        assert_eq!(most(&flight, &meter, first), Some(10 + 1 + 2));
+        assert_eq!(most(&flight, &meter, third), Some(30 + 3));
     }
 }
