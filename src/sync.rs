@@ -10,7 +10,6 @@ pub(crate) use plain::*;
 #[cfg(not(tollgate_model))]
 mod plain {
     pub(crate) use arc_swap::{ArcSwap, Guard};
-    pub(crate) use parking_lot::{Mutex as BusyMutex, MutexGuard as BusyGuard};
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64};
     pub(crate) use std::sync::{Mutex, MutexGuard};
     pub(crate) use tokio::runtime::Handle;

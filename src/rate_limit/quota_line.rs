@@ -1,6 +1,6 @@
 //! One quota: its ledger and line behind a lock, and what its responses say.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
@@ -20,7 +20,7 @@ use super::window::Window;
 use crate::clock::Now;
 use crate::cost::Costs;
 use crate::options::{Priority, Terms};
-use crate::sync::{BusyGuard, BusyMutex};
+use crate::sync::{Mutex, MutexGuard};
 use crate::verdict::Verdict;
 
 /// One quota and its line. A change of the quota makes another one of the same line; requests on
@@ -32,7 +32,7 @@ pub(crate) struct QuotaLine {
     fields: Vec<Fields>,
     /// Of the ledger, when its windows were the quota's.
     edition: u64,
-    line: Arc<BusyMutex<Line>>,
+    line: Arc<Mutex<Line>>,
 }
 
 impl QuotaLine {
@@ -55,7 +55,7 @@ impl QuotaLine {
             fields: fields(&quota),
             quota,
             edition: ledger.edition(),
-            line: Arc::new(BusyMutex::new(Line::new(ledger, settings.max_queue))),
+            line: Arc::new(Mutex::new(Line::new(ledger, settings.max_queue))),
         }
     }
 
@@ -89,9 +89,9 @@ impl QuotaLine {
         longest.unwrap_or(usize::from(&*self.name == Quota::DEFAULT))
     }
 
-    /// Should one of the line's methods ever panic, it leaves the line whole.
-    fn lock(&self) -> BusyGuard<'_, Line> {
-        self.line.lock()
+    fn lock(&self) -> MutexGuard<'_, Line> {
+        // The line's methods leave it whole wherever they could panic.
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Does something with the line, and wakes whom it says after the lock is free.

@@ -30,21 +30,6 @@ impl Switch {
     }
 }
 
-/// A lock that is not poisoned.
-pub(crate) struct BusyMutex<T>(Mutex<T>);
-
-pub(crate) type BusyGuard<'a, T> = MutexGuard<'a, T>;
-
-impl<T> BusyMutex<T> {
-    pub(crate) fn new(value: T) -> Self {
-        Self(Mutex::new(value))
-    }
-
-    pub(crate) fn lock(&self) -> BusyGuard<'_, T> {
-        self.0.lock().expect("no panic")
-    }
-}
-
 /// An `Arc` that is replaced at once.
 pub(crate) struct ArcSwap<T>(Mutex<Arc<T>>);
 
