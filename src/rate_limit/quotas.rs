@@ -8,8 +8,8 @@ use super::quota_line::QuotaLine;
 
 type Lines = Vec<Arc<QuotaLine>>;
 
-/// As they were configured, until one is changed at run time. Few accounts ever do that, and the
-/// look at what may be replaced at any moment takes 40 ns, a sixth of a permit.
+/// As they were configured, until one is changed at run time. Few accounts ever do that, and every
+/// request would pay for the look at what may be replaced at any moment.
 pub(super) struct Quotas {
     configured: Lines,
     changed: OnceLock<ArcSwap<Lines>>,
