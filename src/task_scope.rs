@@ -14,8 +14,8 @@ use task_local_extensions::{get_local_item, set_local_item};
 
 use crate::options::RequestOptions;
 
-// `task-local-extensions` cannot remove a value, so "no options" is a value too; and it gives away
-// copies, so the value is a shared one.
+// `task-local-extensions` cannot remove a value, so "no options" is a value too. It gives copies
+// away, so the value is a shared one.
 #[derive(Clone, Default)]
 struct Scoped(Option<Arc<RequestOptions>>);
 

@@ -15,8 +15,8 @@ pub(crate) struct PermitId(u64);
 
 /// The permits that are out, oldest first.
 ///
-/// Kept in parts, each written where it stays: what is moved as soon as it was written waits for the
-/// writes (`limiter` in `benches/peers`).
+/// Kept in parts, each written where it stays: what is moved as soon as it was written waits for
+/// the writes (`limiter` in `benches/peers`).
 #[derive(Clone, Debug, Default)]
 pub(crate) struct InFlight {
     first: u64,
