@@ -191,34 +191,53 @@ impl RequestOptions {
     /// What holds for a request with these extensions, on this task.
     pub(crate) fn of<'a>(extensions: &Extensions, defaults: &'a Self) -> Cow<'a, Self> {
         match extensions.get::<Self>() {
-            Some(own) => Cow::Owned(own.on_this_task(defaults)),
+            Some(own) => Cow::Owned(own.on_this_task(defaults).into_owned()),
             // Mostly nobody says anything: a copy for each layer takes 40 ns of a request.
             None => match scope() {
-                Some(scope) => Cow::Owned(scope.over(defaults)),
+                Some(scope) => Cow::Owned(Self::clone(&scope).over(defaults)),
                 None => Cow::Borrowed(defaults),
             },
         }
     }
 
     /// These, over those of this task's scope, over `defaults`.
-    #[must_use]
-    pub(crate) fn on_this_task(&self, defaults: &Self) -> Self {
-        let own = self.clone();
+    pub(crate) fn on_this_task<'a>(&'a self, defaults: &'a Self) -> Cow<'a, Self> {
         match scope() {
-            Some(scope) => own.over(&scope).over(defaults),
-            None => own.over(defaults),
+            Some(scope) => Cow::Owned(self.clone().over(&scope).over(defaults)),
+            // Mostly one of both says nothing.
+            None if self.are_plain() => Cow::Borrowed(defaults),
+            None if defaults.are_plain() => Cow::Borrowed(self),
+            None => Cow::Owned(self.clone().over(defaults)),
         }
     }
 
+    /// Whether they say nothing.
+    fn are_plain(&self) -> bool {
+        let Self {
+            timeout,
+            deadline,
+            max_wait,
+            quota,
+            account,
+            priority,
+            costs,
+            body_factory,
+        } = self;
+        let are_timeless = timeout.is_none() && deadline.is_none() && max_wait.is_none();
+        let is_nobodys = quota.is_none() && account.is_none() && priority.is_none();
+        are_timeless && is_nobodys && costs.are_plain() && body_factory.is_none()
+    }
+
     /// On what terms a request asks for a permit now.
-    pub(crate) fn terms(&self, now: Now) -> Terms {
+    pub(crate) fn terms(&self, now: &Now) -> Terms {
         Terms {
-            patience: self.patience(now),
+            patience: self.patience(*now),
             costs: self.costs.clone(),
         }
     }
 
     /// The patience of a request that begins to wait now.
+    #[inline]
     pub(crate) fn patience(&self, now: Now) -> Patience {
         let by_span = self.timeout.map(|span| now.moment + span);
         let by_moment = self.deadline.map(|time| now.moment_at(time));
@@ -230,7 +249,7 @@ impl RequestOptions {
 }
 
 /// The options of this task.
-fn scope() -> Option<RequestOptions> {
+fn scope() -> Option<Arc<RequestOptions>> {
     #[cfg(feature = "task-local")]
     return crate::task_scope::current();
     #[cfg(not(feature = "task-local"))]

@@ -7,18 +7,20 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::sync::Arc;
 
 use futures_util::FutureExt;
 use task_local_extensions::{get_local_item, set_local_item};
 
 use crate::options::RequestOptions;
 
-// `task-local-extensions` cannot remove a value, so "no options" is a value too.
+// `task-local-extensions` cannot remove a value, so "no options" is a value too. It gives copies
+// away, so the value is a shared one.
 #[derive(Clone, Default)]
-struct Scoped(Option<RequestOptions>);
+struct Scoped(Option<Arc<RequestOptions>>);
 
 /// The options of the scope that is being polled on this thread.
-pub(crate) fn current() -> Option<RequestOptions> {
+pub(crate) fn current() -> Option<Arc<RequestOptions>> {
     // Both functions of that crate are async in name only: they never wait.
     get_local_item::<Scoped>()
         .now_or_never()
@@ -33,6 +35,7 @@ pub(crate) async fn run<F: Future>(options: RequestOptions, future: F) -> F::Out
         Some(outer) => options.over(&outer),
         None => options,
     };
+    let merged = Arc::new(merged);
     let mut future = pin!(future);
     poll_fn(|context| {
         let _restored = Restore::after_setting(merged.clone());
@@ -41,10 +44,10 @@ pub(crate) async fn run<F: Future>(options: RequestOptions, future: F) -> F::Out
     .await
 }
 
-struct Restore(Option<RequestOptions>);
+struct Restore(Option<Arc<RequestOptions>>);
 
 impl Restore {
-    fn after_setting(options: RequestOptions) -> Self {
+    fn after_setting(options: Arc<RequestOptions>) -> Self {
         let previous = current();
         set(Some(options));
         Self(previous)
@@ -57,7 +60,7 @@ impl Drop for Restore {
     }
 }
 
-fn set(options: Option<RequestOptions>) {
+fn set(options: Option<Arc<RequestOptions>>) {
     set_local_item(Scoped(options)).now_or_never();
 }
 
@@ -68,7 +71,7 @@ mod tests {
     use task_local_extensions::{Extensions, with_extensions};
 
     fn quota_now() -> Option<String> {
-        current().and_then(|options| options.quota.map(|name| name.to_string()))
+        current().and_then(|options| Some(options.quota.as_ref()?.to_string()))
     }
 
     #[tokio::test]

@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
 use proptest::prelude::*;
-use smallvec::SmallVec;
 
 use super::gate::Ticket;
 use super::state::{Admission, Ledger, Report, Settlement};
@@ -33,11 +32,11 @@ fn lines(amount: u64) -> Costs {
     Costs::default().with("lines", amount)
 }
 
-fn answered() -> Settlement {
+fn answered() -> Settlement<'static> {
     Settlement::Answered(Report {
         status: StatusCode::OK,
         rejected: None,
-        readings: SmallVec::new(),
+        readings: &[],
     })
 }
 
@@ -142,7 +141,7 @@ fn call() -> impl Strategy<Value = Call> {
 /// What happens on the wire, by its time.
 enum Wire {
     Counted(u64),
-    Ended(super::in_flight::PermitId, u64, Settlement),
+    Ended(super::in_flight::PermitId, u64, Settlement<'static>),
 }
 
 /// Runs the calls one after the other through the ledger; false if the server rejected one.
@@ -278,7 +277,7 @@ fn a_server_that_counts_units_shows_no_others_to_a_lone_client() {
     let report = Report {
         status: StatusCode::OK,
         rejected: None,
-        readings: [reading].into_iter().collect(),
+        readings: &[reading],
     };
     ledger.settle(
         first,
@@ -413,7 +412,7 @@ fn a_new_window_knows_what_the_others_know() {
     let report = Report {
         status: StatusCode::OK,
         rejected: None,
-        readings: [reading].into_iter().collect(),
+        readings: &[reading],
     };
     ledger.settle(
         permit,

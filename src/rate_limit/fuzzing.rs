@@ -73,7 +73,7 @@ pub fn headers(data: &[u8]) {
 
     let now = noon();
     let readings = readings(&windows, &headers, now);
-    let rejected = rejection(status, &headers, now);
+    let rejected = rejection(status, &headers, &now);
     let told = rejected.flatten();
     assert!(told.is_none_or(|span| !span.is_zero() && span <= LONGEST_PAUSE));
     assert!(!status.is_success() || rejected.is_none());
@@ -88,7 +88,7 @@ pub fn headers(data: &[u8]) {
         let report = Report {
             status,
             rejected,
-            readings,
+            readings: &readings,
         };
         leave_after(&windows, &report, now, pause + longest * 2 + GRACE);
     }
@@ -122,7 +122,7 @@ fn readings(windows: &[Window], headers: &HeaderMap, now: Now) -> SmallVec<[Read
 
 /// Two requests leave; one is answered so at once, the other a second later as usual. The third may
 /// leave in time.
-fn leave_after(windows: &[Window], report: &Report, now: Now, longest: Duration) {
+fn leave_after(windows: &[Window], report: &Report<'_>, now: Now, longest: Duration) {
     let windows: Vec<_> = windows.iter().map(Window::by_another_clock).collect();
     let mut ledger = Ledger::new(&windows, None, HANGING, now);
     let mut wire = Vec::new();
@@ -135,10 +135,10 @@ fn leave_after(windows: &[Window], report: &Report, now: Now, longest: Duration)
     let usual = Report {
         status: StatusCode::OK,
         rejected: None,
-        readings: SmallVec::new(),
+        readings: &[],
     };
     let mut at = later(now, now.moment + Duration::from_millis(400));
-    let answers = [report.clone(), usual].map(Settlement::Answered);
+    let answers = [*report, usual].map(Settlement::Answered);
     for ((permit, ticket), answer) in wire.into_iter().zip(answers) {
         ledger.settle(permit, ticket, &answer, at);
         at = later(at, at.moment + Duration::from_secs(1));

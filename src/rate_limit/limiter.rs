@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arc_swap::ArcSwap;
 use reqwest::Response;
 use tokio::runtime::Handle;
 
@@ -13,6 +12,7 @@ use super::meter::Excess;
 use super::place::{Claim, Entry, Place};
 use super::quota::Quota;
 use super::quota_line::QuotaLine;
+use super::quotas::{Chosen, Quotas};
 use super::saved::Saved;
 use super::snapshot::QuotaSnapshot;
 use crate::clock::{Moment, Now};
@@ -23,7 +23,7 @@ use crate::options::{RequestOptions, Terms};
 /// The rate-limit half of one account, shared by all layers and clients made from it.
 pub(crate) struct Limiter {
     pub(super) settings: LimiterSettings,
-    quotas: ArcSwap<Vec<Arc<QuotaLine>>>,
+    quotas: Quotas,
     /// One change at a time.
     changing: Mutex<()>,
 }
@@ -36,7 +36,7 @@ pub(super) struct Granted {
 }
 
 /// Of which quota, and on what terms.
-pub(super) type Asked = (Arc<QuotaLine>, Terms);
+pub(super) type Asked = (Chosen, Terms);
 
 impl Limiter {
     pub(crate) fn new(settings: LimiterSettings) -> Self {
@@ -50,7 +50,7 @@ impl Limiter {
             .collect();
         Self {
             settings,
-            quotas: ArcSwap::from_pointee(quotas),
+            quotas: Quotas::new(quotas),
             changing: Mutex::new(()),
         }
     }
@@ -59,25 +59,29 @@ impl Limiter {
     ///
     /// # Errors
     /// The option names a quota that the account does not have.
-    pub(super) fn quota(
-        &self,
-        options: &RequestOptions,
-        path: &str,
-    ) -> Result<Arc<QuotaLine>, Error> {
+    pub(super) fn quota(&self, options: &RequestOptions, path: &str) -> Result<Chosen, Error> {
         if let Some(name) = options.quota.as_deref() {
             return self.named(name);
         }
-        let quotas = self.quotas.load();
-        let by_path = quotas.iter().max_by_key(|quota| quota.prefix_length(path));
-        by_path
-            .cloned()
-            .ok_or_else(|| self.no_such_quota(Quota::DEFAULT))
+        let by_path = self.quotas.choose(|quotas| {
+            let quotas = quotas.iter().enumerate();
+            let by_path = quotas.max_by_key(|(_, quota)| quota.prefix_length(path));
+            by_path.map(|(at, _)| at)
+        });
+        by_path.ok_or_else(|| self.no_such_quota(Quota::DEFAULT))
     }
 
-    fn named(&self, name: &str) -> Result<Arc<QuotaLine>, Error> {
-        let quotas = self.quotas.load();
-        let named = quotas.iter().find(|quota| &*quota.name == name);
-        named.cloned().ok_or_else(|| self.no_such_quota(name))
+    fn named(&self, name: &str) -> Result<Chosen, Error> {
+        let is_named = |quota: &Arc<QuotaLine>| &*quota.name == name;
+        let named = self
+            .quotas
+            .choose(|quotas| quotas.iter().position(is_named));
+        named.ok_or_else(|| self.no_such_quota(name))
+    }
+
+    /// A quota that this limiter chose.
+    pub(super) fn line<'a>(&'a self, quota: &'a Chosen) -> &'a QuotaLine {
+        self.quotas.line(quota)
     }
 
     /// Replaces the quota of this name, or adds it. `check` sees the quotas that there are, and may
@@ -87,7 +91,7 @@ impl Limiter {
         check: impl FnOnce(&[&Quota]) -> Result<Quota, E>,
     ) -> Result<(), E> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut quotas = self.quotas.load().to_vec();
+        let mut quotas = self.quotas.with(<[_]>::to_vec);
         let known: Vec<_> = quotas.iter().map(|line| line.quota()).collect();
         let quota = check(&known)?;
         let now = self.settings.clock.now();
@@ -95,7 +99,7 @@ impl Limiter {
             Some(line) => *line = Arc::new(line.changed(quota, now)),
             None => quotas.push(Arc::new(QuotaLine::new(quota, &self.settings, now))),
         }
-        self.quotas.store(Arc::new(quotas));
+        self.quotas.replace(quotas);
         self.touch();
         Ok(())
     }
@@ -111,26 +115,26 @@ impl Limiter {
         amount: u64,
     ) -> Result<(), Error> {
         let now = self.settings.clock.now();
-        self.named(quota)?.charge(unit, amount, now);
+        self.line(&self.named(quota)?).charge(unit, amount, now);
         self.touch();
         Ok(())
     }
 
     fn no_such_quota(&self, name: &str) -> Error {
-        let quotas = self.quotas.load();
-        let known: Vec<_> = quotas.iter().map(|quota| &*quota.name).collect();
-        Error::config(format!(
-            "no quota {name:?}: the account has {}",
+        let known = self.quotas.with(|quotas| {
+            let known: Vec<_> = quotas.iter().map(|quota| &*quota.name).collect();
             known.join(", ")
-        ))
-        .with_account(&self.settings.account)
+        });
+        Error::config(format!("no quota {name:?}: the account has {known}"))
+            .with_account(&self.settings.account)
     }
 
     /// What is left of each quota.
     pub(crate) fn snapshots(&self) -> Vec<QuotaSnapshot> {
         let now = self.settings.clock.now();
-        let quotas = self.quotas.load();
-        quotas.iter().map(|quota| quota.snapshot(now)).collect()
+        let snapshot = |quota: &Arc<QuotaLine>| quota.snapshot(now);
+        self.quotas
+            .with(|quotas| quotas.iter().map(snapshot).collect())
     }
 
     /// A permit at once or a place in line, for a request to `path` with these options, which has
@@ -145,12 +149,12 @@ impl Limiter {
         deadline: Option<Moment>,
     ) -> Result<(Asked, Entry), Error> {
         let now = self.settings.clock.now();
-        let mut terms = options.terms(now);
+        let mut terms = options.terms(&now);
         let patience = &mut terms.patience;
         patience.deadline = patience.deadline.into_iter().chain(deadline).min();
         let quota = self.quota(options, path)?;
         let claim = Claim::New(options.priority.unwrap_or_default());
-        let entry = self.enter(&quota, claim, &terms, now)?;
+        let entry = self.enter(&quota, claim, &terms, &now)?;
         Ok(((quota, terms), entry))
     }
 
@@ -168,22 +172,23 @@ impl Limiter {
     /// The next permit is too far off, or comes too late, or too many wait.
     pub(super) fn enter(
         self: &Arc<Self>,
-        quota: &Arc<QuotaLine>,
+        quota: &Chosen,
         claim: Claim,
         terms: &Terms,
-        now: Now,
+        now: &Now,
     ) -> Result<Entry, Error> {
-        let (ticket, standing) = quota.enter(claim, terms, now);
+        let line = self.line(quota);
+        let (ticket, standing) = line.enter(claim, terms, now);
         match standing {
             Standing::Granted(id) => {
                 self.touch();
                 let at = now.moment;
                 Ok(Entry::Granted(ticket, Granted { id, at }))
             }
-            Standing::Refused(refusal) => Err(self.refused(quota, refusal, now)),
+            Standing::Refused(refusal) => Err(self.refused(line, refusal, *now)),
             Standing::Waiting(_) => {
                 let (limiter, quota) = (self.clone(), quota.clone());
-                Ok(Entry::Waiting(Place::new(limiter, quota, ticket, now)))
+                Ok(Entry::Waiting(Place::new(limiter, quota, ticket, *now)))
             }
         }
     }
@@ -205,11 +210,11 @@ impl Limiter {
 
     fn saved(&self) -> Saved {
         let now = self.settings.clock.now();
-        let quotas = self.quotas.load();
-        let saved = quotas
-            .iter()
-            .map(|quota| (quota.name.to_string(), quota.save(now)));
-        Saved::new(saved.collect(), now)
+        let saved = |quota: &Arc<QuotaLine>| (quota.name.to_string(), quota.save(now));
+        let saved = self
+            .quotas
+            .with(|quotas| quotas.iter().map(saved).collect());
+        Saved::new(saved, now)
     }
 
     /// Waits until what is used is saved.

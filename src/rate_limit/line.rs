@@ -286,7 +286,7 @@ impl Line {
         &mut self,
         permit: PermitId,
         ticket: Ticket,
-        settlement: &Settlement,
+        settlement: &Settlement<'_>,
         now: Now,
         wakers: &mut Wakers,
     ) -> Change {

@@ -22,7 +22,7 @@ pub(super) struct Meter {
 }
 
 /// What the meter showed when a request left.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Mark {
     /// Our own that counted, that request included.
     ours: u64,

@@ -24,6 +24,7 @@ mod permit;
 mod place;
 mod quota;
 mod quota_line;
+mod quotas;
 mod rate_factor;
 mod saved;
 #[cfg(test)]

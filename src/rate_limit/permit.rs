@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use http::{HeaderMap, StatusCode};
 
 use super::limiter::{Granted, Limiter};
-use super::place::Entry;
+use super::place::{Claim, Entry};
 use super::seat::{Ended, Seat};
 use crate::error::Error;
 use crate::options::RequestOptions;
@@ -22,10 +22,13 @@ pub struct Permit {
     state: State,
 }
 
+#[derive(Clone, Copy)]
 enum State {
     Held(Granted),
-    /// Answered 401: whoever takes no other permit must not keep the probe.
-    Ended(Ended),
+    Ended {
+        /// Answered 401: whoever takes no other permit must not keep the probe.
+        may_hold_probe: bool,
+    },
 }
 
 /// The quota rejected a request; from [`Permit::answered`].
@@ -44,13 +47,17 @@ impl Limiter {
         path: &str,
         options: &RequestOptions,
     ) -> Result<Permit, Error> {
-        let asked = self.ask(options, path, None);
-        let (asked, entry) = asked.map_err(|error| self.told(error))?;
-        let (ticket, granted) = match entry {
+        let now = self.settings.clock.now();
+        let quota = self.quota(options, path);
+        let quota = quota.map_err(|error| self.told(error))?;
+        let claim = Claim::New(options.priority.unwrap_or_default());
+        let terms = options.terms(&now);
+        let entry = self.enter(&quota, claim, &terms, &now);
+        let (ticket, granted) = match entry.map_err(|error| self.told(error))? {
             Entry::Granted(ticket, granted) => (ticket, granted),
             Entry::Waiting(place) => place.wait().await.map_err(|error| self.told(error))?,
         };
-        let seat = Seat::new(self.clone(), asked, ticket);
+        let seat = Seat::new(self.clone(), (quota, terms), ticket);
         Ok(Permit::new(seat, granted))
     }
 
@@ -63,12 +70,13 @@ impl Limiter {
         let now = self.settings.clock.now();
         let quota = self.quota(options, path)?;
         let priority = options.priority.unwrap_or_default();
-        let granted = quota.try_enter(priority, &options.costs, now);
-        let granted = granted.map_err(|refusal| self.refused(&quota, refusal, now))?;
+        let line = self.line(&quota);
+        let granted = line.try_enter(priority, &options.costs, now);
+        let granted = granted.map_err(|refusal| self.refused(line, refusal, now))?;
         Ok(granted.map(|(ticket, id)| {
             self.touch();
             let at = now.moment;
-            let seat = Seat::new(self.clone(), (quota, options.terms(now)), ticket);
+            let seat = Seat::new(self.clone(), (quota, options.terms(&now)), ticket);
             Permit::new(seat, Granted { id, at })
         }))
     }
@@ -107,7 +115,7 @@ impl Permit {
 
     /// The name of its quota, as [`Account::charge`](crate::Account::charge) takes it.
     pub fn quota(&self) -> &str {
-        &self.seat.quota.name
+        &self.seat.quota().name
     }
 
     fn learn(
@@ -133,7 +141,8 @@ impl Permit {
             return None;
         };
         let ended = self.seat.end(granted, outcome);
-        self.state = State::Ended(ended);
+        let may_hold_probe = ended.may_hold_probe;
+        self.state = State::Ended { may_hold_probe };
         Some(ended)
     }
 }
@@ -142,8 +151,8 @@ impl Drop for Permit {
     fn drop(&mut self) {
         match self.state {
             State::Held(granted) => drop(self.seat.end(granted, Outcome::Lost)),
-            State::Ended(ended) if ended.may_hold_probe => self.seat.abandon(),
-            State::Ended(_) => {}
+            State::Ended { may_hold_probe } if may_hold_probe => self.seat.abandon(),
+            State::Ended { .. } => {}
         }
     }
 }
@@ -152,7 +161,7 @@ impl fmt::Debug for Permit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Permit")
             .field("account", &self.seat.limiter.settings.account)
-            .field("quota", &self.seat.quota.name)
+            .field("quota", &self.seat.quota().name)
             .finish_non_exhaustive()
     }
 }

@@ -11,6 +11,7 @@ use super::in_flight::PermitId;
 use super::limiter::{Granted, Limiter};
 use super::line::{Refusal, Standing};
 use super::quota_line::QuotaLine;
+use super::quotas::Chosen;
 use crate::clock::{Moment, Now};
 use crate::error::Error;
 use crate::event::Event;
@@ -36,7 +37,7 @@ pub(super) enum Entry {
 /// A place in line; dropping it leaves the line.
 pub(super) struct Place {
     limiter: Arc<Limiter>,
-    quota: Arc<QuotaLine>,
+    quota: Chosen,
     ticket: Ticket,
     since: Now,
     left: bool,
@@ -47,12 +48,7 @@ type OwnTimer = Option<(Moment, Timer)>;
 
 impl Place {
     /// The place of a request that was just put in line.
-    pub(super) fn new(
-        limiter: Arc<Limiter>,
-        quota: Arc<QuotaLine>,
-        ticket: Ticket,
-        since: Now,
-    ) -> Self {
+    pub(super) fn new(limiter: Arc<Limiter>, quota: Chosen, ticket: Ticket, since: Now) -> Self {
         Self {
             limiter,
             quota,
@@ -74,7 +70,7 @@ impl Place {
         let mut timer = None;
         let account = &self.limiter.settings.account;
         let priority = self.ticket.priority();
-        let span = Span::wait(account, &self.quota.name, priority);
+        let span = Span::wait(account, &self.quota().name, priority);
         let wait = std::future::poll_fn(|context| self.poll(context, &mut timer));
         let decision = span.around(wait).await;
         self.limiter.touch();
@@ -90,12 +86,16 @@ impl Place {
                 let at = now.moment;
                 (self.ticket, Granted { id, at })
             })
-            .map_err(|refusal| self.limiter.refused(&self.quota, refusal, now))
+            .map_err(|refusal| self.limiter.refused(self.quota(), refusal, now))
+    }
+
+    fn quota(&self) -> &QuotaLine {
+        self.limiter.line(&self.quota)
     }
 
     fn tell(&self, now: Now) {
         self.limiter.settings.events.emit(|| Event::Waited {
-            quota: self.quota.name.clone(),
+            quota: self.quota().name.clone(),
             span: now.moment - self.since.moment,
         });
     }
@@ -125,7 +125,7 @@ impl Place {
             runtime: Handle::try_current().ok().map(|runtime| runtime.id()),
         };
         let look = self
-            .quota
+            .quota()
             .with(|line, wakers| line.look(self.ticket, looker, now, wakers));
         drop(look.spent);
         if let Some(alarm) = look.alarm {
@@ -149,7 +149,7 @@ impl Place {
             rung.is_pending().then_some(timer)
         }));
         match timer {
-            Ok(Some(timer)) => drop(self.quota.with(|line, _| line.keep(number, timer))),
+            Ok(Some(timer)) => drop(self.quota().with(|line, _| line.keep(number, timer))),
             _ => waker.wake(),
         }
     }
@@ -195,7 +195,7 @@ impl Drop for Place {
         if !self.left {
             let now = self.limiter.settings.clock.now();
             let spent = self
-                .quota
+                .quota()
                 .with(|line, wakers| line.leave(self.ticket, now, wakers));
             drop(spent);
             self.tell(now);

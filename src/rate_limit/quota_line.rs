@@ -102,13 +102,13 @@ impl QuotaLine {
         result
     }
 
-    pub(super) fn enter(&self, claim: Claim, terms: &Terms, now: Now) -> (Ticket, Standing) {
+    pub(super) fn enter(&self, claim: Claim, terms: &Terms, now: &Now) -> (Ticket, Standing) {
         self.with(|line, _| {
             let ticket = match claim {
-                Claim::New(priority) => line.ticket(priority, now),
+                Claim::New(priority) => line.ticket(priority, *now),
                 Claim::Again(ticket) => ticket,
             };
-            (ticket, line.enter(ticket, terms, now))
+            (ticket, line.enter(ticket, terms, *now))
         })
     }
 
@@ -136,15 +136,15 @@ impl QuotaLine {
         &self,
         permit: PermitId,
         ticket: Ticket,
-        settlement: &Settlement,
-        now: Now,
+        settlement: &Settlement<'_>,
+        now: &Now,
     ) -> Change {
         self.with(|line, wakers| {
             if line.ledger.edition() == self.edition {
-                return line.settle(permit, ticket, settlement, now, wakers);
+                return line.settle(permit, ticket, settlement, *now, wakers);
             }
             let settlement = settlement.without_readings();
-            line.settle(permit, ticket, &settlement, now, wakers)
+            line.settle(permit, ticket, &settlement, *now, wakers)
         })
     }
 
@@ -157,25 +157,31 @@ impl QuotaLine {
         self.with(|line, wakers| line.abandon(ticket, now, wakers));
     }
 
-    /// What an answer says about this quota.
-    pub(super) fn report(
+    /// What an answer's headers say about each window.
+    pub(super) fn readings(&self, headers: &HeaderMap, now: &Now) -> SmallVec<[Reading; 2]> {
+        let from_cache = || headers.get(http::header::AGE).is_some_and(|age| age != "0");
+        // A cached answer tells of a moment long past.
+        match headers.is_empty() || from_cache() {
+            true => SmallVec::new(),
+            false => headers::read(&self.fields, headers, *now),
+        }
+    }
+
+    /// What an answer with these readings says about this quota.
+    #[inline]
+    pub(super) fn report<'a>(
         &self,
         status: StatusCode,
         headers: &HeaderMap,
         verdict: Option<Verdict>,
-        now: Now,
-    ) -> Report {
-        let from_cache = headers.get(http::header::AGE).is_some_and(|age| age != "0");
-        let mut readings = SmallVec::new();
-        // A cached answer tells of a moment long past.
-        if !from_cache && !headers.is_empty() {
-            readings = headers::read(&self.fields, headers, now);
-        }
+        readings: &'a [Reading],
+        now: &Now,
+    ) -> Report<'a> {
         Report {
             status,
             rejected: match verdict {
                 None => rejection(status, headers, now),
-                Some(verdict) => self.rejection_by_rule(verdict, headers, &readings, now),
+                Some(verdict) => self.rejection_by_rule(verdict, headers, readings, *now),
             },
             readings,
         }
@@ -241,12 +247,13 @@ fn fields(quota: &Quota) -> Vec<Fields> {
 
 /// "Too many requests": 429 (RFC 6585), and 503 where it says when to come back (RFC 9110 section
 /// 15.6.4). Flask-Limiter and slowapi send `Retry-After` on every 200, where it says nothing.
+#[inline]
 pub(super) fn rejection(
     status: StatusCode,
     headers: &HeaderMap,
-    now: Now,
+    now: &Now,
 ) -> Option<Option<Duration>> {
-    let told = || headers::retry_after(headers, now);
+    let told = || headers::retry_after(headers, *now);
     match status {
         StatusCode::TOO_MANY_REQUESTS => Some(told()),
         StatusCode::SERVICE_UNAVAILABLE => told().map(Some),

@@ -4,7 +4,6 @@ use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
 use proptest::prelude::*;
-use smallvec::SmallVec;
 
 use super::gate::Ticket;
 use super::headers::Reading;
@@ -103,7 +102,7 @@ fn lived(calls: Vec<Call>) -> (Ledger, u64, Vec<(PermitId, Ticket)>) {
             _ => Settlement::Answered(Report {
                 status: StatusCode::OK,
                 rejected,
-                readings: reading.into_iter().collect(),
+                readings: reading.as_slice(),
             }),
         };
         ledger.settle(permit, ticket, &settlement, at(now));
@@ -121,11 +120,10 @@ fn admitted(mut ledger: Ledger, from: u64) -> Vec<usize> {
         let ticket = Ticket::numbered(1_000_000 + step);
         while ledger.when(ticket, &costs, now) == Admission::Now {
             let permit = ledger.grant(ticket, &costs, now);
-            let readings = SmallVec::new();
             let report = Report {
                 status: StatusCode::OK,
                 rejected: None,
-                readings,
+                readings: &[],
             };
             ledger.settle(permit, ticket, &Settlement::Answered(report), now);
             count += 1;
@@ -277,7 +275,7 @@ fn what_others_took_of_a_shared_window_is_known_after_a_restart() {
     let report = Report {
         status: StatusCode::OK,
         rejected: None,
-        readings: [reading].into_iter().collect(),
+        readings: &[reading],
     };
     let answered = Settlement::Answered(report);
     ledger.settle(permit, Ticket::numbered(1), &answered, at(100));

@@ -9,6 +9,7 @@ use super::gate::Ticket;
 use super::limiter::{Asked, Granted, Limiter};
 use super::place::{Claim, Entry};
 use super::quota_line::QuotaLine;
+use super::quotas::Chosen;
 use super::state::{Change, Settlement};
 use crate::clock::{Moment, Now};
 use crate::error::Error;
@@ -18,7 +19,7 @@ use crate::passage::Outcome;
 
 pub(super) struct Seat {
     pub(super) limiter: Arc<Limiter>,
-    pub(super) quota: Arc<QuotaLine>,
+    quota: Chosen,
     pub(super) terms: Terms,
     ticket: Ticket,
 }
@@ -43,9 +44,15 @@ impl Seat {
         }
     }
 
+    pub(super) fn quota(&self) -> &QuotaLine {
+        self.limiter.line(&self.quota)
+    }
+
     /// Ends a permit of this seat.
     pub(super) fn end(&self, permit: Granted, outcome: Outcome<'_>) -> Ended {
         let now = self.limiter.settings.clock.now();
+        let quota = self.quota();
+        let readings;
         let settlement = match outcome {
             Outcome::Unsent => Settlement::Unsent,
             Outcome::Lost => Settlement::Lost,
@@ -53,11 +60,14 @@ impl Seat {
                 status,
                 headers,
                 verdict,
-            } => Settlement::Answered(self.quota.report(status, headers, verdict, now)),
+            } => {
+                readings = quota.readings(headers, &now);
+                Settlement::Answered(quota.report(status, headers, verdict, &readings, &now))
+            }
         };
-        let change = self.quota.settle(permit.id, self.ticket, &settlement, now);
+        let change = quota.settle(permit.id, self.ticket, &settlement, &now);
         self.limiter.touch();
-        self.tell(permit, outcome, change, now);
+        self.tell(permit, outcome, change, &now);
         let mut ended = Ended {
             now,
             rejected: None,
@@ -80,7 +90,7 @@ impl Seat {
     pub(super) async fn acquire(&self) -> Result<Granted, Error> {
         let now = self.limiter.settings.clock.now();
         let claim = Claim::Again(self.ticket);
-        let entry = self.limiter.enter(&self.quota, claim, &self.terms, now)?;
+        let entry = self.limiter.enter(&self.quota, claim, &self.terms, &now)?;
         match entry {
             Entry::Granted(_, permit) => Ok(permit),
             Entry::Waiting(place) => place.wait().await.map(|(_, permit)| permit),
@@ -90,7 +100,7 @@ impl Seat {
     /// It will not come back for its replay.
     pub(super) fn abandon(&self) {
         let now = self.limiter.settings.clock.now();
-        self.quota.abandon(self.ticket, now);
+        self.quota().abandon(self.ticket, now);
     }
 
     pub(super) fn request_id(&self, headers: &HeaderMap) -> Option<String> {
@@ -98,9 +108,9 @@ impl Seat {
         Some(headers.get(name)?.to_str().ok()?.to_owned())
     }
 
-    fn tell(&self, permit: Granted, outcome: Outcome<'_>, change: Change, now: Now) {
+    fn tell(&self, permit: Granted, outcome: Outcome<'_>, change: Change, now: &Now) {
         let events = &self.limiter.settings.events;
-        let quota = || self.quota.name.clone();
+        let quota = || self.quota().name.clone();
         let elapsed = now.moment - permit.at;
         match outcome {
             Outcome::Unsent => {}

@@ -64,32 +64,31 @@ pub(crate) enum Admission {
 }
 
 /// How a permit ended.
-#[derive(Clone, Debug)]
-pub(crate) enum Settlement {
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Settlement<'a> {
     Unsent,
     Lost,
-    Answered(Report),
+    Answered(Report<'a>),
 }
 
-impl Settlement {
+impl Settlement<'_> {
     /// The same of an answer whose readings are of windows that are no more.
-    pub(crate) fn without_readings(&self) -> Self {
-        let mut settlement = self.clone();
-        if let Self::Answered(report) = &mut settlement {
-            report.readings.clear();
+    pub(crate) fn without_readings(mut self) -> Self {
+        if let Self::Answered(report) = &mut self {
+            report.readings = &[];
         }
-        settlement
+        self
     }
 }
 
 /// What an answer says to the ledger.
-#[derive(Clone, Debug)]
-pub(crate) struct Report {
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Report<'a> {
     pub(crate) status: StatusCode,
     /// Some if the server said "too many requests"; for how long, if it said so.
     pub(crate) rejected: Option<Option<Duration>>,
     /// One for each window, in order.
-    pub(crate) readings: SmallVec<[Reading; 2]>,
+    pub(crate) readings: &'a [Reading],
 }
 
 /// What the end of a permit changed.
@@ -115,7 +114,7 @@ impl Ledger {
             paces: windows.iter().map(Pace::new).collect(),
             meters: windows.iter().map(Meter::new).collect(),
             edition: 0,
-            in_flight: InFlight::default(),
+            in_flight: InFlight::new(windows.len()),
             gate: Gate::default(),
             max_in_flight: max_in_flight.map(|most| most as u64),
             unanswered_after,
@@ -208,20 +207,18 @@ impl Ledger {
     /// The request leaves; only after [`when`](Self::when) said `Now`.
     pub(crate) fn grant(&mut self, ticket: Ticket, costs: &Costs, now: Now) -> PermitId {
         self.gate.pass(ticket, now.moment);
-        // `collect` into a `SmallVec` costs more than the rest of the decision.
-        let mut marks = SmallVec::new();
+        let permit = self.in_flight.add(Slot {
+            granted: now.moment,
+            costs: costs.clone(),
+        });
         let parts = self.windows.iter().zip(&mut self.paces);
         for ((window, pace), meter) in parts.zip(&mut self.meters) {
-            marks.push(meter.leave(costs, window.own()));
+            self.in_flight.mark(meter.leave(costs, window.own()));
             if let Some(need) = meter.need(costs) {
                 pace.grant(need, window.limit(), self.gate.round_trip(), now.moment);
             }
         }
-        self.in_flight.add(Slot {
-            granted: now.moment,
-            costs: costs.clone(),
-            marks,
-        })
+        permit
     }
 
     /// The permit ends.
@@ -229,7 +226,7 @@ impl Ledger {
         &mut self,
         permit: PermitId,
         ticket: Ticket,
-        settlement: &Settlement,
+        settlement: &Settlement<'_>,
         now: Now,
     ) -> Change {
         self.forget(now);
@@ -253,7 +250,7 @@ impl Ledger {
             }
             Settlement::Answered(report) => {
                 self.count(&slot.costs, now);
-                self.learn(report, &slot, now);
+                self.learn(report, permit, &slot, now);
                 self.pass_on(report, &slot, ticket, now)
             }
         }
@@ -279,9 +276,9 @@ impl Ledger {
         self.gate.abandoned(ticket);
     }
 
-    fn pass_on(&mut self, report: &Report, slot: &Slot, ticket: Ticket, now: Now) -> Change {
+    fn pass_on(&mut self, report: &Report<'_>, slot: &Slot, ticket: Ticket, now: Now) -> Change {
         if let Some(told) = report.rejected {
-            let span = told.or_else(|| wait_of_the_spent(&report.readings));
+            let span = told.or_else(|| wait_of_the_spent(report.readings));
             if !self.gate.is_probe(ticket) {
                 pace::slow_down(&mut self.paces, span, slot.granted, now.moment);
             }
@@ -315,13 +312,13 @@ impl Ledger {
         shifts.max().unwrap_or_default()
     }
 
-    fn learn(&mut self, report: &Report, slot: &Slot, now: Now) {
+    fn learn(&mut self, report: &Report<'_>, permit: PermitId, slot: &Slot, now: Now) {
         let windows = self.windows.iter_mut();
         let parts = windows.zip(&mut self.paces).zip(&self.meters);
-        let read = parts.zip(&report.readings).zip(&slot.marks);
+        let read = parts.zip(report.readings).zip(self.in_flight.marks(permit));
         for ((((window, pace), meter), reading), mark) in read {
             let slack = pace.slack(now.moment);
-            let own = meter.own_since(*mark, &slot.costs, slack);
+            let own = meter.own_since(mark, &slot.costs, slack);
             let heard = window.heard(*reading, own, slot.granted, now);
             window.learn(*reading, own.most, slot.granted, now);
             // A server that tells what is left only when it rejects would leave a share without

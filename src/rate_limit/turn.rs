@@ -62,7 +62,7 @@ impl Turn {
     pub(super) fn snapshot(&self) -> QuotaSnapshot {
         let ended = self.state().ended.map(|ended| ended.now);
         let now = ended.unwrap_or_else(|| self.seat.limiter.settings.clock.now());
-        self.seat.quota.snapshot(now)
+        self.seat.quota().snapshot(now)
     }
 }
 

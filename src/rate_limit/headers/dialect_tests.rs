@@ -87,7 +87,7 @@ fn check(rows: &[Row]) {
         let headers = headers(row.lines);
         let said = read(&[fields], &headers, now)[0];
         let status = StatusCode::from_u16(row.status).expect("a status");
-        let pause = rejection(status, &headers, now).flatten();
+        let pause = rejection(status, &headers, &now).flatten();
         let seconds = |span: Option<Duration>| span.map(|span| span.as_secs_f64());
         assert_eq!(
             (

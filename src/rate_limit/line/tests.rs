@@ -5,7 +5,6 @@ use crate::rate_limit::Pacing;
 use crate::rate_limit::state::Report;
 use http::StatusCode;
 use proptest::prelude::*;
-use smallvec::SmallVec;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
@@ -25,11 +24,11 @@ fn at(seconds: u64) -> Now {
     }
 }
 
-fn answered(status: StatusCode, rejected: Option<Option<Duration>>) -> Settlement {
+fn answered(status: StatusCode, rejected: Option<Option<Duration>>) -> Settlement<'static> {
     Settlement::Answered(Report {
         status,
         rejected,
-        readings: SmallVec::new(),
+        readings: &[],
     })
 }
 

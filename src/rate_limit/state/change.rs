@@ -51,14 +51,14 @@ impl Ledger {
 
     /// What is in flight is marked for each window, for the new ones as if it left now.
     fn mark_again(&mut self, kept: &[Option<usize>]) {
-        for slot in self.in_flight.slots() {
-            let windows = self.windows.iter().zip(&mut self.meters).zip(kept);
-            let marks = windows.map(|((window, meter), kept)| {
-                let kept = kept.and_then(|at| slot.marks.get(at).copied());
-                kept.unwrap_or_else(|| meter.leave(&slot.costs, window.own()))
+        let (windows, meters) = (&self.windows, &mut self.meters);
+        self.in_flight
+            .mark_again(windows.len(), |costs, old, marks| {
+                for ((window, meter), kept) in windows.iter().zip(&mut *meters).zip(kept) {
+                    let kept = kept.and_then(|at| old.get(at).copied());
+                    marks.push_back(kept.unwrap_or_else(|| meter.leave(costs, window.own())));
+                }
             });
-            slot.marks = marks.collect();
-        }
     }
 
     pub(in crate::rate_limit) fn save(&mut self, now: Now) -> SavedQuota {

@@ -26,23 +26,23 @@ fn leave(ledger: &mut Ledger, ticket: u64, now: Now) -> PermitId {
     ledger.grant(Ticket::numbered(ticket), &ONE, now)
 }
 
-fn answered(status: u16) -> Settlement {
+fn answered(status: u16) -> Settlement<'static> {
     let status = StatusCode::from_u16(status).expect("a status");
     let rejected = (status == 429).then_some(None);
     Settlement::Answered(Report {
         status,
         rejected,
-        readings: SmallVec::new(),
+        readings: &[],
     })
 }
 
-fn rejected(seconds: u64) -> Settlement {
+fn rejected(seconds: u64) -> Settlement<'static> {
     let rejected = Some(Some(Duration::from_secs(seconds)));
     let status = StatusCode::TOO_MANY_REQUESTS;
     Settlement::Answered(Report {
         status,
         rejected,
-        readings: SmallVec::new(),
+        readings: &[],
     })
 }
 
@@ -201,7 +201,7 @@ fn without_retry_after_the_spent_window_says_how_long() {
     let report = Report {
         status: StatusCode::TOO_MANY_REQUESTS,
         rejected: Some(None),
-        readings: [reading].into_iter().collect(),
+        readings: &[reading],
     };
     let change = ledger.settle(
         permit,
@@ -227,12 +227,12 @@ fn a_lone_client_with_many_in_flight_sees_no_others_in_the_servers_count() {
     let report = Report {
         status: StatusCode::OK,
         rejected: None,
-        readings: [reading].into_iter().collect(),
+        readings: &[reading],
     };
     ledger.settle(
         permits[49],
         Ticket::numbered(49),
-        &Settlement::Answered(report.clone()),
+        &Settlement::Answered(report),
         at(10),
     );
     ledger.settle(

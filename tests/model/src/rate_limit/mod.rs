@@ -12,7 +12,7 @@ use shuttle::future::{block_on, spawn, yield_now};
 use super::limiter::{Granted, Limiter};
 use super::place::{Claim, Entry, Place};
 use super::quota::Quota;
-use super::quota_line::QuotaLine;
+use super::quotas::Chosen;
 use super::state::Settlement;
 use super::{LimiterSettings, gate::Ticket};
 use super::{Pacing, Window};
@@ -21,21 +21,17 @@ use crate::auth::model::stub::Hands;
 use crate::clock::Clock;
 use crate::cost::Costs;
 use crate::event::Events;
-use crate::options::{Patience, Priority, Terms};
+use crate::options::{Patience, Priority, RequestOptions, Terms};
 use crate::origin::Origins;
 use crate::passage::AccountId;
 use crate::verdict::Rules;
 
 /// One request at a time, and no other quota.
-fn limiter(clock: &Hands) -> (Arc<Limiter>, Arc<QuotaLine>) {
+fn limiter(clock: &Hands) -> (Arc<Limiter>, Chosen) {
     limiter_of(Quota::new(Quota::DEFAULT), Some(1), clock)
 }
 
-fn limiter_of(
-    quota: Quota,
-    max_in_flight: Option<usize>,
-    clock: &Hands,
-) -> (Arc<Limiter>, Arc<QuotaLine>) {
+fn limiter_of(quota: Quota, max_in_flight: Option<usize>, clock: &Hands) -> (Arc<Limiter>, Chosen) {
     let account: Arc<str> = "model".into();
     let settings = LimiterSettings {
         account: account.clone(),
@@ -43,7 +39,7 @@ fn limiter_of(
         origins: Arc::new(Origins::new(Vec::new())),
         events: Events::new(account, Vec::new()),
         clock: Arc::new(clock.clone()),
-        quotas: Vec::new(),
+        quotas: vec![quota],
         max_replays: 0,
         max_in_flight,
         max_queue: None,
@@ -54,20 +50,16 @@ fn limiter_of(
         keeper: None,
         snapshots: false,
     };
-    let line = QuotaLine::new(quota, &settings, clock.now());
-    (Arc::new(Limiter::new(settings)), Arc::new(line))
+    let limiter = Arc::new(Limiter::new(settings));
+    let quota = limiter.quota(&RequestOptions::new(), "/");
+    (limiter, quota.expect("the default"))
 }
 
-fn enter(limiter: &Arc<Limiter>, line: &Arc<QuotaLine>, clock: &Hands) -> Entry {
-    enter_as(Priority::default(), limiter, line, clock)
+fn enter(limiter: &Arc<Limiter>, quota: &Chosen, clock: &Hands) -> Entry {
+    enter_as(Priority::default(), limiter, quota, clock)
 }
 
-fn enter_as(
-    priority: Priority,
-    limiter: &Arc<Limiter>,
-    line: &Arc<QuotaLine>,
-    clock: &Hands,
-) -> Entry {
+fn enter_as(priority: Priority, limiter: &Arc<Limiter>, quota: &Chosen, clock: &Hands) -> Entry {
     let patience = Patience {
         deadline: None,
         max_wait: Duration::from_secs(3_600),
@@ -78,12 +70,18 @@ fn enter_as(
     };
     let claim = Claim::New(priority);
     limiter
-        .enter(line, claim, &terms, clock.now())
+        .enter(quota, claim, &terms, &clock.now())
         .expect("a place")
 }
 
-fn give_back(line: &QuotaLine, ticket: Ticket, permit: Granted, clock: &Hands) {
-    line.settle(permit.id, ticket, &Settlement::Unsent, clock.now());
+fn give_back(
+    limiter: &Limiter,
+    quota: &Chosen,
+    (ticket, permit): (Ticket, Granted),
+    clock: &Hands,
+) {
+    let line = limiter.line(quota);
+    line.settle(permit.id, ticket, &Settlement::Unsent, &clock.now());
 }
 
 fn waiting(entry: Entry) -> Place {
@@ -109,27 +107,30 @@ async fn leave_after(polls: usize, place: Place) -> Option<(Ticket, Granted)> {
 pub fn a_permit_granted_to_one_that_leaves_goes_to_the_next() {
     explore(|| {
         let clock = Hands::default();
-        let (limiter, line) = limiter(&clock);
-        let Entry::Granted(ticket, permit) = enter(&limiter, &line, &clock) else {
+        let (limiter, quota) = limiter(&clock);
+        let Entry::Granted(ticket, permit) = enter(&limiter, &quota, &clock) else {
             panic!("the first finds a permit");
         };
-        let leaving = waiting(enter(&limiter, &line, &clock));
-        let staying = waiting(enter(&limiter, &line, &clock));
-        let (one, hands) = (line.clone(), clock.clone());
-        let first = spawn(async move { give_back(&one, ticket, permit, &hands) });
-        let (one, hands) = (line.clone(), clock.clone());
+        let leaving = waiting(enter(&limiter, &quota, &clock));
+        let staying = waiting(enter(&limiter, &quota, &clock));
+        let (own, one, hands) = (limiter.clone(), quota.clone(), clock.clone());
+        let first = spawn(async move { give_back(&own, &one, (ticket, permit), &hands) });
+        let (own, one, hands) = (limiter.clone(), quota.clone(), clock.clone());
         let second = spawn(async move {
-            if let Some((ticket, permit)) = leave_after(2, leaving).await {
-                give_back(&one, ticket, permit, &hands);
+            if let Some(granted) = leave_after(2, leaving).await {
+                give_back(&own, &one, granted, &hands);
             }
         });
         // Time stands still: a permit that went with the one that left is never found.
         let third = spawn(async move { staying.wait().await.expect("a permit") });
         block_on(first).expect("not aborted");
         block_on(second).expect("not aborted");
-        let (ticket, permit) = block_on(third).expect("not aborted");
-        give_back(&line, ticket, permit, &clock);
-        assert!(matches!(enter(&limiter, &line, &clock), Entry::Granted(..)));
+        let granted = block_on(third).expect("not aborted");
+        give_back(&limiter, &quota, granted, &clock);
+        assert!(matches!(
+            enter(&limiter, &quota, &clock),
+            Entry::Granted(..)
+        ));
     });
 }
 
@@ -150,28 +151,33 @@ const IN_VAIN: usize = 300;
 fn one_by_one(window: Window) {
     let clock = Hands::default();
     let quota = Quota::new(Quota::DEFAULT).window(window);
-    let (limiter, line) = limiter_of(quota, None, &clock);
-    let Entry::Granted(ticket, permit) = enter(&limiter, &line, &clock) else {
+    let (limiter, quota) = limiter_of(quota, None, &clock);
+    let Entry::Granted(ticket, permit) = enter(&limiter, &quota, &clock) else {
         panic!("the first finds a permit");
     };
-    line.settle(permit.id, ticket, &Settlement::Lost, clock.now());
+    let lost = Settlement::Lost;
+    let line = limiter.line(&quota);
+    line.settle(permit.id, ticket, &lost, &clock.now());
     let gone = Arc::new(AtomicUsize::new(0));
     let places = [None, Some(2), None, None].map(|polls| {
-        let place = waiting(enter(&limiter, &line, &clock));
+        let place = waiting(enter(&limiter, &quota, &clock));
         (polls, place)
     });
     let waiters = places.len();
     let mut tasks: Vec<_> = places
         .into_iter()
         .map(|(polls, place)| {
-            let (line, hands, gone) = (line.clone(), clock.clone(), gone.clone());
+            let (own, one) = (limiter.clone(), quota.clone());
+            let (hands, gone) = (clock.clone(), gone.clone());
             spawn(async move {
                 let granted = match polls {
                     Some(polls) => leave_after(polls, place).await,
                     None => Some(place.wait().await.expect("a permit")),
                 };
                 if let Some((ticket, permit)) = granted {
-                    line.settle(permit.id, ticket, &Settlement::Lost, hands.now());
+                    let lost = Settlement::Lost;
+                    own.line(&one)
+                        .settle(permit.id, ticket, &lost, &hands.now());
                 }
                 gone.fetch_add(1, Ordering::Relaxed);
             })
@@ -180,7 +186,7 @@ fn one_by_one(window: Window) {
     let hands = clock.clone();
     tasks.push(spawn(async move {
         yield_now().await;
-        drop(enter_as(Priority::High, &limiter, &line, &hands));
+        drop(enter_as(Priority::High, &limiter, &quota, &hands));
     }));
     let mut in_vain = 0;
     block_on(async move {
