@@ -78,8 +78,11 @@ fn outcomes(scenario: &Scenario, rival: Rival) -> Vec<(u64, Outcome)> {
 }
 
 fn table(seeds: &Scenario) {
-    println!("| scenario | client | rejections | after warm-up | utilisation | of ideal |");
-    println!("|---|---|---|---|---|---|");
+    println!(
+        "| scenario | client | rejections | after warm-up | utilisation | of ideal | fairness \
+         | others rejected |"
+    );
+    println!("|---|---|---|---|---|---|---|---|");
     let rows = ROWS.into_iter();
     let scenarios = rows.flat_map(|row| SERVERS.map(|server| row.replace("{}", server)));
     let cells: Vec<_> = scenarios
@@ -112,7 +115,14 @@ fn line(arguments: &str, rival: Rival, seeds: &Scenario) -> String {
     let outcomes = outcomes(&scenario, rival);
     let outcomes: Vec<_> = outcomes.into_iter().map(|(_, outcome)| outcome).collect();
     let (name, cells) = (rival.name(), cells(&outcomes));
-    format!("| `{arguments}` | {name} | {cells} |")
+    let of_others = match scenario.outside > 0.0 {
+        true => format!(
+            "{:.1} %",
+            mean(&outcomes, |outcome| outcome.outside_rejected)
+        ),
+        false => "–".to_owned(),
+    };
+    format!("| `{arguments}` | {name} | {cells} | {of_others} |")
 }
 
 fn cells(outcomes: &[Outcome]) -> String {
@@ -120,14 +130,17 @@ fn cells(outcomes: &[Outcome]) -> String {
         let all = || outcomes.iter().map(of);
         format!("{}–{}", all().min().unwrap_or(0), all().max().unwrap_or(0))
     };
-    let mean = |of: fn(&Outcome) -> f64| {
-        100.0 * outcomes.iter().map(of).sum::<f64>() / outcomes.len() as f64
-    };
     format!(
-        "{} | {} | {:.1} % | {:.1} %",
+        "{} | {} | {:.1} % | {:.1} % | {:.1}",
         range(|outcome| outcome.rejections),
         range(|outcome| outcome.late_rejections),
-        mean(|outcome| outcome.utilisation),
-        mean(|outcome| outcome.utilisation / outcome.ideal),
+        mean(outcomes, |outcome| outcome.utilisation),
+        mean(outcomes, |outcome| outcome.utilisation / outcome.ideal),
+        mean(outcomes, |outcome| outcome.fairness) / 100.0,
     )
+}
+
+/// In per cent.
+fn mean(outcomes: &[Outcome], of: impl Fn(&Outcome) -> f64) -> f64 {
+    100.0 * outcomes.iter().map(of).sum::<f64>() / outcomes.len() as f64
 }
