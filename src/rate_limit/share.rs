@@ -37,8 +37,8 @@
 //!
 //! The bench leaves a rule out, to show what it buys: `TOLLGATE_ABLATE=hold` when it is built with
 //! `--cfg tollgate_ablation`, without which nothing in the environment matters
-//! (`share`, `sign`, `claim`, `hold`, `end`, `period`, `shift`, `answer`, `care`, `scout`). What
-//! each buys stands in `benches/README.md`.
+//! (`share`, `claim`, `hold`, `end`, `period`, `shift`, `answer`, `care`, `scout`). What each buys
+//! stands in `benches/README.md`.
 //!
 //! Pure: `now` is an argument.
 
@@ -54,9 +54,6 @@ use crate::clock::Moment;
 
 /// Sharing lasts for so many windows after the last sign of others.
 const WINDOWS_SHARED: u32 = 2;
-
-/// A server that forgets bit by bit only estimates, and may be off by this part of the limit.
-const ESTIMATE: u64 = 32;
 
 /// Servers round a reset to the second, and some add another half on the way.
 const RESET_GRAIN: Duration = Duration::from_millis(1_500);
@@ -169,7 +166,7 @@ impl Share {
         self.care.learn(heard.remaining, round_trip, now);
         let taken = heard.total.saturating_sub(heard.remaining);
         let by_others = taken.saturating_sub(heard.own.most);
-        if by_others > self.may_be_off(heard.total) {
+        if by_others > 0 {
             self.until = Some(now + length.saturating_mul(WINDOWS_SHARED));
         }
         if self.news.is_some_and(|news| heard.sent < news.sent) {
@@ -191,14 +188,6 @@ impl Share {
             since: heard.own.since,
             reset: heard.reset,
         });
-    }
-
-    /// By how much the server's count may exceed ours though nobody else takes part.
-    fn may_be_off(&self, total: u64) -> u64 {
-        match self.bit_by_bit && !is_ablated("sign") {
-            true => total / ESTIMATE,
-            false => 0,
-        }
     }
 
     /// How what remains has changed: does the server forget before the reset, and how much of what

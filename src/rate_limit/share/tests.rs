@@ -216,18 +216,6 @@ fn a_period_ends_at_the_earliest_moment_told_for_it() {
 }
 
 #[test]
-fn an_estimate_that_is_a_bit_off_is_no_sign_of_others() {
-    let mut share = Share {
-        bit_by_bit: true,
-        ..Share::default()
-    };
-    told(&mut share, 1, 120 - 10 - 3, 60, 10);
-    assert!(!share.is_shared(at(1)));
-    told(&mut share, 2, 120 - 10 - 4, 60, 10);
-    assert!(share.is_shared(at(2)));
-}
-
-#[test]
 fn those_who_were_told_the_same_come_back_apart() {
     let mut share = Share::default();
     told(&mut share, 1, 0, 60, 30);
