@@ -11,7 +11,7 @@ use crate::clock::Moment;
 const CLAIM: f64 = 0.3;
 
 /// Our part ends so early before a reset: by this part of the time in which others take the margin.
-const AHEAD: f64 = 0.75;
+const AHEAD: f64 = 0.3;
 
 /// What remains is never spread over less, in seconds: a reset is told to the second.
 const SHORTEST_REST: f64 = 0.5;
