@@ -19,7 +19,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue};
 use smallvec::SmallVec;
 
-use self::family::Family;
+use self::family::{Family, Usual};
 use self::policies::{Policies, Policy, Reset};
 pub(crate) use self::value::retry_after;
 use super::window::{ResetUnit, Window};
@@ -51,11 +51,13 @@ pub(crate) struct Reading {
     pub(crate) reset: Option<Duration>,
 }
 
-/// Which of the usual names a response has at all; most have none.
+/// Which of the usual names a response has at all; most have none, and looking for one that is not
+/// there costs as much as for one that is.
 #[derive(Clone, Copy, Default)]
 struct Present {
     ietf: bool,
-    families: bool,
+    /// By [`Usual`].
+    families: [bool; 3],
 }
 
 /// What these headers say about each window of a quota.
@@ -81,9 +83,18 @@ impl Present {
         for name in headers.keys() {
             let name = name.as_str();
             present.ietf |= name.starts_with("ratelimit");
-            present.families |= name.starts_with("x-rate") || name.starts_with("x-burst");
+            for usual in Usual::ALL {
+                present.families[usual as usize] |= name.starts_with(usual.prefix());
+            }
         }
         present
+    }
+
+    /// Whether it is worth looking for this family.
+    fn has(self, family: &Family) -> bool {
+        family
+            .usual
+            .is_none_or(|usual| self.families[usual as usize])
     }
 }
 
@@ -125,14 +136,10 @@ impl Fields {
     ) -> Reading {
         let family = |family: &Family| self.reading_of_family(family, headers, now);
         let policy = |policy: &Policy<'_>| self.reading_of_policy(policy, headers, now);
-        let families = match present.families || self.named {
-            true => &self.families[..],
-            false => &[],
-        };
         (self.fitting(policies, Policy::has_state).map(policy))
-            .or_else(|| self.of_our_limit(families, headers).map(family))
+            .or_else(|| self.of_our_limit(present, headers).map(family))
             .or_else(|| self.only(policies).map(policy))
-            .or_else(|| self.of_our_place(families, headers).map(family))
+            .or_else(|| self.of_our_place(present, headers).map(family))
             .or_else(|| self.fitting(policies, |_| true).map(policy))
             .unwrap_or_default()
     }
@@ -168,25 +175,25 @@ impl Fields {
         fits.then_some(policy)
     }
 
-    fn of_our_limit<'f>(&self, families: &'f [Family], headers: &HeaderMap) -> Option<&'f Family> {
+    fn of_our_limit(&self, present: Present, headers: &HeaderMap) -> Option<&Family> {
         let is_clear = !self.siblings.contains(&self.limit);
-        let mut candidates = families.iter().enumerate();
+        let mut candidates = self.families.iter().enumerate();
         let found = candidates.find(|(index, family)| {
             (is_clear || *index < self.by_place)
+                && present.has(family)
                 && family.limit(headers, self.limit) == Some(self.limit)
         });
         found.map(|(_, family)| family)
     }
 
-    fn of_our_place<'f>(&self, families: &'f [Family], headers: &HeaderMap) -> Option<&'f Family> {
+    fn of_our_place(&self, present: Present, headers: &HeaderMap) -> Option<&Family> {
         let of_another = |family: &Family| {
             let limit = family.limit(headers, self.limit);
             !self.named && limit.is_some_and(|limit| self.siblings.contains(&limit))
         };
-        families
-            .iter()
-            .take(self.by_place)
-            .find(|family| family.is_in(headers) && !of_another(family))
+        let mut candidates = self.families.iter().take(self.by_place);
+        candidates
+            .find(|family| present.has(family) && family.is_in(headers) && !of_another(family))
     }
 
     fn is_alone(&self) -> bool {
@@ -270,11 +277,12 @@ fn possible(limit: Option<u64>) -> Option<u64> {
 
 /// All usual families, and how many of the first ones a window has by its place alone.
 fn usual(index: usize, count: usize) -> (SmallVec<[Family; 3]>, usize) {
-    let (names, by_place) = match index {
-        0 if count > 1 => (["x-burstlimit", "x-ratelimit", "x-rate-limit"], 1),
-        _ if count == 1 => (["x-ratelimit", "x-rate-limit", "x-burstlimit"], 3),
-        _ if index + 1 == count => (["x-ratelimit", "x-rate-limit", "x-burstlimit"], 2),
-        _ => (["x-ratelimit", "x-rate-limit", "x-burstlimit"], 0),
+    let [rate, hyphenated, burst] = Usual::ALL;
+    let (families, by_place) = match index {
+        0 if count > 1 => ([burst, rate, hyphenated], 1),
+        _ if count == 1 => ([rate, hyphenated, burst], 3),
+        _ if index + 1 == count => ([rate, hyphenated, burst], 2),
+        _ => ([rate, hyphenated, burst], 0),
     };
-    (names.map(Family::usual).into_iter().collect(), by_place)
+    (families.map(Family::usual).into_iter().collect(), by_place)
 }

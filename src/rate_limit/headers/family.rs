@@ -5,17 +5,40 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::super::window::WindowHeaders;
 use super::value;
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Family {
+    /// Which of the usual ones it is; none: somebody named its fields.
+    pub(super) usual: Option<Usual>,
     limit: Option<HeaderName>,
     remaining: Option<HeaderName>,
     reset_time: Option<HeaderName>,
     reset: Option<HeaderName>,
 }
 
+/// The families in common use, by the beginning of their names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Usual {
+    Rate,
+    HyphenatedRate,
+    Burst,
+}
+
+impl Usual {
+    pub(super) const ALL: [Self; 3] = [Self::Rate, Self::HyphenatedRate, Self::Burst];
+
+    pub(super) const fn prefix(self) -> &'static str {
+        match self {
+            Self::Rate => "x-ratelimit",
+            Self::HyphenatedRate => "x-rate-limit",
+            Self::Burst => "x-burstlimit",
+        }
+    }
+}
+
 impl Family {
     pub(super) fn named(headers: WindowHeaders) -> Self {
         Self {
+            usual: None,
             limit: headers.limit,
             remaining: headers.remaining,
             reset_time: headers.reset_time,
@@ -23,9 +46,11 @@ impl Family {
         }
     }
 
-    pub(super) fn usual(prefix: &str) -> Self {
+    pub(super) fn usual(usual: Usual) -> Self {
+        let prefix = usual.prefix();
         let name = |suffix: &str| HeaderName::try_from(format!("{prefix}-{suffix}")).ok();
         Self {
+            usual: Some(usual),
             limit: name("limit"),
             remaining: name("remaining"),
             reset_time: name("resettime"),
