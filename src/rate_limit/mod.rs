@@ -10,7 +10,6 @@ mod gate;
 mod headers;
 mod in_flight;
 mod keeper;
-mod ledger;
 mod limiter;
 mod line;
 mod live;
@@ -34,6 +33,7 @@ mod share;
 mod snapshot;
 mod state;
 pub(crate) mod store;
+mod tally;
 mod turn;
 pub(crate) mod window;
 
@@ -49,7 +49,6 @@ use crate::passage::AccountId;
 use crate::verdict::Rules;
 
 pub(crate) use keeper::Keeper;
-pub(crate) use ledger::Ledger;
 #[cfg(feature = "retry")]
 pub(crate) use limiter::FinalRejection;
 pub(crate) use limiter::Limiter;
@@ -59,6 +58,7 @@ pub use permit::{Permit, Rejected};
 pub use quota::Quota;
 pub use snapshot::{QuotaSnapshot, WindowSnapshot};
 pub use store::QuotaStore;
+pub(crate) use tally::Tally;
 pub use window::{ResetUnit, Window};
 
 /// What the rate-limit half of an account is made of, checked by `AccountBuilder::build`.
