@@ -21,10 +21,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::task::Waker;
 
 use super::alarm::{Alarm, Alarms, Looker, Timer};
-use super::gate::Ticket;
 use super::in_flight::PermitId;
 use super::meter::{Excess, Meter};
 use super::state::{Admission, Change, Ledger, Settlement};
+use super::ticket::Ticket;
 use super::window::Window;
 use crate::clock::{Moment, Now};
 use crate::cost::Costs;

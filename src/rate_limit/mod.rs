@@ -34,6 +34,7 @@ mod snapshot;
 mod state;
 pub(crate) mod store;
 mod tally;
+mod ticket;
 mod turn;
 pub(crate) mod window;
 

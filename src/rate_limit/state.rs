@@ -25,12 +25,13 @@ use std::time::Duration;
 use http::StatusCode;
 use smallvec::SmallVec;
 
-use super::gate::{Gate, Opening, Ticket};
+use super::gate::{Gate, Opening};
 use super::headers::Reading;
 use super::in_flight::{InFlight, PermitId, Slot};
 use super::live::{Live, Room};
 use super::meter::{Excess, Meter};
 use super::pace::{self, Pace, Paces};
+use super::ticket::Ticket;
 use super::window::Window;
 use crate::clock::{Moment, Now};
 use crate::cost::Costs;

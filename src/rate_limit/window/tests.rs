@@ -1,8 +1,8 @@
 use super::*;
 use crate::clock::Moment;
 use crate::cost::Costs;
-use crate::rate_limit::gate::Ticket;
 use crate::rate_limit::state::{Admission, Ledger, Settlement};
+use crate::rate_limit::ticket::Ticket;
 
 #[test]
 fn a_window_reads_as_it_is_written() {
