@@ -19,6 +19,7 @@ mod middleware;
 #[path = "../../tests/model/src/rate_limit/mod.rs"]
 pub mod model;
 mod pace;
+mod pacing;
 mod permit;
 mod place;
 mod quota;
@@ -54,7 +55,7 @@ pub(crate) use keeper::Keeper;
 pub(crate) use limiter::FinalRejection;
 pub(crate) use limiter::Limiter;
 pub use middleware::RateLimitMiddleware;
-pub use pace::Pacing;
+pub use pacing::Pacing;
 pub use permit::{Permit, Rejected};
 pub use quota::Quota;
 pub use snapshot::{QuotaSnapshot, WindowSnapshot};

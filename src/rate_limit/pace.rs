@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use super::pacing::Pacing;
 use super::rate_factor::RateFactor;
 use super::saved::{self, Dial, SavedPace};
 use super::share::{FASTEST, Heard, Share, Terms};
@@ -53,31 +54,6 @@ const TIMER_GRAIN: Duration = Duration::from_millis(4);
 /// of 1 000/s; and a sliding counter takes it for a way that differs by as much. In a shared window
 /// it would be for those who were held back to make up, at the cost of the others.
 const WINDOWS_LATE: u32 = 50;
-
-/// How the requests of a window follow each other, within what its limit allows.
-///
-/// In a configuration file: `"auto"`, `"burst"`, `"spread"`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Pacing {
-    /// As [`Burst`](Self::Burst), until the server rejects a request although our own count has
-    /// room: it counts by a sliding counter, or others use the same quota. From then on as
-    /// [`Spread`](Self::Spread), at 0.7 to 0.9 times the rate after each further rejection. Later
-    /// successes restore it, fast at first, and slowly around the rate that was too high: after
-    /// about six windows it is tried again. Back to burst an hour after the last rejection, and
-    /// twice as late after each relapse. Windows longer than an hour always burst.
-    ///
-    /// Where the server says how much is left, and that it counts more than our own requests, the
-    /// window is shared by what it says instead.
-    #[default]
-    Auto,
-    /// The whole limit at once, then again as the window forgets it.
-    Burst,
-    /// Evenly: one per (length + mean round trip)/(limit − 1), a limit of one as one of two. A slot
-    /// that nobody takes is lost. For servers with a sliding counter, which rejects none of them,
-    /// and for those that dislike bursts.
-    Spread,
-}
 
 /// The pace of one window.
 #[derive(Clone, Debug)]

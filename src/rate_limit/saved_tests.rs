@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::headers::Reading;
 use super::in_flight::PermitId;
-use super::pace::Pacing;
+use super::pacing::Pacing;
 use super::saved::Saved;
 use super::state::{Admission, Ledger, Report, Settlement};
 use super::ticket::Ticket;

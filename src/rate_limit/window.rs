@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use http::HeaderName;
 use time::{Date, Month, OffsetDateTime, Time};
 
-use super::pace::Pacing;
+use super::pacing::Pacing;
 use crate::clock::Now;
 use crate::cost::REQUESTS;
 use crate::error::Error;
