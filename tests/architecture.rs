@@ -155,6 +155,7 @@ fn pure_files_hold_no_async_no_io_no_clock_and_no_lock() {
         "rate_limit/live.rs",
         "rate_limit/meter.rs",
         "rate_limit/pace.rs",
+        "rate_limit/pace/shared.rs",
         "rate_limit/pacing.rs",
         "rate_limit/rate_factor.rs",
         "rate_limit/share.rs",

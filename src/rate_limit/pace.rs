@@ -22,6 +22,8 @@
 //!
 //! Pure: `now` is an argument.
 
+mod shared;
+
 use std::time::Duration;
 
 use smallvec::SmallVec;
@@ -29,7 +31,7 @@ use smallvec::SmallVec;
 use super::pacing::Pacing;
 use super::rate_factor::RateFactor;
 use super::saved::{self, Dial, SavedPace};
-use super::share::{FASTEST, Heard, Share, Terms};
+use super::share::{FASTEST, Share};
 use super::window::{Span, Window};
 use crate::clock::{Moment, Now};
 
@@ -138,57 +140,6 @@ impl Pace {
             return slot;
         }
         slot.max(self.share.holds(cost, self.terms(limit, round_trip), now))
-    }
-
-    /// Whether others use this window too, and it takes its part.
-    pub(super) fn is_shared(&self, now: Moment) -> bool {
-        self.is_short && self.pacing != Pacing::Burst && self.share.is_shared(now)
-    }
-
-    /// What is on its way takes all that the server said is left, so the next one waits for an
-    /// answer, until this moment at most.
-    pub(super) fn needs_answer(
-        &self,
-        in_flight: u64,
-        limit: u64,
-        round_trip: Duration,
-        now: Moment,
-    ) -> Option<Moment> {
-        let may = self.is_short && self.pacing == Pacing::Auto && !self.is_shared(now);
-        let terms = self.terms(limit, round_trip);
-        let until = self.share.needs_answer(in_flight, terms, now);
-        until.filter(|_| may)
-    }
-
-    /// An answer tells what remains.
-    pub(super) fn heard(&mut self, heard: Heard, round_trip: Duration, now: Moment) {
-        self.share.learn(heard, self.length, round_trip, now);
-        if self.is_shared(now) {
-            self.spread_until = self.spread_until.max(Some(now + SHORTEST_SPREAD));
-        }
-    }
-
-    /// What others took and until when, where they use the window too; `ours` is what we did.
-    pub(super) fn by_others(&self, ours: u64, now: Moment) -> Option<(u64, Moment)> {
-        let shared = self.is_shared(now);
-        shared.then(|| self.share.by_others(ours, now)).flatten()
-    }
-
-    /// How much later than told to come back.
-    pub(super) fn shift(&self, limit: u64, round_trip: Duration, now: Moment) -> Duration {
-        match self.is_shared(now) {
-            true => self.share.shift(self.terms(limit, round_trip), now),
-            false => Duration::ZERO,
-        }
-    }
-
-    fn terms(&self, limit: u64, round_trip: Duration) -> Terms {
-        let length = self.length;
-        Terms {
-            limit,
-            length,
-            round_trip,
-        }
     }
 
     /// Before when no slot comes after those of `ahead`, at the full rate.
