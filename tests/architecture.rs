@@ -168,6 +168,7 @@ fn pure_files_hold_no_async_no_io_no_clock_and_no_lock() {
         "rate_limit/saved.rs",
         "rate_limit/state.rs",
         "rate_limit/state/change.rs",
+        "rate_limit/state/settle.rs",
         "rate_limit/tally.rs",
         "rate_limit/ticket.rs",
         "rate_limit/window.rs",

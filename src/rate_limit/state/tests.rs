@@ -1,5 +1,9 @@
-use super::*;
 use std::time::SystemTime;
+
+use http::StatusCode;
+
+use super::*;
+use crate::rate_limit::headers::Reading;
 
 const ONE: Costs = Costs::ONE;
 const WINDOW: Duration = Duration::from_secs(10);
