@@ -153,6 +153,8 @@ fn pure_files_hold_no_async_no_io_no_clock_and_no_lock() {
         "rate_limit/headers/value.rs",
         "rate_limit/in_flight.rs",
         "rate_limit/line.rs",
+        "rate_limit/line/serve.rs",
+        "rate_limit/line/standing.rs",
         "rate_limit/live.rs",
         "rate_limit/live/learn.rs",
         "rate_limit/meter.rs",

@@ -1,6 +1,7 @@
 //! Stories about the line, with time made by hand.
 
 use super::*;
+use crate::options::Patience;
 use crate::rate_limit::Pacing;
 use crate::rate_limit::state::Report;
 use http::StatusCode;
