@@ -6,14 +6,14 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, HeaderValue};
 use http::{HeaderMap, Request, StatusCode};
 
-use super::super::answer::{self, Answer, error_answer};
-use super::super::dialect::Role;
-use super::super::issuer::Worth;
-use super::super::manners::{Gap, Manners, Moment as Numbers, Occasion};
-use super::super::mishaps::{BackendMishap, GateMishap};
-use super::super::quota::{Standing, Verdict};
 use super::{Books, CLIENT_ID_HEADER, Distributor, Outcome};
 use crate::clock::Now;
+use crate::sandbox::answer::{self, Answer, error_answer};
+use crate::sandbox::dialect::Role;
+use crate::sandbox::issuer::Worth;
+use crate::sandbox::manners::{Gap, Manners, Moment as Numbers, Occasion};
+use crate::sandbox::mishaps::{BackendMishap, GateMishap};
+use crate::sandbox::quota::{Standing, Verdict};
 
 /// What an injected refusal tells to wait for.
 const INJECTED_WAIT: Duration = Duration::from_secs(1);
