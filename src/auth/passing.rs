@@ -64,6 +64,23 @@ impl<'a> Passing<'a> {
         }
     }
 
+    /// Puts the credentials on, and gives what is left for the layers beneath.
+    ///
+    /// # Errors
+    /// It could not be signed.
+    fn make_ready(
+        &self,
+        request: &mut Request,
+        token: Option<&Token>,
+        clone: bool,
+        extensions: &Extensions,
+    ) -> reqwest_middleware::Result<(Worn, Option<Arc<Pass>>)> {
+        let unsigned = self.unsigned(request);
+        let equipped = self.equip(request, token, clone);
+        let (worn, own) = equipped.map_err(|error| self.authenticator.refuse(error))?;
+        Ok((worn, self.pass(own, unsigned, extensions)))
+    }
+
     /// Puts the credentials on, and gives a clone of the request if one is needed here.
     ///
     /// # Errors
@@ -102,16 +119,12 @@ impl<'a> Passing<'a> {
     {
         let is_renewable = self.authenticator.settings.credentials.can_change();
         let is_above = self.spare_above(&request).is_some();
-        let unsigned = self.unsigned(&request);
-        let equipped = self.equip(&mut request, None, is_renewable && !is_above);
-        let (worn, own) = match equipped {
-            Ok(equipped) => equipped,
-            Err(error) => {
-                let error = self.authenticator.refuse(error);
-                return Box::pin(std::future::ready(Err(error)));
-            }
+        let clone = is_renewable && !is_above;
+        let ready = self.make_ready(&mut request, None, clone, extensions);
+        let (worn, pass) = match ready {
+            Ok(ready) => ready,
+            Err(error) => return Box::pin(std::future::ready(Err(error))),
         };
-        let pass = self.pass(own, unsigned, extensions);
         Box::pin(async move {
             let result = run(pass.as_ref(), request, extensions, next.clone()).await;
             let response = worn.hide(result)?;
@@ -119,11 +132,7 @@ impl<'a> Passing<'a> {
             let Some(worn) = worn else {
                 return Ok(response);
             };
-            let spare = match &pass {
-                _ if is_above => self.chain.nearest_spare(),
-                Some(pass) => pass.spare.as_ref(),
-                None => None,
-            };
+            let spare = self.spare(pass.as_ref(), is_above);
             let refused = reread::Refused {
                 passing: &self,
                 worn: &worn,
@@ -152,16 +161,11 @@ impl<'a> Passing<'a> {
     {
         // The limiter above may have cloned the request already, before our headers were on it.
         let is_above = self.spare_above(&request).is_some();
-        let unsigned = self.unsigned(&request);
-        let equipped = self.equip(&mut request, Some(&carried.token), !is_above);
-        let (worn, own) = match equipped {
-            Ok(equipped) => equipped,
-            Err(error) => {
-                let error = self.authenticator.refuse(error);
-                return Box::pin(std::future::ready(Err(error)));
-            }
+        let ready = self.make_ready(&mut request, Some(&carried.token), !is_above, extensions);
+        let (worn, pass) = match ready {
+            Ok(ready) => ready,
+            Err(error) => return Box::pin(std::future::ready(Err(error))),
         };
-        let pass = self.pass(own, unsigned, extensions);
         Box::pin(async move {
             let result = match &pass {
                 None => next.clone().run(request, extensions).await,
@@ -175,11 +179,7 @@ impl<'a> Passing<'a> {
                 self.note_success(&carried.token, carried.since, &response);
                 return Ok(response);
             }
-            let spare = match &pass {
-                _ if is_above => self.chain.nearest_spare(),
-                Some(pass) => pass.spare.as_ref(),
-                None => None,
-            };
+            let spare = self.spare(pass.as_ref(), is_above);
             let refused = Refused {
                 passing: &self,
                 cache: carried.cache,
@@ -189,6 +189,14 @@ impl<'a> Passing<'a> {
             // Boxed, as all that is rare here: a future that is small is cheap to make.
             Box::pin(refused.cure(response, spare, pass.as_ref(), extensions, next)).await
         })
+    }
+
+    /// What a replay is made of: the clone of a layer above, or our own.
+    fn spare<'s>(&'s self, pass: Option<&'s Arc<Pass>>, is_above: bool) -> Option<&'s Spare> {
+        match is_above {
+            true => self.chain.nearest_spare(),
+            false => pass.and_then(|pass| pass.spare.as_ref()),
+        }
     }
 
     /// Evidence for the token, where some is sought.
