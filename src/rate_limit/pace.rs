@@ -9,10 +9,10 @@
 //! `Burst` and `Spread` stay what they are, `Auto` goes from one to the other.
 //!
 //! *The slot.* A sliding counter takes previous · (1 − elapsed/W) + current for the count. Requests
-//! that leave every I, and are on their way for times that differ by J at most, bring that to
+//! that leave every I, and come late by times that differ by J at most, bring that to
 //! (W + J)/I + 1 at most, wherever its boundaries lie. So there is a slot per (W + J)/(L − 1), and
-//! the mean round trip stands for J: the ledger asks for W plus a round trip anyway. What costs c
-//! takes c · (W + J)/(L − c), for the same reason.
+//! the mean round trip stands for J: the ledger asks for W plus a round trip anyway. Or how late a
+//! slot may be taken, if that is more. What costs c takes c · (W + J)/(L − c), for the same reason.
 //!
 //! *The rate factor.* A rejection while spread slows the slots down: somebody else takes part of
 //! the quota. Successes restore the rate (`rate_factor.rs`).
@@ -54,6 +54,10 @@ const TIMER_GRAIN: Duration = Duration::from_millis(4);
 /// it would be for those who were held back to make up, at the cost of the others.
 const WINDOWS_LATE: u32 = 50;
 
+/// But no more than this or the mean round trip: a machine is that busy, or all workers under way.
+/// Who sent nothing for half an hour would have a burst of a day's window.
+const LATEST: Duration = Duration::from_millis(100);
+
 /// How the requests of a window follow each other, within what its limit allows.
 ///
 /// In a configuration file: `"auto"`, `"burst"`, `"spread"`.
@@ -74,8 +78,9 @@ pub enum Pacing {
     /// The whole limit at once, then again as the window forgets it.
     Burst,
     /// Evenly: one per (length + mean round trip)/(limit − 1), a limit of one as one of two. A slot
-    /// that nobody takes is lost. For servers with a sliding counter, which rejects none of them,
-    /// and for those that dislike bursts.
+    /// that nobody takes in time is lost: within a fiftieth of the length, but no later than a
+    /// tenth of a second or a mean round trip. For servers with a sliding counter, which rejects
+    /// none of them, and for those that dislike bursts.
     Spread,
 }
 
@@ -236,7 +241,7 @@ impl Pace {
     pub(super) fn grant(&mut self, cost: u64, limit: u64, round_trip: Duration, now: Moment) {
         self.share.grant(cost, round_trip, now);
         if self.is_spread(now) {
-            let is_on_time = now - self.slot <= self.grain(now);
+            let is_on_time = now - self.slot <= self.grain(round_trip, now);
             let taken = if is_on_time { self.slot } else { now };
             let interval = match self.is_shared(now) {
                 true => self
@@ -249,11 +254,16 @@ impl Pace {
     }
 
     /// So late a slot is on time.
-    fn grain(&self, now: Moment) -> Duration {
+    fn grain(&self, round_trip: Duration, now: Moment) -> Duration {
         match self.is_shared(now) {
             true => TIMER_GRAIN,
-            false => TIMER_GRAIN.max(self.length / WINDOWS_LATE),
+            false => self.longest_grain(round_trip),
         }
+    }
+
+    fn longest_grain(&self, round_trip: Duration) -> Duration {
+        let part = self.length / WINDOWS_LATE;
+        part.min(round_trip.max(LATEST)).max(TIMER_GRAIN)
     }
 
     /// A request that left at `granted` was accepted.
@@ -318,7 +328,8 @@ impl Pace {
     fn interval(&self, cost: u64, limit: u64, round_trip: Duration) -> Duration {
         let gaps = limit.saturating_sub(cost).max(1) as f64;
         let windows = (cost as f64 / gaps).min(2.0);
-        let seconds = (self.length + round_trip).as_secs_f64() * windows / self.factor.get();
+        let differing = round_trip.max(self.longest_grain(round_trip));
+        let seconds = (self.length + differing).as_secs_f64() * windows / self.factor.get();
         Duration::try_from_secs_f64(seconds).unwrap_or(self.length)
     }
 
