@@ -221,16 +221,26 @@ impl Pace {
     }
 
     /// Before when no slot comes after those of `ahead`, at the full rate.
-    pub(super) fn not_before(&self, ahead: u64, limit: u64, now: Moment) -> Moment {
+    pub(super) fn not_before(
+        &self,
+        ahead: u64,
+        limit: u64,
+        round_trip: Duration,
+        now: Moment,
+    ) -> Moment {
         if !self.is_spread(now) {
             return now;
         }
+        let is_shared = self.is_shared(now);
         let mut windows = ahead as f64 / limit.max(1) as f64;
-        if self.is_shared(now) {
+        if is_shared {
             windows /= FASTEST;
         }
         let span = Duration::try_from_secs_f64(self.length.as_secs_f64() * windows);
-        let slot = self.slot.max(now) + span.unwrap_or(Duration::MAX);
+        let slot = self.taken(round_trip, now) + span.unwrap_or(Duration::MAX);
+        // The slots of what costs much may end there.
+        let reset = self.share.reset(now).filter(|_| is_shared);
+        let slot = slot.min(reset.unwrap_or(Moment::NEVER));
         match self.pacing {
             Pacing::Auto => slot.min(self.spread_until.unwrap_or(now)),
             _ => slot,
@@ -241,8 +251,7 @@ impl Pace {
     pub(super) fn grant(&mut self, cost: u64, limit: u64, round_trip: Duration, now: Moment) {
         self.share.grant(cost, round_trip, now);
         if self.is_spread(now) {
-            let is_on_time = now - self.slot <= self.grain(round_trip, now);
-            let taken = if is_on_time { self.slot } else { now };
+            let taken = self.taken(round_trip, now);
             let interval = match self.is_shared(now) {
                 true => self
                     .share
@@ -250,6 +259,14 @@ impl Pace {
                 false => self.interval(cost, limit, round_trip),
             };
             self.slot = taken + interval;
+        }
+    }
+
+    /// Which slot a request takes that leaves now.
+    fn taken(&self, round_trip: Duration, now: Moment) -> Moment {
+        match now - self.slot <= self.grain(round_trip, now) {
+            true => self.slot,
+            false => now,
         }
     }
 

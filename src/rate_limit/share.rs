@@ -286,6 +286,12 @@ impl Share {
         earliest.or(news.reset)
     }
 
+    /// When all is there anew, if that is to come all at once.
+    pub(super) fn reset(&self, now: Moment) -> Option<Moment> {
+        let reset = self.ends(self.news?)?;
+        (reset > now && !self.bit_by_bit).then_some(reset)
+    }
+
     /// The seconds between two of ours at our share.
     fn gap(&self, terms: Terms) -> f64 {
         let limit = terms.limit.max(1) as f64;

@@ -1,6 +1,7 @@
 use super::*;
 use crate::cost::Costs;
 use crate::rate_limit::gate::Ticket;
+use crate::rate_limit::share::Own;
 use crate::rate_limit::state::{Admission, Ledger, Report, Settlement};
 use http::StatusCode;
 use proptest::prelude::*;
@@ -194,6 +195,47 @@ fn who_sends_nothing_for_a_quarter_of_an_hour_has_no_burst_of_a_day() {
     assert_eq!(pace.opens(1, 1_000, way, later), None);
     pace.grant(1, 1_000, way, later);
     assert!(pace.opens(1, 1_000, way, later) > Some(later + Duration::from_secs(80)));
+}
+
+#[test]
+fn who_has_to_leave_before_a_slot_may_use_those_that_came_late() {
+    let mut pace = Pace::new(&Window::per_minute(600).pacing(Pacing::Spread));
+    let way = Duration::from_secs(1);
+    pace.grant(1, 600, way, at(10_000));
+    let now = at(11_000);
+    let not_before = pace.not_before(8, 600, way, now);
+    for _ in 0..8 {
+        assert_eq!(pace.opens(1, 600, way, now), None);
+        pace.grant(1, 600, way, now);
+    }
+    assert!(
+        not_before <= now,
+        "{not_before:?}: the ninth leaves at once"
+    );
+}
+
+#[test]
+fn who_has_to_leave_before_a_reset_does_not_wait_beyond_it_for_what_costs_much() {
+    let mut pace = Pace::new(&Window::per_minute(120));
+    pace.grant(1, 120, Duration::ZERO, at(55_000));
+    let own = Own {
+        cost: 1,
+        most: 1,
+        since: 0,
+    };
+    let heard = Heard {
+        remaining: 110,
+        reset: Some(at(60_000)),
+        total: 120,
+        own,
+        sent: at(55_000),
+    };
+    pace.heard(heard, Duration::ZERO, at(55_000));
+    assert!(pace.is_shared(at(55_000)));
+    let not_before = pace.not_before(100, 120, Duration::ZERO, at(58_000));
+    pace.grant(100, 120, Duration::ZERO, at(58_000));
+    let slot = pace.opens(1, 120, Duration::ZERO, at(58_000)).unwrap();
+    assert!(not_before <= slot, "{not_before:?} {slot:?}");
 }
 
 #[test]
