@@ -9,10 +9,10 @@
 //! `Burst` and `Spread` stay what they are, `Auto` goes from one to the other.
 //!
 //! *The slot.* A sliding counter takes previous · (1 − elapsed/W) + current for the count. Requests
-//! that leave every I, and are on their way for times that differ by J at most, bring that to
+//! that leave every I, and come late by times that differ by J at most, bring that to
 //! (W + J)/I + 1 at most, wherever its boundaries lie. So there is a slot per (W + J)/(L − 1), and
-//! the mean round trip stands for J: the ledger asks for W plus a round trip anyway. What costs c
-//! takes c · (W + J)/(L − c), for the same reason.
+//! the mean round trip stands for J: the ledger asks for W plus a round trip anyway. Or how late a
+//! slot may be taken, if that is more. What costs c takes c · (W + J)/(L − c), for the same reason.
 //!
 //! *The rate factor.* A rejection while spread slows the slots down: somebody else takes part of
 //! the quota. Successes restore the rate (`rate_factor.rs`).
@@ -56,6 +56,10 @@ const TIMER_GRAIN: Duration = Duration::from_millis(4);
 /// of 1 000/s; and a sliding counter takes it for a way that differs by as much. In a shared window
 /// it would be for those who were held back to make up, at the cost of the others.
 const WINDOWS_LATE: u32 = 50;
+
+/// But no more than this or the mean round trip: a machine is that busy, or all workers under way.
+/// Who sent nothing for half an hour would have a burst of a day's window.
+const LATEST: Duration = Duration::from_millis(100);
 
 /// The pace of one window.
 #[derive(Clone, Debug)]
@@ -143,16 +147,26 @@ impl Pace {
     }
 
     /// Before when no slot comes after those of `ahead`, at the full rate.
-    pub(super) fn not_before(&self, ahead: u64, limit: u64, now: Moment) -> Moment {
+    pub(super) fn not_before(
+        &self,
+        ahead: u64,
+        limit: u64,
+        round_trip: Duration,
+        now: Moment,
+    ) -> Moment {
         if !self.is_spread(now) {
             return now;
         }
+        let is_shared = self.is_shared(now);
         let mut windows = ahead as f64 / limit.max(1) as f64;
-        if self.is_shared(now) {
+        if is_shared {
             windows /= FASTEST;
         }
         let span = Duration::try_from_secs_f64(self.length.as_secs_f64() * windows);
-        let slot = self.slot.max(now) + span.unwrap_or(Duration::MAX);
+        let slot = self.taken(round_trip, now) + span.unwrap_or(Duration::MAX);
+        // The slots of what costs much may end there.
+        let reset = self.share.reset(now).filter(|_| is_shared);
+        let slot = slot.min(reset.unwrap_or(Moment::NEVER));
         match self.pacing {
             Pacing::Auto => slot.min(self.spread_until.unwrap_or(now)),
             _ => slot,
@@ -163,8 +177,7 @@ impl Pace {
     pub(super) fn grant(&mut self, cost: u64, limit: u64, round_trip: Duration, now: Moment) {
         self.share.grant(cost, round_trip, now);
         if self.is_spread(now) {
-            let is_on_time = now - self.slot <= self.grain(now);
-            let taken = if is_on_time { self.slot } else { now };
+            let taken = self.taken(round_trip, now);
             let interval = match self.is_shared(now) {
                 true => self
                     .share
@@ -175,12 +188,25 @@ impl Pace {
         }
     }
 
+    /// Which slot a request takes that leaves now.
+    fn taken(&self, round_trip: Duration, now: Moment) -> Moment {
+        match now - self.slot <= self.grain(round_trip, now) {
+            true => self.slot,
+            false => now,
+        }
+    }
+
     /// So late a slot is on time.
-    fn grain(&self, now: Moment) -> Duration {
+    fn grain(&self, round_trip: Duration, now: Moment) -> Duration {
         match self.is_shared(now) {
             true => TIMER_GRAIN,
-            false => TIMER_GRAIN.max(self.length / WINDOWS_LATE),
+            false => self.longest_grain(round_trip),
         }
+    }
+
+    fn longest_grain(&self, round_trip: Duration) -> Duration {
+        let part = self.length / WINDOWS_LATE;
+        part.min(round_trip.max(LATEST)).max(TIMER_GRAIN)
     }
 
     /// A request that left at `granted` was accepted.
@@ -245,7 +271,8 @@ impl Pace {
     fn interval(&self, cost: u64, limit: u64, round_trip: Duration) -> Duration {
         let gaps = limit.saturating_sub(cost).max(1) as f64;
         let windows = (cost as f64 / gaps).min(2.0);
-        let seconds = (self.length + round_trip).as_secs_f64() * windows / self.factor.get();
+        let differing = round_trip.max(self.longest_grain(round_trip));
+        let seconds = (self.length + differing).as_secs_f64() * windows / self.factor.get();
         Duration::try_from_secs_f64(seconds).unwrap_or(self.length)
     }
 

@@ -150,11 +150,12 @@ impl Ledger {
         now: Now,
     ) -> Moment {
         let closed = self.closed_until(now).unwrap_or(now.moment);
+        let round_trip = self.gate.round_trip();
         let parts = self.windows.iter().zip(&self.paces).zip(&self.meters);
         let moments = parts.filter_map(|((window, pace), meter)| {
             let need = meter.need(costs)?;
             let ahead = ahead(meter);
-            let slot = pace.not_before(ahead, window.limit(), now.moment);
+            let slot = pace.not_before(ahead, window.limit(), round_trip, now.moment);
             let all = ahead.saturating_add(need);
             let room = window.not_before(all, meter.in_flight(), now);
             Some(slot.max(room))
