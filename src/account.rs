@@ -9,6 +9,7 @@ mod oauth;
 mod permits;
 pub(crate) mod problems;
 pub(crate) mod quotas;
+mod settings;
 pub(crate) mod token_windows;
 mod tokens;
 pub(crate) mod urls;
@@ -24,8 +25,8 @@ use crate::error::Error;
 use crate::options::RequestOptions;
 use crate::rate_limit::{Limiter, Quota, QuotaSnapshot, RateLimitMiddleware};
 
-pub(crate) use builder::Settings;
 pub use builder::{AccountBuilder, Environment};
+pub(crate) use settings::Settings;
 
 /// One set of credentials at one distributor, with its tokens and its quotas.
 ///

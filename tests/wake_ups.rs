@@ -83,8 +83,9 @@ async fn who_leaves_one_by_one_is_woken_once_when_its_turn_is() {
     assert_eq!(polls[0], 1);
     assert!(polls[1..].iter().all(|polls| *polls == 2), "{polls:?}");
     let elapsed = last - begun;
+    // A fiftieth is for those that come late.
     assert!(
-        elapsed > millis(2_990) && elapsed < millis(3_060),
+        elapsed > millis(2_990) && elapsed < millis(3_100),
         "{elapsed:?}"
     );
 }

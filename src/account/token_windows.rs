@@ -1,4 +1,4 @@
-//! The published limits of token endpoints: one ledger for all accounts of the process that ask the
+//! The published limits of token endpoints: one tally for all accounts of the process that ask the
 //! same origin.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,30 +10,30 @@ use url::{Origin, Url};
 use super::problems::Problems;
 use crate::auth::launch::TokenLimit;
 use crate::clock::{Moment, Now};
-use crate::rate_limit::{Ledger, Window};
+use crate::rate_limit::{Tally, Window};
 
-/// The ledger of one origin.
+/// The tally of one origin.
 #[derive(Default)]
 struct TokenWindows {
-    ledger: Mutex<Ledger>,
+    tally: Mutex<Tally>,
     /// When there is room, by the last look, in nanoseconds of the clock.
     room: AtomicU64,
 }
 
 static LIVING: Mutex<Vec<(Origin, Weak<TokenWindows>)>> = Mutex::new(Vec::new());
 
-/// The ledger of the token URL's origin, for as long as somebody has it; none without windows. It
+/// The tally of the token URL's origin, for as long as somebody has it; none without windows. It
 /// keeps to these windows too from now on.
 pub(crate) fn enter(token_url: &Url, windows: &[Window], now: Now) -> Option<Arc<dyn TokenLimit>> {
     if windows.is_empty() {
         return None;
     }
     let shared = of_origin(&token_url.origin());
-    let mut ledger = shared.ledger();
+    let mut tally = shared.tally();
     for window in windows {
-        ledger.add(window, now);
+        tally.add(window, now);
     }
-    shared.publish(ledger, now);
+    shared.publish(tally, now);
     Some(shared)
 }
 
@@ -64,13 +64,13 @@ fn of_origin(origin: &Origin) -> Arc<TokenWindows> {
 }
 
 impl TokenWindows {
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Under the lock, so that nothing older is told last.
-    fn publish(&self, mut ledger: MutexGuard<'_, Ledger>, now: Now) {
-        let room = ledger.room(now) - Moment::ZERO;
+    fn publish(&self, mut tally: MutexGuard<'_, Tally>, now: Now) {
+        let room = tally.room(now) - Moment::ZERO;
         let nanos = u64::try_from(room.as_nanos()).unwrap_or(u64::MAX);
         self.room.store(nanos, Ordering::Relaxed);
     }
@@ -82,19 +82,19 @@ impl TokenLimit for TokenWindows {
     }
 
     fn look(&self, now: Now) {
-        self.publish(self.ledger(), now);
+        self.publish(self.tally(), now);
     }
 
     fn take(&self, now: Now) -> bool {
-        let mut ledger = self.ledger();
-        let taken = ledger.take(now);
-        self.publish(ledger, now);
+        let mut tally = self.tally();
+        let taken = tally.take(now);
+        self.publish(tally, now);
         taken
     }
 
     fn end(&self, sent: bool, now: Now) {
-        let mut ledger = self.ledger();
-        ledger.end(sent, now);
-        self.publish(ledger, now);
+        let mut tally = self.tally();
+        tally.end(sent, now);
+        self.publish(tally, now);
     }
 }

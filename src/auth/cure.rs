@@ -8,8 +8,8 @@ use reqwest_middleware::Next;
 
 use super::cache::Cache;
 use super::credentials::Worn;
-use super::middleware::{Passing, run};
 use super::pass::Pass;
+use super::passing::{Passing, run};
 use super::rejection::{self, Suspicion};
 use super::state::Need;
 use super::token::Token;

@@ -13,7 +13,7 @@ use super::table::Decision;
 use crate::clock::{Moment, Now};
 use crate::sync::{Handle, watch};
 
-/// The published limits of a token endpoint, as a port: the ledger that keeps them is not this
+/// The published limits of a token endpoint, as a port: the tally that keeps them is not this
 /// half's.
 pub(crate) trait TokenLimit: Send + Sync {
     /// When there is room, by the last look; now or earlier: at once. Takes no lock.

@@ -14,7 +14,7 @@ use crate::options::Patience;
 use crate::stores::MemoryStore;
 
 /// An account whose token endpoint is there and publishes these windows. Each test has an origin
-/// of its own, since the ledgers are the process's.
+/// of its own, since the tallies are the process's.
 fn at(origin: &str, windows: &[&str], oauth: OAuthSettings, script: &Script) -> Cache {
     let url = Url::parse(&format!("https://{origin}.example/token")).expect("a URL");
     let windows: Vec<_> = windows
@@ -129,7 +129,7 @@ async fn who_has_no_token_and_cannot_wait_for_room_is_told_when_at_once() {
     let second = account("told", &["1/12h"], &script);
     token(&first)
         .await
-        .expect("the ledger ended with the account");
+        .expect("the tally ended with the account");
     let patience = Patience {
         max_wait: 60 * SECOND,
         ..PATIENT

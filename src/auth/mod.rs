@@ -35,6 +35,7 @@ mod middleware;
 pub mod model;
 mod own;
 mod pass;
+mod passing;
 mod place;
 mod present;
 #[cfg(test)]

@@ -10,8 +10,9 @@ use tokio::runtime::Handle;
 
 use super::cure::{Answer, with_refusal};
 use super::keys::Keys;
-use super::middleware::{Authenticator, Passing, run};
+use super::middleware::Authenticator;
 use super::pass::Pass;
+use super::passing::{Passing, run};
 use super::rejection::{self, Suspicion};
 use crate::event::{Event, ReplayReason};
 use crate::passage::Spare;

@@ -2,10 +2,11 @@
 //!
 //! Pure: `now` is an argument.
 
+mod saved;
+
 use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
-use super::saved::{self, Dial};
 use super::window::{Period, Span, Window};
 use crate::clock::{Moment, Now};
 
@@ -15,12 +16,6 @@ const CALENDAR_MARGIN: Duration = Duration::from_secs(2);
 /// Beyond so many entries, neighbours are merged: an entry costs 16 bytes, and a day's quota may
 /// be a million.
 const FINEST_ENTRIES: u64 = 4096;
-
-/// A window is saved in about so many pieces: they are written every second.
-const SAVED_PIECES: u32 = 256;
-
-/// No count that is read is larger, so that no sum of them overflows.
-const LARGEST_COUNT: u64 = 1 << 40;
 
 /// Our requests that were answered and still count.
 #[derive(Clone, Debug)]
@@ -116,55 +111,6 @@ impl Answered {
             }
         }
         self.forget(now);
-    }
-
-    /// As it is saved: see [`SavedLive`](saved::SavedLive).
-    pub(super) fn save(&self, now: Now) -> Vec<(u64, u64)> {
-        match self {
-            Self::Calendar { ends, total, .. } => vec![(saved::millis(*ends), *total)],
-            Self::Rolling {
-                length, entries, ..
-            } => {
-                let grain = *length / SAVED_PIECES;
-                let mut pieces: Vec<(u64, u64)> = Vec::new();
-                let mut began = Moment::ZERO;
-                for entry in entries {
-                    let answered = saved::saved(entry.until.earlier(*length), now);
-                    match pieces.last_mut() {
-                        // To its later end, as ever.
-                        Some((last, count)) if entry.until - began < grain => {
-                            *last = answered;
-                            *count = count.saturating_add(entry.count);
-                        }
-                        _ => {
-                            began = entry.until;
-                            pieces.push((answered, entry.count));
-                        }
-                    }
-                }
-                pieces
-            }
-        }
-    }
-
-    /// Counts what was saved.
-    pub(super) fn restore(&mut self, pieces: &[(u64, u64)], dial: Dial) {
-        let mut pieces = pieces.to_vec();
-        pieces.sort_unstable();
-        for (time, count) in pieces {
-            let count = count.min(LARGEST_COUNT);
-            match self {
-                Self::Rolling { .. } => self.push(dial.past(time), count),
-                Self::Calendar { ends, total, .. } => {
-                    let ended = saved::wall(time);
-                    if dial.now.wall < ended + CALENDAR_MARGIN {
-                        *total = total.saturating_add(count);
-                        *ends = ended.min(*ends);
-                    }
-                }
-            }
-        }
-        self.forget(dial.now);
     }
 
     /// The length of a rolling window.

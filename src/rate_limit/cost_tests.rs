@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use http::StatusCode;
 use proptest::prelude::*;
 
-use super::gate::Ticket;
 use super::state::{Admission, Ledger, Report, Settlement};
+use super::ticket::Ticket;
 use super::window::Window;
 use crate::clock::{Moment, Now};
 use crate::cost::Costs;

@@ -8,11 +8,11 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, StatusCode};
 use smallvec::SmallVec;
 
-use super::gate::Ticket;
 use super::headers::{self, Fields, Reading};
 use super::quota_line::rejection;
 use super::saved::Saved;
 use super::state::{Admission, Ledger, Report, Settlement};
+use super::ticket::Ticket;
 use super::window::Window;
 use crate::clock::{Moment, Now};
 use crate::cost::Costs;

@@ -1,5 +1,7 @@
 //! The limiter of one account: its quotas, each with a line, and the choice between them.
 
+mod refused;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use reqwest::Response;
@@ -7,8 +9,7 @@ use tokio::runtime::Handle;
 
 use super::LimiterSettings;
 use super::in_flight::PermitId;
-use super::line::{Refusal, Standing};
-use super::meter::Excess;
+use super::line::Standing;
 use super::place::{Claim, Entry, Place};
 use super::quota::Quota;
 use super::quota_line::QuotaLine;
@@ -16,7 +17,7 @@ use super::quotas::{Chosen, Quotas};
 use super::saved::Saved;
 use super::snapshot::QuotaSnapshot;
 use crate::clock::{Moment, Now};
-use crate::error::{Error, ErrorKind, Recovery};
+use crate::error::Error;
 use crate::event::Event;
 use crate::options::{RequestOptions, Terms};
 
@@ -220,7 +221,7 @@ impl Limiter {
     /// Waits until what is used is saved.
     ///
     /// # Errors
-    /// [`ErrorKind::Store`]: the store's own.
+    /// [`ErrorKind::Store`](crate::ErrorKind::Store): the store's own.
     ///
     /// # Cancel safety
     /// Dropping it ends the wait; a save that has begun goes on.
@@ -238,47 +239,6 @@ impl Limiter {
             Err(_) => limiter.save(),
         }
     }
-
-    pub(super) fn refused(&self, quota: &QuotaLine, refusal: Refusal, now: Now) -> Error {
-        let name = &quota.name;
-        let error = match refusal {
-            Refusal::TooFarOff(moment) => {
-                let (until, text) = time(now, moment);
-                let message = format!("quota {name} has no permit before {text}");
-                Error::new(
-                    ErrorKind::QuotaExceeded,
-                    Recovery::WaitUntil(until),
-                    message,
-                )
-            }
-            Refusal::TooLate(Some(moment)) => {
-                let (until, text) = time(now, moment);
-                let message =
-                    format!("quota {name} has no permit before {text}, after the deadline");
-                Error::new(
-                    ErrorKind::DeadlineExceeded,
-                    Recovery::WaitUntil(until),
-                    message,
-                )
-            }
-            Refusal::TooLate(None) => {
-                let message = format!("the deadline passed while waiting for quota {name}");
-                Error::new(ErrorKind::DeadlineExceeded, Recovery::Retry, message)
-            }
-            Refusal::QueueFull => {
-                let message = format!("too many requests wait for quota {name} already");
-                Error::new(ErrorKind::QueueFull, Recovery::Retry, message)
-            }
-            Refusal::TooCostly(excess) => {
-                let Excess { unit, cost, limit } = excess;
-                let message =
-                    format!("a cost of {cost} {unit} exceeds quota {name}'s limit of {limit}");
-                let kind = ErrorKind::CostExceedsLimit;
-                Error::new(kind, Recovery::Reconfigure, message)
-            }
-        };
-        error.with_account(&self.settings.account)
-    }
 }
 
 impl Drop for Limiter {
@@ -295,11 +255,6 @@ impl Drop for Limiter {
             Err(_) => drop(save()),
         }
     }
-}
-
-fn time(now: Now, moment: Moment) -> (std::time::SystemTime, String) {
-    let until = now.wall_at(moment);
-    (until, httpdate::fmt_http_date(until))
 }
 
 /// Marks a 429 that was replayed already or cannot be, so that an outer retry layer leaves it alone

@@ -5,31 +5,28 @@
 //! that the new head looks again in time. So nothing is left behind when a request is dropped, and
 //! nothing needs a runtime of its own.
 //!
-//! Who looks sets the new head's timer too ([`Alarm`]), so that where requests leave one by one
-//! each is woken once, when its turn is. All others only wake the head, which then sets its own
-//! timer: they may be outside of any runtime, or in one that is about to end. So does a look from
-//! another runtime than the head's, since a timer rings only while its runtime is driven.
-//!
-//! A timer of its own for each, set to its turn when it comes, would need no such hand-over; but on
-//! a busy machine some slots are lost, and all those behind look too early: 5 000 waiters at
-//! 1 000/s were polled 3.5 to 4.2 times each instead of twice (`waiters` in `benches/peers`).
-//!
 //! Pure but for the wakers, which the caller wakes after it let go of the lock, and the timer that
 //! it keeps.
+
+mod serve;
+mod standing;
 
 use std::collections::{BTreeMap, HashMap};
 use std::task::Waker;
 
-use super::alarm::{Alarm, Alarms, Looker, Timer};
-use super::gate::Ticket;
+use super::alarm::{Alarms, Looker, Timer};
 use super::in_flight::PermitId;
-use super::meter::{Excess, Meter};
+use super::meter::Meter;
 use super::state::{Admission, Change, Ledger, Settlement};
+use super::ticket::Ticket;
 use super::window::Window;
 use crate::clock::{Moment, Now};
 use crate::cost::Costs;
-use crate::options::{Patience, Priority, Terms};
+use crate::options::{Priority, Terms};
 use crate::sync::RuntimeId;
+
+use standing::refusal;
+pub(crate) use standing::{Look, Refusal, Standing};
 
 /// A quota's ledger and those who wait for it.
 pub(crate) struct Line {
@@ -53,36 +50,6 @@ struct Waiting {
     waker: Option<Waker>,
     /// Where it looked last.
     runtime: Option<RuntimeId>,
-}
-
-/// Why a request does not get a permit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// The next permit is further off than `max_wait`.
-    TooFarOff(Moment),
-    /// Its permit would come after the deadline, or the deadline has passed.
-    TooLate(Option<Moment>),
-    QueueFull,
-    /// It costs more than a window allows.
-    TooCostly(Excess),
-}
-
-/// How a request stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
-    Granted(PermitId),
-    Refused(Refusal),
-    /// In line; look again at this moment, or when woken.
-    Waiting(Moment),
-}
-
-/// What a look brings: how it stands, and what is to be done once the lock is free.
-pub(crate) struct Look {
-    pub(crate) standing: Standing,
-    /// To be set.
-    pub(crate) alarm: Option<Alarm>,
-    /// To be dropped.
-    pub(crate) spent: Option<Timer>,
 }
 
 /// Those to wake once the lock is free.
@@ -234,53 +201,6 @@ impl Line {
         )
     }
 
-    /// Keeps the timer that was set for an alarm. What is returned is to be dropped.
-    pub(crate) fn keep(&mut self, alarm: u64, timer: Timer) -> Option<Timer> {
-        self.alarms.keep(alarm, timer)
-    }
-
-    /// Grants what can be granted, to the head of the line first; refuses those who would wait too
-    /// long; and sees that the head looks again in time.
-    pub(crate) fn serve(&mut self, now: Now, wakers: &mut Wakers) {
-        if self.waiting.is_empty() {
-            return;
-        }
-        let alarm = self.serve_from(None, now, wakers);
-        debug_assert!(alarm.is_none(), "nobody would set it");
-    }
-
-    /// The same by one that can set timers in this runtime.
-    fn serve_from(
-        &mut self,
-        runtime: Option<RuntimeId>,
-        now: Now,
-        wakers: &mut Wakers,
-    ) -> Option<Alarm> {
-        while let Some((&head, waiting)) = self.waiting.first_key_value() {
-            let costs = &waiting.terms.costs;
-            let look_at = match self.ledger.when(head, costs, now) {
-                Admission::Now => {
-                    let permit = self.ledger.grant(head, costs, now);
-                    self.decide(head, Ok(permit), wakers);
-                    continue;
-                }
-                Admission::Never(excess) => {
-                    self.decide(head, Err(Refusal::TooCostly(excess)), wakers);
-                    continue;
-                }
-                Admission::At(moment) => {
-                    if self.refuse_impatient(moment, now, wakers) {
-                        continue;
-                    }
-                    moment
-                }
-                Admission::WhenAnswered(moment) => moment,
-            };
-            return self.arm(head, look_at, runtime, wakers);
-        }
-        None
-    }
-
     /// A permit ends, and those behind are served.
     pub(crate) fn settle(
         &mut self,
@@ -366,78 +286,6 @@ impl Line {
             waiting.waker = looker.map(|looker| looker.waker.clone());
             waiting.runtime = looker.and_then(|looker| looker.runtime);
         }
-    }
-
-    fn decide(&mut self, ticket: Ticket, to: Result<PermitId, Refusal>, wakers: &mut Wakers) {
-        if let Some(waiting) = self.take(ticket) {
-            wakers.extend(waiting.waker);
-            self.decided.insert(ticket, to);
-        }
-    }
-
-    /// Everybody who is not willing to wait so long. True if the head was among them.
-    fn refuse_impatient(&mut self, moment: Moment, now: Now, wakers: &mut Wakers) -> bool {
-        let known = std::mem::replace(&mut self.accepted, moment);
-        if moment <= known {
-            return false;
-        }
-        let head = self.head();
-        let impatient: Vec<_> = self
-            .waiting
-            .iter()
-            .filter_map(|(ticket, waiting)| {
-                refusal(waiting.terms.patience, now, moment).map(|refusal| (*ticket, refusal))
-            })
-            .collect();
-        let head_refused = impatient.iter().any(|(ticket, _)| Some(*ticket) == head);
-        for (ticket, refusal) in impatient {
-            self.decide(ticket, Err(refusal), wakers);
-        }
-        head_refused
-    }
-
-    fn is_armed(&self, ticket: Ticket) -> bool {
-        self.armed.is_some_and(|(armed, _)| armed == ticket)
-    }
-
-    /// No timer is set, and whoever is the head then has to be told.
-    fn disarm(&mut self) -> Option<Timer> {
-        self.armed = None;
-        self.alarms.clear()
-    }
-
-    /// Sees that the head looks again at this moment: wakes it, so that it sets its timer, or says
-    /// how to set that from this runtime.
-    fn arm(
-        &mut self,
-        head: Ticket,
-        moment: Moment,
-        runtime: Option<RuntimeId>,
-        wakers: &mut Wakers,
-    ) -> Option<Alarm> {
-        // Looking too early costs one look, no more.
-        let early_enough = |(armed, at): (Ticket, Moment)| armed == head && at <= moment;
-        if self.armed.is_some_and(early_enough) {
-            return None;
-        }
-        self.armed = Some((head, moment));
-        let waiting = self.waiting.get_mut(&head)?;
-        if runtime.is_some() && waiting.runtime == runtime {
-            let waker = waiting.waker.clone()?;
-            return Some(self.alarms.another(waker, moment));
-        }
-        wakers.extend(waiting.waker.take());
-        None
-    }
-}
-
-fn refusal(patience: Patience, now: Now, moment: Moment) -> Option<Refusal> {
-    if patience.reaches(now.moment, moment) {
-        None
-    } else if moment - now.moment > patience.max_wait {
-        Some(Refusal::TooFarOff(moment))
-    } else {
-        Some(Refusal::TooLate(Some(moment)))
     }
 }
 

@@ -8,9 +8,9 @@ use reqwest::{Request, Response};
 use reqwest_middleware::{Middleware, Next};
 
 use super::Limiter;
-use super::gate::Ticket;
 use super::limiter::{Asked, FinalRejection, Granted};
 use super::place::Entry;
+use super::ticket::Ticket;
 use super::turn::Turn;
 use crate::clock::BoxFuture;
 use crate::error::Error;

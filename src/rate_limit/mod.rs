@@ -10,7 +10,6 @@ mod gate;
 mod headers;
 mod in_flight;
 mod keeper;
-mod ledger;
 mod limiter;
 mod line;
 mod live;
@@ -20,6 +19,7 @@ mod middleware;
 #[path = "../../tests/model/src/rate_limit/mod.rs"]
 pub mod model;
 mod pace;
+mod pacing;
 mod permit;
 mod place;
 mod quota;
@@ -34,6 +34,8 @@ mod share;
 mod snapshot;
 mod state;
 pub(crate) mod store;
+mod tally;
+mod ticket;
 mod turn;
 pub(crate) mod window;
 
@@ -49,16 +51,16 @@ use crate::passage::AccountId;
 use crate::verdict::Rules;
 
 pub(crate) use keeper::Keeper;
-pub(crate) use ledger::Ledger;
 #[cfg(feature = "retry")]
 pub(crate) use limiter::FinalRejection;
 pub(crate) use limiter::Limiter;
 pub use middleware::RateLimitMiddleware;
-pub use pace::Pacing;
+pub use pacing::Pacing;
 pub use permit::{Permit, Rejected};
 pub use quota::Quota;
 pub use snapshot::{QuotaSnapshot, WindowSnapshot};
 pub use store::QuotaStore;
+pub(crate) use tally::Tally;
 pub use window::{ResetUnit, Window};
 
 /// What the rate-limit half of an account is made of, checked by `AccountBuilder::build`.

@@ -9,10 +9,10 @@
 //! `Burst` and `Spread` stay what they are, `Auto` goes from one to the other.
 //!
 //! *The slot.* A sliding counter takes previous · (1 − elapsed/W) + current for the count. Requests
-//! that leave every I, and are on their way for times that differ by J at most, bring that to
+//! that leave every I, and come late by times that differ by J at most, bring that to
 //! (W + J)/I + 1 at most, wherever its boundaries lie. So there is a slot per (W + J)/(L − 1), and
-//! the mean round trip stands for J: the ledger asks for W plus a round trip anyway. What costs c
-//! takes c · (W + J)/(L − c), for the same reason.
+//! the mean round trip stands for J: the ledger asks for W plus a round trip anyway. Or how late a
+//! slot may be taken, if that is more. What costs c takes c · (W + J)/(L − c), for the same reason.
 //!
 //! *The rate factor.* A rejection while spread slows the slots down: somebody else takes part of
 //! the quota. Successes restore the rate (`rate_factor.rs`).
@@ -22,13 +22,16 @@
 //!
 //! Pure: `now` is an argument.
 
+mod shared;
+
 use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use super::pacing::Pacing;
 use super::rate_factor::RateFactor;
 use super::saved::{self, Dial, SavedPace};
-use super::share::{FASTEST, Heard, Share, Terms};
+use super::share::{FASTEST, Share};
 use super::window::{Span, Window};
 use crate::clock::{Moment, Now};
 
@@ -54,30 +57,9 @@ const TIMER_GRAIN: Duration = Duration::from_millis(4);
 /// it would be for those who were held back to make up, at the cost of the others.
 const WINDOWS_LATE: u32 = 50;
 
-/// How the requests of a window follow each other, within what its limit allows.
-///
-/// In a configuration file: `"auto"`, `"burst"`, `"spread"`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Pacing {
-    /// As [`Burst`](Self::Burst), until the server rejects a request although our own count has
-    /// room: it counts by a sliding counter, or others use the same quota. From then on as
-    /// [`Spread`](Self::Spread), at 0.7 to 0.9 times the rate after each further rejection. Later
-    /// successes restore it, fast at first, and slowly around the rate that was too high: after
-    /// about six windows it is tried again. Back to burst an hour after the last rejection, and
-    /// twice as late after each relapse. Windows longer than an hour always burst.
-    ///
-    /// Where the server says how much is left, and that it counts more than our own requests, the
-    /// window is shared by what it says instead.
-    #[default]
-    Auto,
-    /// The whole limit at once, then again as the window forgets it.
-    Burst,
-    /// Evenly: one per (length + mean round trip)/(limit − 1), a limit of one as one of two. A slot
-    /// that nobody takes is lost. For servers with a sliding counter, which rejects none of them,
-    /// and for those that dislike bursts.
-    Spread,
-}
+/// But no more than this or the mean round trip: a machine is that busy, or all workers under way.
+/// Who sent nothing for half an hour would have a burst of a day's window.
+const LATEST: Duration = Duration::from_millis(100);
 
 /// The pace of one window.
 #[derive(Clone, Debug)]
@@ -164,68 +146,27 @@ impl Pace {
         slot.max(self.share.holds(cost, self.terms(limit, round_trip), now))
     }
 
-    /// Whether others use this window too, and it takes its part.
-    pub(super) fn is_shared(&self, now: Moment) -> bool {
-        self.is_short && self.pacing != Pacing::Burst && self.share.is_shared(now)
-    }
-
-    /// What is on its way takes all that the server said is left, so the next one waits for an
-    /// answer, until this moment at most.
-    pub(super) fn needs_answer(
+    /// Before when no slot comes after those of `ahead`, at the full rate.
+    pub(super) fn not_before(
         &self,
-        in_flight: u64,
+        ahead: u64,
         limit: u64,
         round_trip: Duration,
         now: Moment,
-    ) -> Option<Moment> {
-        let may = self.is_short && self.pacing == Pacing::Auto && !self.is_shared(now);
-        let terms = self.terms(limit, round_trip);
-        let until = self.share.needs_answer(in_flight, terms, now);
-        until.filter(|_| may)
-    }
-
-    /// An answer tells what remains.
-    pub(super) fn heard(&mut self, heard: Heard, round_trip: Duration, now: Moment) {
-        self.share.learn(heard, self.length, round_trip, now);
-        if self.is_shared(now) {
-            self.spread_until = self.spread_until.max(Some(now + SHORTEST_SPREAD));
-        }
-    }
-
-    /// What others took and until when, where they use the window too; `ours` is what we did.
-    pub(super) fn by_others(&self, ours: u64, now: Moment) -> Option<(u64, Moment)> {
-        let shared = self.is_shared(now);
-        shared.then(|| self.share.by_others(ours, now)).flatten()
-    }
-
-    /// How much later than told to come back.
-    pub(super) fn shift(&self, limit: u64, round_trip: Duration, now: Moment) -> Duration {
-        match self.is_shared(now) {
-            true => self.share.shift(self.terms(limit, round_trip), now),
-            false => Duration::ZERO,
-        }
-    }
-
-    fn terms(&self, limit: u64, round_trip: Duration) -> Terms {
-        let length = self.length;
-        Terms {
-            limit,
-            length,
-            round_trip,
-        }
-    }
-
-    /// Before when no slot comes after those of `ahead`, at the full rate.
-    pub(super) fn not_before(&self, ahead: u64, limit: u64, now: Moment) -> Moment {
+    ) -> Moment {
         if !self.is_spread(now) {
             return now;
         }
+        let is_shared = self.is_shared(now);
         let mut windows = ahead as f64 / limit.max(1) as f64;
-        if self.is_shared(now) {
+        if is_shared {
             windows /= FASTEST;
         }
         let span = Duration::try_from_secs_f64(self.length.as_secs_f64() * windows);
-        let slot = self.slot.max(now) + span.unwrap_or(Duration::MAX);
+        let slot = self.taken(round_trip, now) + span.unwrap_or(Duration::MAX);
+        // The slots of what costs much may end there.
+        let reset = self.share.reset(now).filter(|_| is_shared);
+        let slot = slot.min(reset.unwrap_or(Moment::NEVER));
         match self.pacing {
             Pacing::Auto => slot.min(self.spread_until.unwrap_or(now)),
             _ => slot,
@@ -236,8 +177,7 @@ impl Pace {
     pub(super) fn grant(&mut self, cost: u64, limit: u64, round_trip: Duration, now: Moment) {
         self.share.grant(cost, round_trip, now);
         if self.is_spread(now) {
-            let is_on_time = now - self.slot <= self.grain(now);
-            let taken = if is_on_time { self.slot } else { now };
+            let taken = self.taken(round_trip, now);
             let interval = match self.is_shared(now) {
                 true => self
                     .share
@@ -248,12 +188,25 @@ impl Pace {
         }
     }
 
+    /// Which slot a request takes that leaves now.
+    fn taken(&self, round_trip: Duration, now: Moment) -> Moment {
+        match now - self.slot <= self.grain(round_trip, now) {
+            true => self.slot,
+            false => now,
+        }
+    }
+
     /// So late a slot is on time.
-    fn grain(&self, now: Moment) -> Duration {
+    fn grain(&self, round_trip: Duration, now: Moment) -> Duration {
         match self.is_shared(now) {
             true => TIMER_GRAIN,
-            false => TIMER_GRAIN.max(self.length / WINDOWS_LATE),
+            false => self.longest_grain(round_trip),
         }
+    }
+
+    fn longest_grain(&self, round_trip: Duration) -> Duration {
+        let part = self.length / WINDOWS_LATE;
+        part.min(round_trip.max(LATEST)).max(TIMER_GRAIN)
     }
 
     /// A request that left at `granted` was accepted.
@@ -318,7 +271,8 @@ impl Pace {
     fn interval(&self, cost: u64, limit: u64, round_trip: Duration) -> Duration {
         let gaps = limit.saturating_sub(cost).max(1) as f64;
         let windows = (cost as f64 / gaps).min(2.0);
-        let seconds = (self.length + round_trip).as_secs_f64() * windows / self.factor.get();
+        let differing = round_trip.max(self.longest_grain(round_trip));
+        let seconds = (self.length + differing).as_secs_f64() * windows / self.factor.get();
         Duration::try_from_secs_f64(seconds).unwrap_or(self.length)
     }
 

@@ -6,12 +6,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::alarm::{Alarm, Looker, Timer};
-use super::gate::Ticket;
 use super::in_flight::PermitId;
 use super::limiter::{Granted, Limiter};
 use super::line::{Refusal, Standing};
 use super::quota_line::QuotaLine;
 use super::quotas::Chosen;
+use super::ticket::Ticket;
 use crate::clock::{Moment, Now};
 use crate::error::Error;
 use crate::event::Event;

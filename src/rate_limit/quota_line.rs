@@ -7,7 +7,6 @@ use http::{HeaderMap, StatusCode};
 use smallvec::SmallVec;
 
 use super::LimiterSettings;
-use super::gate::Ticket;
 use super::headers::{self, Fields, Reading};
 use super::in_flight::PermitId;
 use super::line::{Line, Refusal, Standing, Wakers};
@@ -16,6 +15,7 @@ use super::quota::Quota;
 use super::saved::SavedQuota;
 use super::snapshot::{QuotaSnapshot, WindowSnapshot};
 use super::state::{Admission, Change, Ledger, Report, Settlement, wait_of_the_spent};
+use super::ticket::Ticket;
 use super::window::Window;
 use crate::clock::Now;
 use crate::cost::Costs;

@@ -5,12 +5,12 @@ use std::time::{Duration, SystemTime};
 use http::StatusCode;
 use proptest::prelude::*;
 
-use super::gate::Ticket;
 use super::headers::Reading;
 use super::in_flight::PermitId;
-use super::pace::Pacing;
+use super::pacing::Pacing;
 use super::saved::Saved;
 use super::state::{Admission, Ledger, Report, Settlement};
+use super::ticket::Ticket;
 use super::window::Window;
 use crate::clock::{Moment, Now};
 use crate::cost::Costs;

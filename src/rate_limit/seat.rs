@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
 
-use super::gate::Ticket;
 use super::limiter::{Asked, Granted, Limiter};
 use super::place::{Claim, Entry};
 use super::quota_line::QuotaLine;
 use super::quotas::Chosen;
 use super::state::{Change, Settlement};
+use super::ticket::Ticket;
 use crate::clock::{Moment, Now};
 use crate::error::Error;
 use crate::event::Event;

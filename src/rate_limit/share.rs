@@ -275,10 +275,23 @@ impl Share {
         earliest.or(news.reset)
     }
 
+    /// When all is there anew, if that is to come all at once.
+    pub(super) fn reset(&self, now: Moment) -> Option<Moment> {
+        let reset = self.ends(self.news?)?;
+        (reset > now && !self.bit_by_bit).then_some(reset)
+    }
+
+    /// What the server allows all together. Ours may have been configured lower, as where two
+    /// machines halve it; what others take counts against this.
+    fn total(&self, terms: Terms) -> f64 {
+        let told = self.news.map_or(0, |news| news.total);
+        told.max(terms.limit).max(1) as f64
+    }
+
     /// The seconds between two of ours at our share.
     fn gap(&self, terms: Terms) -> f64 {
         let limit = terms.limit.max(1) as f64;
-        let part = (limit - self.others).max(limit * LEAST_PART);
+        let part = (self.total(terms) - self.others).clamp(limit * LEAST_PART, limit);
         terms.seconds() / part
     }
 

@@ -5,10 +5,10 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::gate::Ticket;
 use super::limiter::{Asked, Granted, Limiter};
 use super::seat::{Ended, Seat};
 use super::snapshot::QuotaSnapshot;
+use super::ticket::Ticket;
 use crate::clock::{BoxFuture, Moment};
 use crate::error::Error;
 use crate::passage::{AccountId, Handle, Layer, Outcome, Passage, Spare};

@@ -3,19 +3,25 @@
 //! DigiKey allows 120 requests a minute *and* 1000 a day, per API product: two windows, which make
 //! one quota (`quota.rs`) for each product.
 
-use std::fmt;
+mod headers;
+mod span;
+mod text;
+
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use http::HeaderName;
-use time::{Date, Month, OffsetDateTime, Time};
 
-use super::pace::Pacing;
+use super::pacing::Pacing;
 use crate::clock::Now;
 use crate::cost::REQUESTS;
-use crate::error::Error;
 use crate::verdict::Verdict;
+
+pub use headers::ResetUnit;
+pub(crate) use headers::WindowHeaders;
+pub(crate) use span::{Period, Span};
+pub(crate) use text::parse_length;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -65,103 +71,6 @@ pub struct Window {
     pub(crate) reserve: u64,
     // Setters never fail; `build()` reports what they could not take.
     pub(crate) problems: Vec<String>,
-}
-
-/// When a window forgets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Span {
-    /// Each request counts for so long.
-    Rolling(Duration),
-    /// All requests since the last boundary count.
-    Calendar(Period),
-}
-
-/// A calendar period, in UTC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Period {
-    /// From 00:00 to 00:00.
-    UtcDay,
-    /// From the 1st, 00:00, to the next 1st.
-    UtcMonth,
-}
-
-impl Period {
-    /// How long it is at most.
-    pub(crate) fn longest(self) -> Duration {
-        match self {
-            Self::UtcDay => DAY,
-            Self::UtcMonth => 31 * DAY,
-        }
-    }
-
-    /// How long it is at least.
-    pub(crate) fn shortest(self) -> Duration {
-        match self {
-            Self::UtcDay => DAY,
-            Self::UtcMonth => 28 * DAY,
-        }
-    }
-
-    /// The first boundary after `time`.
-    pub(crate) fn ends_after(self, time: SystemTime) -> SystemTime {
-        let date = OffsetDateTime::from(time).date();
-        let next = match self {
-            Self::UtcDay => date.next_day(),
-            Self::UtcMonth => first_of_next_month(date),
-        };
-        // Without a next day the calendar has ended; a day on is as good as anything.
-        next.map_or(time + DAY, |day| {
-            day.with_time(Time::MIDNIGHT).assume_utc().into()
-        })
-    }
-}
-
-fn first_of_next_month(date: Date) -> Option<Date> {
-    let (year, month) = match date.month() {
-        Month::December => (date.year() + 1, Month::January),
-        month => (date.year(), month.next()),
-    };
-    Date::from_calendar_date(year, month, 1).ok()
-}
-
-/// The response headers that report on a window; empty: the usual names.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct WindowHeaders {
-    pub(crate) limit: Option<HeaderName>,
-    pub(crate) remaining: Option<HeaderName>,
-    pub(crate) reset: Option<HeaderName>,
-    pub(crate) reset_time: Option<HeaderName>,
-    pub(crate) reset_unit: ResetUnit,
-}
-
-impl WindowHeaders {
-    /// Whether any name was set.
-    pub(crate) fn are_named(&self) -> bool {
-        self.limit.is_some()
-            || self.remaining.is_some()
-            || self.reset.is_some()
-            || self.reset_time.is_some()
-    }
-}
-
-/// What the number in a reset header counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ResetUnit {
-    /// Told by its size: below 10⁹ seconds to go (milliseconds where seconds would exceed the
-    /// window), then seconds, milliseconds or microseconds since 1970; a date is read as a date.
-    #[default]
-    Auto,
-    /// Seconds to go.
-    Seconds,
-    /// Milliseconds to go.
-    Milliseconds,
-    /// Seconds since 1970.
-    UnixSeconds,
-    /// Milliseconds since 1970.
-    UnixMilliseconds,
-    /// A date, in any form of RFC 9110 section 5.6.7 or of ISO 8601.
-    Date,
 }
 
 impl Window {
@@ -368,177 +277,5 @@ impl Window {
     }
 }
 
-impl FromStr for Window {
-    type Err = Error;
-
-    /// # Errors
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config), with the text and what was expected.
-    fn from_str(text: &str) -> Result<Self, Error> {
-        let wrong = || {
-            Error::config(format!(
-                "{text:?} is not a window: expected LIMIT/LENGTH with a LENGTH such as s, min, h, \
-                 day, 500ms, 12h, utc-day or utc-month"
-            ))
-        };
-        let (limit, length) = text.split_once('/').ok_or_else(wrong)?;
-        let limit = parse_digits(limit.trim())
-            .filter(|limit| *limit > 0)
-            .ok_or_else(wrong)?;
-        match length.trim() {
-            "utc-day" => Ok(Self::per_utc_day(limit)),
-            "utc-month" => Ok(Self::per_utc_month(limit)),
-            other => parse_length(other)
-                .map(|length| Self::new(limit, length))
-                .ok_or_else(wrong),
-        }
-    }
-}
-
-/// ASCII digits only: `str::parse` alone would also take a plus sign.
-fn parse_digits(text: &str) -> Option<u64> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    digits.then(|| text.parse().ok()).flatten()
-}
-
-/// A span of time such as `500ms`, `2s`, `15min`, `12h`, `1day`; a bare unit is one of it.
-pub(crate) fn parse_length(text: &str) -> Option<Duration> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let number = if number.is_empty() {
-        1
-    } else {
-        parse_digits(number)?
-    };
-    let unit = match unit {
-        "ms" => Duration::from_millis(1),
-        "s" | "sec" | "second" => SECOND,
-        "m" | "min" | "minute" => MINUTE,
-        "h" | "hour" => HOUR,
-        "d" | "day" => DAY,
-        _ => return None,
-    };
-    unit.checked_mul(u32::try_from(number).ok()?)
-        .filter(|length| !length.is_zero())
-}
-
-impl fmt::Display for Window {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.limit, self.span)
-    }
-}
-
-impl fmt::Display for Span {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let length = match self {
-            Self::Calendar(Period::UtcDay) => return f.write_str("utc-day"),
-            Self::Calendar(Period::UtcMonth) => return f.write_str("utc-month"),
-            Self::Rolling(length) => length,
-        };
-        let units = [(DAY, "day"), (HOUR, "h"), (MINUTE, "min"), (SECOND, "s")];
-        let whole = |unit: Duration| length.as_nanos() % unit.as_nanos() == 0;
-        match units.into_iter().find(|(unit, _)| whole(*unit)) {
-            Some((unit, name)) if *length == unit => f.write_str(name),
-            Some((unit, name)) => write!(f, "{}{name}", length.as_nanos() / unit.as_nanos()),
-            None => write!(f, "{}ms", length.as_millis()),
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::super::gate::Ticket;
-    use super::super::state::{Admission, Ledger, Settlement};
-    use super::*;
-    use crate::clock::Moment;
-    use crate::cost::Costs;
-
-    #[test]
-    fn a_window_reads_as_it_is_written() {
-        for text in [
-            "120/min",
-            "10/s",
-            "20/500ms",
-            "3000/12h",
-            "5000/day",
-            "1000/utc-day",
-            "7/2s",
-        ] {
-            let window: Window = text.parse().expect(text);
-            assert_eq!(window.to_string(), text);
-        }
-    }
-
-    #[test]
-    fn nonsense_is_refused_with_the_text_and_what_was_expected() {
-        for text in [
-            "",
-            "120",
-            "120/",
-            "/min",
-            "0/min",
-            "-1/s",
-            "+1/s",
-            "1/0s",
-            "1/fortnight",
-            "²/s",
-        ] {
-            let error = text.parse::<Window>().expect_err(text).to_string();
-            assert!(error.contains("expected LIMIT/LENGTH"), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_day_ends_at_midnight_and_a_month_on_the_first() {
-        let end = |period: Period, text: &str| {
-            let time = httpdate::parse_http_date(text).expect("a date");
-            httpdate::fmt_http_date(period.ends_after(time))
-        };
-        let midnight = "Sun, 01 Feb 2026 00:00:00 GMT";
-        assert_eq!(
-            end(Period::UtcDay, "Sat, 31 Jan 2026 12:00:00 GMT"),
-            midnight
-        );
-        assert_eq!(
-            end(Period::UtcMonth, "Sat, 31 Jan 2026 12:00:00 GMT"),
-            midnight
-        );
-        assert_eq!(
-            end(Period::UtcDay, midnight),
-            "Mon, 02 Feb 2026 00:00:00 GMT"
-        );
-        let new_year = "Fri, 01 Jan 2027 00:00:00 GMT";
-        assert_eq!(
-            end(Period::UtcMonth, "Thu, 31 Dec 2026 23:59:59 GMT"),
-            new_year
-        );
-        let leap_year = end(Period::UtcMonth, "Sun, 27 Feb 1972 12:00:00 GMT");
-        assert_eq!(leap_year, "Wed, 01 Mar 1972 00:00:00 GMT");
-    }
-
-    #[test]
-    fn another_clock_may_take_a_little_longer() {
-        let minute = Window::per_minute(9).by_another_clock();
-        assert_eq!(minute.length(), Duration::from_millis(60_031));
-        assert_eq!(
-            Window::per_utc_day(9).by_another_clock(),
-            Window::per_utc_day(9)
-        );
-    }
-
-    #[test]
-    fn a_window_that_never_ends_overflows_nothing() {
-        for pacing in [Pacing::Auto, Pacing::Burst, Pacing::Spread] {
-            let window = Window::new(2, Duration::MAX).pacing(pacing);
-            let now = Now {
-                moment: Moment::after_start(SECOND),
-                wall: SystemTime::UNIX_EPOCH + DAY,
-            };
-            let mut ledger = Ledger::new(&[window.by_another_clock()], None, MINUTE, now);
-            let ticket = Ticket::numbered(1);
-            assert_eq!(ledger.when(ticket, &Costs::ONE, now), Admission::Now);
-            let permit = ledger.grant(ticket, &Costs::ONE, now);
-            ledger.settle(permit, ticket, &Settlement::Lost, now);
-            ledger.when(ticket, &Costs::ONE, now);
-        }
-    }
-}
+mod tests;

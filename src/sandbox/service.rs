@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 
 use super::answer::{self, Answer, error_answer};
 use super::distributor::{Arrival, Distributor, Outcome, TokenOutcome};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, Now, SystemClock};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-digikey-request-id");
 /// What a request's body may have at most, in bytes.
@@ -76,11 +76,8 @@ async fn token(
     request: &Request<Bytes>,
     arrival: &Arrival,
 ) -> Result<Answer, Dropped> {
-    let (there, back) = halves(arrival.latency);
-    pass(there).await;
-    let outcome = distributor.decide_token_request(request, SystemClock.now());
-    pass(back).await;
-    match outcome {
+    let decide = |now| distributor.decide_token_request(request, now);
+    match halfway(arrival, decide).await {
         TokenOutcome::Answer(answer) => Ok(answer),
         TokenOutcome::Drop => Err(Dropped),
     }
@@ -91,11 +88,8 @@ async fn api(
     request: &Request<Bytes>,
     arrival: &Arrival,
 ) -> Result<Answer, Dropped> {
-    let (there, back) = halves(arrival.latency);
-    pass(there).await;
-    let outcome = distributor.decide_api_request(request, &arrival.id, SystemClock.now());
-    pass(back).await;
-    match outcome {
+    let decide = |now| distributor.decide_api_request(request, &arrival.id, now);
+    match halfway(arrival, decide).await {
         Outcome::Refuse(answer) => Ok(answer),
         Outcome::Drop => Err(Dropped),
         Outcome::Serve { headers, delay } => {
@@ -111,10 +105,13 @@ async fn api(
     }
 }
 
-/// The decision falls in the middle: a client can know neither end of it.
-fn halves(latency: Duration) -> (Duration, Duration) {
-    let there = latency / 2;
-    (there, latency - there)
+/// The decision falls in the middle of the latency: a client can know neither end of it.
+async fn halfway<T>(arrival: &Arrival, decide: impl FnOnce(Now) -> T) -> T {
+    let there = arrival.latency / 2;
+    pass(there).await;
+    let outcome = decide(SystemClock.now());
+    pass(arrival.latency - there).await;
+    outcome
 }
 
 async fn pass(span: Duration) {

@@ -1,6 +1,9 @@
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::*;
+use crate::rate_limit::headers::Reading;
 
 fn at(seconds: u64) -> Now {
     let span = Duration::from_secs(seconds);

@@ -43,7 +43,7 @@ impl Share {
     fn windows_held(&self, missing: f64, terms: Terms) -> f64 {
         if self.bit_by_bit {
             let to_margin = missing + self.margin(terms);
-            return (RECOVERY * to_margin / terms.limit.max(1) as f64).clamp(0.0, LOOK_AT_NOTHING);
+            return (RECOVERY * to_margin / self.total(terms)).clamp(0.0, LOOK_AT_NOTHING);
         }
         match missing > 0.0 {
             true => LOOK_AT_NOTHING,

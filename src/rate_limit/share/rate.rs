@@ -30,7 +30,7 @@ impl Share {
             Some((news, reset)) if !self.bit_by_bit && reset > now => {
                 self.rate_to_reset(news, reset - now, terms)
             }
-            _ => (self.claim(terms) - self.others) / length,
+            _ => (self.claim(terms) - self.others).min(terms.limit as f64) / length,
         };
         let rate = rate.clamp(even * SLOWEST, even * FASTEST);
         // The slots of a large request end with the reset, when all is there anew; without one two
@@ -62,7 +62,7 @@ impl Share {
     /// How much of a bit-by-bit window may be used by the others and us.
     fn claim(&self, terms: Terms) -> f64 {
         let margin = self.margin(terms);
-        let most = terms.limit as f64 - margin;
+        let most = self.total(terms) - margin;
         let Some(news) = self
             .news
             .filter(|_| self.bit_by_bit && !is_ablated("claim"))

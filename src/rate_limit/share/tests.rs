@@ -243,3 +243,24 @@ fn nonsense_neither_panics_nor_stops_for_ever() {
         assert!(share.shift(terms, at(2)) <= LENGTH);
     }
 }
+
+#[test]
+fn what_others_take_counts_against_the_servers_limit_and_not_against_a_lower_one_of_ours() {
+    let mut share = Share {
+        bit_by_bit: true,
+        ..Share::default()
+    };
+    // Of 120 in a minute half is configured, for each of two machines; both use most of it.
+    told(&mut share, 1, 10, 60, 55);
+    share.others = 55.0;
+    let ours = Terms { limit: 60, ..TERMS };
+    let interval = share.interval(1, ours, at(1)).as_secs_f64();
+    assert!((0.9..1.5).contains(&interval), "{interval}");
+    assert!(share.gap(ours) < 1.1, "{}", share.gap(ours));
+    share.others = 0.0;
+    let alone = share.interval(1, ours, at(1));
+    assert!(
+        alone >= Duration::from_millis(999),
+        "{alone:?}: our limit stays"
+    );
+}

@@ -1,5 +1,9 @@
-use super::*;
 use std::time::SystemTime;
+
+use http::StatusCode;
+
+use super::*;
+use crate::rate_limit::headers::Reading;
 
 const ONE: Costs = Costs::ONE;
 const WINDOW: Duration = Duration::from_secs(10);
@@ -162,7 +166,7 @@ fn a_rejection_closes_the_gate_and_a_probe_opens_it() {
         later.when(Ticket::numbered(2), &ONE, at(5_000)),
         Admission::WhenAnswered(at(8_000).moment)
     );
-    let slot = at(3_000).moment + WINDOW.div_f64(9.0);
+    let slot = at(3_000).moment + (WINDOW + Duration::from_millis(100)).div_f64(9.0);
     assert_eq!(
         ledger.when(Ticket::numbered(2), &ONE, at(3_000)),
         Admission::At(slot)
@@ -174,7 +178,7 @@ fn a_rejection_closes_the_gate_and_a_probe_opens_it() {
         ledger.when(Ticket::numbered(2), &ONE, at(3_100)),
         Admission::At(slot)
     );
-    leave(&mut ledger, 2, at(4_112));
+    leave(&mut ledger, 2, at(4_123));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::place::{Claim, Entry, Place};
 use super::quota::Quota;
 use super::quotas::Chosen;
 use super::state::Settlement;
-use super::{LimiterSettings, gate::Ticket};
+use super::{LimiterSettings, ticket::Ticket};
 use super::{Pacing, Window};
 use crate::auth::model::explore;
 use crate::auth::model::stub::Hands;

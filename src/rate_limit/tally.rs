@@ -1,4 +1,4 @@
-//! A count of requests whose responses tell nothing of a quota: their own windows are all that is
+//! A tally of requests whose responses tell nothing of a quota: their own windows are all that is
 //! known of it. Token endpoints are of that kind.
 //!
 //! Pure: `now` is an argument.
@@ -9,12 +9,12 @@ use crate::clock::{Moment, Now};
 
 /// Several windows, all of which every request has to keep to.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Ledger {
+pub(crate) struct Tally {
     windows: Vec<(Window, Live)>,
     in_flight: u64,
 }
 
-impl Ledger {
+impl Tally {
     /// Adds a window unless it is there already. It counts what is in flight, and what is answered
     /// from now on.
     pub(crate) fn add(&mut self, window: &Window, now: Now) {
@@ -74,50 +74,50 @@ mod tests {
         }
     }
 
-    fn ledger(windows: &[&str]) -> Ledger {
-        let mut ledger = Ledger::default();
+    fn tally(windows: &[&str]) -> Tally {
+        let mut tally = Tally::default();
         for window in windows {
-            ledger.add(&window.parse().expect("a window"), at(0));
+            tally.add(&window.parse().expect("a window"), at(0));
         }
-        ledger
+        tally
     }
 
     #[test]
     fn the_fullest_window_decides() {
-        let mut ledger = ledger(&["2/s", "3/min"]);
+        let mut tally = tally(&["2/s", "3/min"]);
         for millis in [0, 0, 2_000] {
-            assert!(ledger.take(at(millis)), "{millis}");
-            ledger.end(true, at(millis));
+            assert!(tally.take(at(millis)), "{millis}");
+            tally.end(true, at(millis));
         }
-        assert!(!ledger.take(at(4_000)));
+        assert!(!tally.take(at(4_000)));
         let minute = Window::per_minute(3).by_another_clock();
-        assert_eq!(ledger.room(at(4_000)), at(0).moment + minute.length());
+        assert_eq!(tally.room(at(4_000)), at(0).moment + minute.length());
     }
 
     #[test]
     fn one_that_was_not_sent_does_not_count() {
-        let mut ledger = ledger(&["1/min"]);
-        assert!(ledger.take(at(0)) && !ledger.take(at(1)));
-        ledger.end(false, at(2));
-        assert!(ledger.take(at(2)));
+        let mut tally = tally(&["1/min"]);
+        assert!(tally.take(at(0)) && !tally.take(at(1)));
+        tally.end(false, at(2));
+        assert!(tally.take(at(2)));
     }
 
     #[test]
     fn those_in_flight_make_room_only_after_their_answer_and_the_window() {
-        let mut ledger = ledger(&["1/10s"]);
-        assert!(ledger.take(at(0)));
+        let mut tally = tally(&["1/10s"]);
+        assert!(tally.take(at(0)));
         let span = Window::new(1, Duration::from_secs(10)).by_another_clock();
-        assert_eq!(ledger.room(at(300)), at(300).moment + span.length());
-        ledger.end(true, at(5_000));
-        assert_eq!(ledger.room(at(6_000)), at(5_000).moment + span.length());
+        assert_eq!(tally.room(at(300)), at(300).moment + span.length());
+        tally.end(true, at(5_000));
+        assert_eq!(tally.room(at(6_000)), at(5_000).moment + span.length());
     }
 
     #[test]
     fn a_window_that_is_there_already_is_not_counted_twice() {
-        let mut ledger = ledger(&["1/min", "1/min"]);
-        assert_eq!(ledger.windows.len(), 1);
-        ledger.add(&Window::per_minute(2), at(0));
-        assert_eq!(ledger.windows.len(), 2);
+        let mut tally = tally(&["1/min", "1/min"]);
+        assert_eq!(tally.windows.len(), 1);
+        tally.add(&Window::per_minute(2), at(0));
+        assert_eq!(tally.windows.len(), 2);
     }
 
     proptest! {
@@ -129,19 +129,19 @@ mod tests {
             steps in prop::collection::vec((0..700_u64, 0..3_000_u64, any::<bool>()), 1..80),
         ) {
             const WINDOWS: [(usize, u64); 3] = [(2, 1_000), (5, 4_000), (9, 20_000)];
-            let mut ledger = ledger(&["2/s", "5/4s", "9/20s"]);
+            let mut tally = tally(&["2/s", "5/4s", "9/20s"]);
             let (mut now, mut under_way, mut past) = (0, Vec::new(), Vec::new());
             for (pause, travel, sent) in steps {
                 now += pause;
-                end_until(now, &mut under_way, &mut ledger);
-                if !ledger.take(at(now)) {
-                    let room = ledger.room(at(now));
+                end_until(now, &mut under_way, &mut tally);
+                if !tally.take(at(now)) {
+                    let room = tally.room(at(now));
                     prop_assert!(room > at(now).moment);
                     let wait = u64::try_from((room - at(now).moment).as_millis()).unwrap() + 1;
                     let alone = under_way.is_empty();
                     now += wait;
-                    end_until(now, &mut under_way, &mut ledger);
-                    let taken = ledger.take(at(now));
+                    end_until(now, &mut under_way, &mut tally);
+                    let taken = tally.take(at(now));
                     prop_assert!(taken || !alone, "told {wait} ms");
                     if !taken {
                         continue;
@@ -160,11 +160,11 @@ mod tests {
     }
 
     /// Ends those whose answers have come, each in its turn.
-    fn end_until(now: u64, under_way: &mut Vec<(u64, bool)>, ledger: &mut Ledger) {
+    fn end_until(now: u64, under_way: &mut Vec<(u64, bool)>, tally: &mut Tally) {
         under_way.sort_unstable();
         let due = under_way.partition_point(|(end, _)| *end <= now);
         for (end, sent) in under_way.drain(..due) {
-            ledger.end(sent, at(end));
+            tally.end(sent, at(end));
         }
     }
 }

@@ -1,0 +1,133 @@
+use super::*;
+
+const FIRST: Ticket = Ticket::numbered(1);
+const SECOND: Ticket = Ticket::numbered(2);
+
+fn at(seconds: u64) -> Moment {
+    Moment::after_start(Duration::from_secs(seconds))
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn closed_until(end: u64) -> Gate {
+    let mut gate = Gate::default();
+    gate.close(Some(seconds(end)), at(0));
+    gate
+}
+
+#[test]
+fn a_rejection_stops_everybody() {
+    let mut gate = closed_until(10);
+    assert_eq!(gate.opens(FIRST, at(9)), Opening::At(at(10)));
+    assert_eq!(gate.opens(SECOND, at(9)), Opening::At(at(10)));
+}
+
+#[test]
+fn a_pause_is_never_shortened() {
+    let mut gate = closed_until(10);
+    assert_eq!(gate.close(Some(seconds(1)), at(1)), at(10));
+    assert_eq!(gate.close(Some(seconds(20)), at(2)), at(22));
+}
+
+#[test]
+fn after_the_pause_one_probe_goes_first() {
+    let mut gate = closed_until(10);
+    assert_eq!(gate.opens(FIRST, at(10)), Opening::Now);
+    gate.pass(FIRST, at(10));
+    assert_eq!(gate.opens(SECOND, at(11)), Opening::WithProbe(at(15)));
+    assert!(gate.answered(FIRST, at(10), 0, at(11)));
+    assert_eq!(gate.opens(SECOND, at(11)), Opening::Now);
+}
+
+#[test]
+fn after_the_probe_the_number_on_the_wire_doubles_each_round_trip() {
+    let mut gate = closed_until(10);
+    gate.opens(FIRST, at(10));
+    gate.pass(FIRST, at(10));
+    assert_eq!(
+        gate.most_in_flight(at(10)),
+        None,
+        "the probe is alone anyway"
+    );
+    let mut most = 2;
+    gate.answered(FIRST, at(10), 0, at(11));
+    for second in 11..15 {
+        assert_eq!(gate.most_in_flight(at(second)), Some(most));
+        for others in (0..most).rev() {
+            gate.answered(SECOND, at(second), others, at(second + 1));
+        }
+        most *= 2;
+    }
+    assert_eq!(gate.most_in_flight(at(70)), Some(32));
+    assert_eq!(gate.most_in_flight(at(71)), None);
+    gate.close(None, at(20));
+    assert_eq!(gate.most_in_flight(at(20)), None);
+}
+
+#[test]
+fn the_answer_to_a_request_that_left_before_does_not_open_the_gate() {
+    let mut gate = closed_until(10);
+    assert!(!gate.answered(SECOND, at(0), 0, at(1)));
+    assert_eq!(gate.opens(SECOND, at(9)), Opening::At(at(10)));
+}
+
+#[test]
+fn an_unanswered_probe_hands_over_to_the_next() {
+    let mut gate = closed_until(10);
+    gate.opens(FIRST, at(10));
+    gate.pass(FIRST, at(10));
+    assert_eq!(gate.opens(SECOND, at(15)), Opening::Now);
+    gate.pass(SECOND, at(15));
+    assert!(
+        !gate.answered(FIRST, at(10), 1, at(16)),
+        "it is no longer the probe"
+    );
+}
+
+#[test]
+fn a_dropped_probe_hands_over_at_once() {
+    let mut gate = closed_until(10);
+    gate.opens(FIRST, at(10));
+    gate.pass(FIRST, at(10));
+    gate.abandoned(FIRST);
+    assert_eq!(gate.opens(SECOND, at(10)), Opening::Now);
+}
+
+#[test]
+fn the_replay_of_a_401_inherits_the_probe() {
+    let mut gate = closed_until(10);
+    gate.opens(FIRST, at(10));
+    gate.pass(FIRST, at(10));
+    gate.unauthorized(FIRST, at(12));
+    assert_eq!(gate.opens(SECOND, at(13)), Opening::WithProbe(at(17)));
+    assert_eq!(gate.opens(FIRST, at(13)), Opening::Now);
+}
+
+#[test]
+fn a_rejection_without_a_time_backs_off_longer_each_time() {
+    let mut gate = Gate::default();
+    assert_eq!(gate.close(None, at(0)), at(1));
+    gate.opens(FIRST, at(1));
+    gate.pass(FIRST, at(1));
+    assert_eq!(gate.close(None, at(1)), at(3));
+    gate.opens(FIRST, at(3));
+    gate.pass(FIRST, at(3));
+    assert_eq!(gate.close(None, at(3)), at(7));
+}
+
+#[test]
+fn the_late_rejections_of_one_burst_count_once() {
+    let mut gate = Gate::default();
+    gate.close(None, at(0));
+    for _ in 0..31 {
+        gate.close(None, at(0));
+    }
+    assert_eq!(gate.closed_until(), Some(at(1)));
+}
+
+#[test]
+fn a_long_row_of_rejections_backs_off_for_a_minute_at_most() {
+    assert_eq!(back_off(u32::MAX), LONGEST_BACK_OFF);
+}
