@@ -51,15 +51,13 @@ const SLACK: u64 = 2;
 /// slots that follow; what was missed beyond that is lost, since slots do not accumulate.
 const TIMER_GRAIN: Duration = Duration::from_millis(4);
 
-/// Of a window that is ours alone a fiftieth may be made up, if that is more. Where only 4 ms were,
-/// a machine with three times as much to do as it has processors took up to 19 s for 5 000 requests
-/// of 1 000/s; and a sliding counter takes it for a way that differs by as much. In a shared window
-/// it would be for those who were held back to make up, at the cost of the others.
+/// Of a window that is ours alone so much may be made up, or a mean round trip if all workers are
+/// under way, but no more than a fiftieth: who sent nothing for half an hour would have a burst of
+/// a day's window. Where only 4 ms were, a machine with three times as much to do as it has
+/// processors took up to 19 s for 5 000 requests of 1 000/s. In a shared window it would be for
+/// those who were held back to make up, at the cost of the others.
+const LATEST: Duration = Duration::from_millis(10);
 const WINDOWS_LATE: u32 = 50;
-
-/// But no more than this or the mean round trip: a machine is that busy, or all workers under way.
-/// Who sent nothing for half an hour would have a burst of a day's window.
-const LATEST: Duration = Duration::from_millis(100);
 
 /// The pace of one window.
 #[derive(Clone, Debug)]

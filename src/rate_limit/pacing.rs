@@ -20,8 +20,8 @@ pub enum Pacing {
     /// The whole limit at once, then again as the window forgets it.
     Burst,
     /// Evenly: one per (length + mean round trip)/(limit − 1), a limit of one as one of two. A slot
-    /// that nobody takes in time is lost: within a fiftieth of the length, but no later than a
-    /// tenth of a second or a mean round trip. For servers with a sliding counter, which rejects
+    /// that nobody takes in time is lost: within a fiftieth of the length, but no later than a mean
+    /// round trip or a hundredth of a second. For servers with a sliding counter, which rejects
     /// none of them, and for those that dislike bursts.
     Spread,
 }

@@ -326,8 +326,8 @@ fn looker(runtime: RuntimeId) -> Looker<'static> {
 
 /// One a second, the first has left, and so many wait who looked from there.
 fn waiting_in(runtimes: &[RuntimeId], wakers: &mut Wakers) -> (Line, Vec<Ticket>) {
-    // A tenth of a second is for those that come late.
-    let window = Window::new(11, Duration::from_millis(9_900)).pacing(Pacing::Spread);
+    // A hundredth of a second is for those that come late.
+    let window = Window::new(11, Duration::from_millis(9_990)).pacing(Pacing::Spread);
     let ledger = Ledger::new(&[window], None, Duration::from_secs(300), at(0));
     let mut line = Line::new(ledger, None);
     let first = line.ticket(Priority::Normal, at(0));

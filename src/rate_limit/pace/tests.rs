@@ -18,10 +18,10 @@ fn hours(hours: u64) -> Moment {
     at(hours * 3_600_000)
 }
 
-/// Eleven in ten seconds, a tenth of a second of which is for those that come late: a slot each
+/// Eleven in ten seconds, a hundredth of a second of which is for those that come late: a slot each
 /// second.
 fn pace(pacing: Pacing) -> Pace {
-    Pace::new(&Window::new(LIMIT, Duration::from_millis(9_900)).pacing(pacing))
+    Pace::new(&Window::new(LIMIT, Duration::from_millis(9_990)).pacing(pacing))
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn slots_leave_room_for_what_the_way_may_shift() {
     pace.grant(1, LIMIT, Duration::from_secs(2), at(5_000));
     assert_eq!(
         pace.opens(1, LIMIT, Duration::ZERO, at(5_000)),
-        Some(at(6_190))
+        Some(at(6_199))
     );
 }
 
@@ -65,9 +65,9 @@ fn a_late_timer_does_not_shift_the_slots_and_missed_slots_are_lost() {
     let mut pace = pace(Pacing::Spread);
     pace.grant(1, LIMIT, Duration::ZERO, at(1_000));
     // On a busy machine, nearly all slots of a millisecond were lost.
-    pace.grant(1, LIMIT, Duration::ZERO, at(2_100));
+    pace.grant(1, LIMIT, Duration::ZERO, at(2_010));
     assert_eq!(
-        pace.opens(1, LIMIT, Duration::ZERO, at(2_100)),
+        pace.opens(1, LIMIT, Duration::ZERO, at(2_010)),
         Some(at(3_000))
     );
     pace.grant(1, LIMIT, Duration::ZERO, at(8_000));

@@ -166,7 +166,7 @@ fn a_rejection_closes_the_gate_and_a_probe_opens_it() {
         later.when(Ticket::numbered(2), &ONE, at(5_000)),
         Admission::WhenAnswered(at(8_000).moment)
     );
-    let slot = at(3_000).moment + (WINDOW + Duration::from_millis(100)).div_f64(9.0);
+    let slot = at(3_000).moment + (WINDOW + Duration::from_millis(10)).div_f64(9.0);
     assert_eq!(
         ledger.when(Ticket::numbered(2), &ONE, at(3_000)),
         Admission::At(slot)
