@@ -132,3 +132,22 @@ async fn a_window_without_header_names_keeps_those_it_replaces_and_late_answers_
     client.get(API).send().await.unwrap();
     assert_eq!(left(&account), [(50, 3)]);
 }
+
+/// The requests keep what they knew of the quota when they came; the count is one.
+#[tokio::test(start_paused = true)]
+async fn who_flies_waits_or_is_sent_again_while_the_quota_changes_twice_counts_once() {
+    let account = acme().window("1/min".parse().unwrap()).build().unwrap();
+    let rejection = answer(429).header("retry-after", 1).after(seconds(4));
+    let stub = Stub::answering([rejection]);
+    let client = client(&account, &stub);
+    let change = async {
+        sleep(seconds(1)).await;
+        account.set_quota(default("2/min")).unwrap();
+        sleep(seconds(1)).await;
+        account.set_quota(default("4/min")).unwrap();
+        assert_eq!(left(&account), [(4, 1)]);
+    };
+    tokio::join!(send_all(&client, 3), change);
+    assert_eq!(stub.arrivals(), [0, 1, 2, 5]);
+    assert_eq!(left(&account), [(4, 0)]);
+}

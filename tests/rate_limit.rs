@@ -1028,3 +1028,14 @@ async fn one_rejection_that_tells_of_others_does_not_slow_the_next_minutes_to_a_
     let last = *stub.arrivals().iter().max().unwrap();
     assert!(last <= 1 + 12, "the last of twelve left after {last} s");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_is_told_as_it_is_now_though_nobody_has_sent_anything_for_long() {
+    let account = acme().window("3/min".parse().unwrap()).build().unwrap();
+    let stub = Stub::answering([]);
+    send_all(&client(&account, &stub), 3).await;
+    let left = || account.quotas()[0].windows()[0].remaining;
+    assert_eq!(left(), 0);
+    sleep(seconds(61)).await;
+    assert_eq!(left(), 3);
+}

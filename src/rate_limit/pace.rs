@@ -207,10 +207,10 @@ impl Pace {
         part.min(round_trip.max(LATEST)).max(TIMER_GRAIN)
     }
 
-    /// A request that left at `granted` was accepted.
-    pub(super) fn accepted(&mut self, limit: u64, granted: Moment) {
+    /// A request of this cost that left at `granted` was accepted.
+    pub(super) fn accepted(&mut self, cost: u64, limit: u64, granted: Moment) {
         if !self.is_before_cut(granted) {
-            self.factor.accepted(limit);
+            self.factor.accepted(cost, limit);
         }
     }
 

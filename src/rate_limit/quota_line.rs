@@ -209,7 +209,9 @@ impl QuotaLine {
     }
 
     pub(super) fn snapshot(&self, now: Now) -> QuotaSnapshot {
-        let line = self.lock();
+        let mut line = self.lock();
+        // Nobody may have looked for long.
+        line.ledger.forget(now);
         let mut windows = SmallVec::new();
         for (live, meter) in line.ledger.windows() {
             windows.push(WindowSnapshot {

@@ -9,7 +9,7 @@
 //!
 //! | at a rejection                      | the factor becomes | too high is taken to be |
 //! |-------------------------------------|--------------------|-------------------------|
-//! | soon after the last cut             | × 0.7              | × 0.95                  |
+//! | the first, or soon after a cut      | × 0.7              | × 0.95                  |
 //! | later, about where it was too high  | × 0.9              | the factor              |
 //! | later, far beyond                   | × 0.7              | the factor              |
 //!
@@ -86,10 +86,10 @@ impl RateFactor {
         };
     }
 
-    /// A request was accepted, in a window of this limit.
-    pub(super) fn accepted(&mut self, limit: u64) {
+    /// A request of this cost was accepted, in a window of this limit.
+    pub(super) fn accepted(&mut self, cost: u64, limit: u64) {
         if self.get() < 1.0 {
-            let windows = 1.0 / limit.max(1) as f64;
+            let windows = cost as f64 / limit.max(1) as f64;
             self.beyond += windows;
             self.held += windows;
         }
@@ -104,7 +104,7 @@ mod tests {
 
     fn accepted(factor: &mut RateFactor, windows: f64) -> f64 {
         for _ in 0..(windows * LIMIT as f64) as u64 {
-            factor.accepted(LIMIT);
+            factor.accepted(1, LIMIT);
         }
         factor.get()
     }

@@ -196,7 +196,8 @@ impl Share {
         let Some(news) = self.news else { return };
         let is_later = heard.sent >= news.heard;
         let before_reset = news.reset.is_none_or(|reset| now + RESET_GRAIN < reset);
-        if is_later && before_reset {
+        // A limit that was raised lets it grow at once.
+        if is_later && before_reset && heard.total == news.total {
             // This request itself was counted between.
             let before = heard.remaining.saturating_add(heard.own.cost);
             self.forgotten = (self.forgotten).saturating_add(before.saturating_sub(news.remaining));

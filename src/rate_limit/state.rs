@@ -214,7 +214,8 @@ impl Ledger {
         }
     }
 
-    fn forget(&mut self, now: Now) {
+    /// What no longer counts.
+    pub(super) fn forget(&mut self, now: Now) {
         let hanging = self.unanswered_after;
         while let Some(slot) = self.in_flight.take_overdue(now.moment, hanging) {
             self.count(&slot.costs, now);

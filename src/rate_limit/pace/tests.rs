@@ -129,7 +129,7 @@ fn the_late_rejections_of_one_burst_cut_once() {
     }
     let once = pace.interval(1, LIMIT, Duration::ZERO);
     assert_eq!(once, full.div_f64(0.7));
-    pace.accepted(LIMIT, at(50));
+    pace.accepted(1, LIMIT, at(50));
     let left_before = pace.interval(1, LIMIT, Duration::ZERO);
     assert_eq!(left_before, once);
     pace.rejected(at(101), at(200));
@@ -142,9 +142,23 @@ fn successes_restore_the_rate() {
     let full = pace.interval(1, LIMIT, Duration::ZERO);
     pace.rejected(at(0), at(0));
     for _ in 0..12 * LIMIT {
-        pace.accepted(LIMIT, at(1));
+        pace.accepted(1, LIMIT, at(1));
     }
     assert_eq!(pace.interval(1, LIMIT, Duration::ZERO), full);
+}
+
+#[test]
+fn windows_worth_of_successes_restore_the_rate_whatever_each_costs() {
+    let regained = |cost: u64| {
+        let mut pace = pace(Pacing::Spread);
+        pace.rejected(at(0), at(0));
+        for _ in 0..2 * LIMIT / cost {
+            pace.accepted(cost, LIMIT, at(1));
+        }
+        pace.factor.get()
+    };
+    assert!(regained(1) > 0.85);
+    assert!((regained(1) - regained(LIMIT)).abs() < 1e-9);
 }
 
 #[test]

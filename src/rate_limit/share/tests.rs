@@ -264,3 +264,16 @@ fn what_others_take_counts_against_the_servers_limit_and_not_against_a_lower_one
         "{alone:?}: our limit stays"
     );
 }
+
+#[test]
+fn a_limit_that_was_raised_is_no_sign_of_a_server_that_forgets_bit_by_bit() {
+    let mut share = Share::default();
+    told(&mut share, 1, 10, 60, 110);
+    let more = Heard {
+        total: 1_200,
+        ..heard(2, 1_089, 60, 111)
+    };
+    share.grant(1, Duration::ZERO, at(2));
+    share.learn(more, LENGTH, Duration::ZERO, at(2));
+    assert!(!share.bit_by_bit);
+}

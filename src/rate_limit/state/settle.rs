@@ -116,8 +116,8 @@ impl Ledger {
         }
         let parts = self.windows.iter().zip(&mut self.paces);
         for ((window, pace), meter) in parts.zip(&self.meters) {
-            if meter.need(&slot.costs).is_some() {
-                pace.accepted(window.limit(), slot.granted);
+            if let Some(need) = meter.need(&slot.costs) {
+                pace.accepted(need, window.limit(), slot.granted);
             }
         }
         let others = self.in_flight.count();

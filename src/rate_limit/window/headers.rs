@@ -29,7 +29,8 @@ impl WindowHeaders {
 #[non_exhaustive]
 pub enum ResetUnit {
     /// Told by its size: below 10⁹ seconds to go (milliseconds where seconds would exceed the
-    /// window), then seconds, milliseconds or microseconds since 1970; a date is read as a date.
+    /// window, or two of up to an hour), then seconds, milliseconds or microseconds since 1970; a
+    /// date is read as a date.
     #[default]
     Auto,
     /// Seconds to go.
