@@ -186,11 +186,13 @@ impl Live {
     }
 
     fn forget_limit(&mut self, now: Now) {
+        if self.limit >= self.configured {
+            return;
+        }
         let Some(length) = self.answered.rolling() else {
             return;
         };
-        let is_old = self.limit_told + length.saturating_mul(LIMIT_KEPT) <= now.moment;
-        if is_old && self.limit < self.configured {
+        if self.limit_told + length.saturating_mul(LIMIT_KEPT) <= now.moment {
             self.limit = self.configured;
             self.total = self.configured;
         }
