@@ -21,9 +21,13 @@ use smallvec::SmallVec;
 
 use self::family::{Family, Usual};
 use self::policies::{Policies, Policy, Reset};
+pub(super) use self::value::LONGEST_PAUSE;
 pub(crate) use self::value::retry_after;
 use super::window::{ResetUnit, Window};
 use crate::clock::Now;
+
+/// Servers round a reset to the second, and some add another half on the way.
+pub(super) const RESET_GRAIN: Duration = Duration::from_millis(1_500);
 
 /// Windows up to this length may be a sliding counter's.
 const LONGEST_COUNTER: Duration = Duration::from_secs(60 * 60);

@@ -11,14 +11,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use super::headers::LONGEST_PAUSE;
 use super::window::{Period, Span};
 use crate::clock::{Moment, Now};
 
 /// What this version writes, and all that it reads.
 const FORMAT: u32 = 1;
-
-/// Nothing that was saved holds anybody back for longer.
-const LONGEST_PAUSE: Duration = Duration::from_secs(31 * 24 * 60 * 60);
 
 /// All quotas of an account.
 #[derive(Debug, Serialize, Deserialize)]
@@ -124,7 +122,8 @@ impl Dial {
         self.now.moment_at(wall(saved)).min(self.now.moment)
     }
 
-    /// An end that was to come.
+    /// An end that was to come. Nothing that was saved holds anybody back for longer than a server
+    /// could.
     pub(super) fn until(self, saved: u64) -> Moment {
         let left = Duration::from_millis(saved.saturating_sub(self.saved_at));
         let latest = self.now.moment + left.min(LONGEST_PAUSE);

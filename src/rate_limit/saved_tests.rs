@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use http::StatusCode;
 use proptest::prelude::*;
 
-use super::headers::Reading;
+use super::headers::{LONGEST_PAUSE, Reading};
 use super::in_flight::PermitId;
 use super::pacing::Pacing;
 use super::saved::Saved;
@@ -281,4 +281,22 @@ fn what_others_took_of_a_shared_window_is_known_after_a_restart() {
     ledger.settle(permit, Ticket::numbered(1), &answered, at(100));
     let mut restored = restart(&mut ledger, &windows, at(200), at(300));
     assert_eq!(left(&mut restored), [4]);
+}
+
+/// It was cut to 31 days.
+#[test]
+fn the_longest_pause_that_a_server_can_mean_survives_a_restart() {
+    let windows = [Window::per_minute(5)];
+    let mut ledger = new(&windows, at(0));
+    let permit = ledger.grant(Ticket::numbered(1), &Costs::ONE, at(0));
+    let report = Report {
+        status: StatusCode::TOO_MANY_REQUESTS,
+        rejected: Some(Some(LONGEST_PAUSE)),
+        readings: &[],
+    };
+    let rejected = Settlement::Answered(report);
+    ledger.settle(permit, Ticket::numbered(1), &rejected, at(0));
+    let restored = restart(&mut ledger, &windows, at(0), at(0));
+    let until = at(0).moment + LONGEST_PAUSE;
+    assert_eq!(restored.closed_until(at(0)), Some(until));
 }

@@ -50,13 +50,11 @@ use std::time::Duration;
 
 use self::care::{Care, PATIENCE};
 pub(super) use self::rate::FASTEST;
+use super::headers::RESET_GRAIN;
 use crate::clock::Moment;
 
 /// Sharing lasts for so many windows after the last sign of others.
 const WINDOWS_SHARED: u32 = 2;
-
-/// Servers round a reset to the second, and some add another half on the way.
-const RESET_GRAIN: Duration = Duration::from_millis(1_500);
 
 /// So many must have been forgotten early to tell a server that forgets bit by bit; one or two may
 /// be requests that it did not count.

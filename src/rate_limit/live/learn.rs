@@ -6,11 +6,8 @@ use std::time::Duration;
 
 use super::{Live, Others, Reset};
 use crate::clock::{Moment, Now};
-use crate::rate_limit::headers::Reading;
+use crate::rate_limit::headers::{RESET_GRAIN, Reading};
 use crate::rate_limit::share::{Heard, Own};
-
-/// Servers round a reset to the second, and some add another half on the way.
-const RESET_GRAIN: Duration = Duration::from_millis(1_500);
 
 /// How long to stay away when nothing is left for a reason unknown, until a time unknown: a tenth
 /// of the window, but within these bounds.
