@@ -19,7 +19,7 @@ use crate::cost::Costs;
 use crate::fuzzing::{first_line, header_lines};
 
 const HANGING: Duration = Duration::from_secs(300);
-/// No server may ask for a longer pause (design §3.4).
+/// A month, and a day more: what `headers::LONGEST_PAUSE` must not exceed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(32 * 86_400);
 /// Roundings, the calendar's margin, the back-off without a time, a slot's round trip.
 const GRACE: Duration = Duration::from_secs(70);

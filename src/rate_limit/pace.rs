@@ -17,7 +17,7 @@
 //! *The rate factor.* A rejection while spread slows the slots down: somebody else takes part of
 //! the quota. Successes restore the rate (`rate_factor.rs`).
 //!
-//! A rejection of a request that had left before the last cut says nothing new (R5), and that of a
+//! A rejection of a request that had left before the last cut says nothing new, and that of a
 //! probe says that the pause was too short, not that the rate was too high.
 //!
 //! Pure: `now` is an argument.

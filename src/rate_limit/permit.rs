@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use http::{HeaderMap, StatusCode};
 
 use super::limiter::{Granted, Limiter};
-use super::place::{Claim, Entry};
+use super::place::Entry;
 use super::seat::{Ended, Seat};
 use crate::error::Error;
 use crate::options::RequestOptions;
@@ -47,17 +47,13 @@ impl Limiter {
         path: &str,
         options: &RequestOptions,
     ) -> Result<Permit, Error> {
-        let now = self.settings.clock.now();
-        let quota = self.quota(options, path);
-        let quota = quota.map_err(|error| self.told(error))?;
-        let claim = Claim::New(options.priority.unwrap_or_default());
-        let terms = options.terms(&now);
-        let entry = self.enter(&quota, claim, &terms, &now);
-        let (ticket, granted) = match entry.map_err(|error| self.told(error))? {
+        let asked = self.ask(options, path, None);
+        let (asked, entry) = asked.map_err(|error| self.told(error))?;
+        let (ticket, granted) = match entry {
             Entry::Granted(ticket, granted) => (ticket, granted),
             Entry::Waiting(place) => place.wait().await.map_err(|error| self.told(error))?,
         };
-        let seat = Seat::new(self.clone(), (quota, terms), ticket);
+        let seat = Seat::new(self.clone(), asked, ticket);
         Ok(Permit::new(seat, granted))
     }
 

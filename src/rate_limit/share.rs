@@ -108,14 +108,14 @@ struct News {
     total: u64,
     /// Ours that left since.
     since: u64,
-    reset: Option<Moment>,
+    reset: Moment,
 }
 
 /// What an answer says.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Heard {
     pub(super) remaining: u64,
-    pub(super) reset: Option<Moment>,
+    pub(super) reset: Moment,
     /// The limit for all together.
     pub(super) total: u64,
     pub(super) own: Own,
@@ -193,7 +193,7 @@ impl Share {
     fn compare(&mut self, heard: &Heard, now: Moment) {
         let Some(news) = self.news else { return };
         let is_later = heard.sent >= news.heard;
-        let before_reset = news.reset.is_none_or(|reset| now + RESET_GRAIN < reset);
+        let before_reset = now + RESET_GRAIN < news.reset;
         // A limit that was raised lets it grow at once.
         if is_later && before_reset && heard.total == news.total {
             // This request itself was counted between.
@@ -210,19 +210,16 @@ impl Share {
 
     /// At the end of a period all that counts is of that period, ours and theirs.
     fn count_period(&mut self, heard: &Heard, by_others: f64) {
-        let known = self.news.and_then(|news| news.reset);
-        let is_later = match (known, heard.reset) {
-            (Some(known), Some(told)) => told > known + RESET_GRAIN,
-            _ => false,
-        };
+        let is_later = |news: News| heard.reset > news.reset + RESET_GRAIN;
+        let is_later = self.news.is_some_and(is_later);
         let is_over = self.ends.is_some_and(|ends| heard.sent >= ends) && !is_ablated("period");
         if is_later || is_over {
             self.others = self.so_far;
             self.so_far = 0.0;
             self.ends = None;
         }
-        let earlier = self.ends.into_iter().chain(heard.reset).min();
-        self.ends = earlier;
+        let earlier = self.ends.map_or(heard.reset, |ends| ends.min(heard.reset));
+        self.ends = Some(earlier);
         self.so_far = self.so_far.max(by_others);
         self.others = self.others.max(self.so_far);
     }
@@ -248,7 +245,7 @@ impl Share {
     /// What others took by the last news and until when, `ours` aside.
     pub(super) fn by_others(&self, ours: u64, now: Moment) -> Option<(u64, Moment)> {
         let news = self.news?;
-        let until = news.reset.filter(|until| *until > now)?;
+        let until = Some(news.reset).filter(|until| *until > now)?;
         let taken = news.total.saturating_sub(news.remaining);
         let all = taken.saturating_add(news.since);
         Some((all.saturating_sub(ours), until))
@@ -267,16 +264,14 @@ impl Share {
     }
 
     /// When all is there anew.
-    fn ends(&self, news: News) -> Option<Moment> {
-        let earliest = self
-            .ends
-            .filter(|_| !self.bit_by_bit && !is_ablated("period"));
-        earliest.or(news.reset)
+    fn ends(&self, news: News) -> Moment {
+        let earliest = self.ends.filter(|_| !is_ablated("period"));
+        earliest.unwrap_or(news.reset)
     }
 
     /// When all is there anew, if that is to come all at once.
     pub(super) fn reset(&self, now: Moment) -> Option<Moment> {
-        let reset = self.ends(self.news?)?;
+        let reset = self.ends(self.news?);
         (reset > now && !self.bit_by_bit).then_some(reset)
     }
 

@@ -24,8 +24,8 @@ impl Live {
         sent: Moment,
         now: Now,
     ) -> Option<Heard> {
-        let reset = Some(now.moment + reading.reset?);
-        if self.is_stale(reset, sent) {
+        let reset = now.moment + reading.reset?;
+        if self.is_stale(Some(reset), sent) {
             return None;
         }
         Some(Heard {

@@ -25,9 +25,11 @@ impl Pace {
         now: Moment,
     ) -> Option<Moment> {
         let may = self.is_short && self.pacing == Pacing::Auto && !self.is_shared(now);
+        if !may {
+            return None;
+        }
         let terms = self.terms(limit, round_trip);
-        let until = self.share.needs_answer(in_flight, terms, now);
-        until.filter(|_| may)
+        self.share.needs_answer(in_flight, terms, now)
     }
 
     /// An answer tells what remains.

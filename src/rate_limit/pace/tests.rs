@@ -239,7 +239,7 @@ fn who_has_to_leave_before_a_reset_does_not_wait_beyond_it_for_what_costs_much()
     };
     let heard = Heard {
         remaining: 110,
-        reset: Some(at(60_000)),
+        reset: at(60_000),
         total: 120,
         own,
         sent: at(55_000),

@@ -32,9 +32,10 @@ impl Share {
         }
         let windows = self.windows_held(cost - remains, terms);
         let look = self.left + terms.length.mul_f64(windows);
-        let until = match self.ends(news) {
-            Some(reset) if !self.bit_by_bit && (remains < cost || reset < look) => reset,
-            _ => look,
+        let reset = self.ends(news);
+        let until = match !self.bit_by_bit && (remains < cost || reset < look) {
+            true => reset,
+            false => look,
         };
         Some(until).filter(|until| *until > now)
     }

@@ -25,20 +25,15 @@ impl Share {
     pub(in crate::rate_limit) fn interval(&self, cost: u64, terms: Terms, now: Moment) -> Duration {
         let length = (terms.length + terms.round_trip).as_secs_f64();
         let even = terms.limit.max(1) as f64 / length;
-        let to_reset = self.news.and_then(|news| Some((news, self.ends(news)?)));
+        let to_reset = self.news.zip(self.reset(now));
         let rate = match to_reset {
-            Some((news, reset)) if !self.bit_by_bit && reset > now => {
-                self.rate_to_reset(news, reset - now, terms)
-            }
-            _ => (self.claim(terms) - self.others).min(terms.limit as f64) / length,
+            Some((news, reset)) => self.rate_to_reset(news, reset - now, terms),
+            None => (self.claim(terms) - self.others).min(terms.limit as f64) / length,
         };
         let rate = rate.clamp(even * SLOWEST, even * FASTEST);
         // The slots of a large request end with the reset, when all is there anew; without one two
         // windows are enough for any cost.
-        let most = match to_reset {
-            Some((_, reset)) if !self.bit_by_bit && reset > now => (reset - now).as_secs_f64(),
-            _ => 2.0 * length,
-        };
+        let most = to_reset.map_or(2.0 * length, |(_, reset)| (reset - now).as_secs_f64());
         let seconds = (cost as f64 / rate).min(most.max(1.0 / rate));
         Duration::try_from_secs_f64(seconds).unwrap_or(terms.length)
     }

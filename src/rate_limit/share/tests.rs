@@ -15,7 +15,7 @@ fn at(seconds: u64) -> Moment {
 fn heard(sent: u64, remaining: u64, reset: u64, ours: u64) -> Heard {
     Heard {
         remaining,
-        reset: Some(at(reset)),
+        reset: at(reset),
         total: 120,
         own: Own {
             cost: 1,
