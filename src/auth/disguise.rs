@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use http::Response as HttpResponse;
+use percent_encoding::percent_decode_str;
 use reqwest::{Body, Response, ResponseBuilderExt};
 use url::{Url, form_urlencoded};
 
@@ -83,9 +84,7 @@ impl Disguise {
             seen.set_path(self.shown.path());
             return;
         }
-        let shown: Vec<_> = self.shown.path().split('/').collect();
-        let sent = self.sent.path().split('/');
-        let ours: Vec<_> = sent.filter(|part| !shown.contains(part)).collect();
+        let ours = self.ours_in_path();
         let parts = seen.path().split('/');
         let kept: Vec<_> = parts.filter(|part| !ours.contains(part)).collect();
         let kept = kept.join("/");
@@ -93,10 +92,11 @@ impl Disguise {
     }
 
     /// Pairs that we added go by name, and so do those whose value we changed, unless they have the
-    /// caller's. A pair goes too if its value holds one of ours, as where a server puts the whole
-    /// URL that it was asked for into a parameter.
+    /// caller's. A pair goes too if its value holds one of ours, of the query or of the path, as
+    /// where a server puts the whole URL that it was asked for into a parameter.
     fn hide_in_query(&self, seen: &mut Url) {
         let ours: Vec<_> = self.ours().collect();
+        let in_path = self.ours_in_path();
         let asked = |name: &str, value: &str| {
             let mut pairs = self.shown.query_pairs();
             pairs.any(|pair| pair.0 == name && pair.1 == value)
@@ -104,6 +104,7 @@ impl Disguise {
         let is_ours = |name: &str, value: &str| {
             let mut ours = ours.iter();
             ours.any(|(our_name, our_value)| our_name == name || holds(value, our_value))
+                || in_path.iter().any(|part| holds_segment(value, part))
         };
         let url = seen.clone();
         let pairs = url.query_pairs();
@@ -116,6 +117,13 @@ impl Disguise {
                 false => drop(seen.query_pairs_mut().clear().extend_pairs(kept)),
             }
         }
+    }
+
+    /// The segments of the path that are not the caller's.
+    fn ours_in_path(&self) -> Vec<&str> {
+        let shown: Vec<_> = self.shown.path().split('/').collect();
+        let sent = self.sent.path().split('/');
+        sent.filter(|part| !shown.contains(part)).collect()
     }
 
     /// The pairs of the query that are not the caller's.
@@ -133,6 +141,12 @@ fn holds(value: &str, ours: &str) -> bool {
     const SHORT: usize = 6;
     let encoded: String = form_urlencoded::byte_serialize(ours.as_bytes()).collect();
     ours.len() >= SHORT && (value.contains(ours) || value.contains(&encoded))
+}
+
+/// The same of a segment of a path, which is percent-encoded itself.
+fn holds_segment(value: &str, part: &str) -> bool {
+    let decoded = percent_decode_str(part).decode_utf8_lossy();
+    holds(value, part) || holds(value, &decoded)
 }
 
 #[cfg(test)]
@@ -205,6 +219,20 @@ mod tests {
         );
         let moved = "https://a.example/v2/find/LM358/s3cr3t/";
         assert_eq!(seen(moved), "https://a.example/v2/find/LM358/");
+    }
+
+    /// Only keys of the query went from there.
+    #[test]
+    fn a_key_in_the_path_goes_where_the_whole_url_is_a_parameter_too() {
+        let parse = |text: &str| Url::parse(text).expect("a URL");
+        let shown = parse("https://a.example/find/%7BapiKey%7D");
+        let sent = parse("https://a.example/find/s3c%2Br3t");
+        let disguise = Disguise::new(shown, &sent).expect("something to hide");
+        let seen = |url: &str| disguise.seen_for(&parse(url)).to_string();
+        for next in ["%2Ffind%2Fs3c%252Br3t", "%2Ffind%2Fs3c%2Br3t", "s3c%2Br3t"] {
+            let login = format!("https://a.example/login?next={next}&x=1");
+            assert_eq!(seen(&login), "https://a.example/login?x=1", "{next}");
+        }
     }
 
     #[test]
