@@ -3,7 +3,7 @@
 use reqwest_tollgate::sandbox::{Fault, Sandbox};
 use reqwest_tollgate::{Error, ErrorKind};
 
-use crate::{Scene, for_each, has_tokens, manners};
+use crate::{Scene, for_each, has_tokens};
 
 /// As many as any vendor has words for it.
 const WAYS: u64 = 3;
@@ -122,7 +122,7 @@ async fn a_refused_client_gets_no_token_and_nothing_is_sent_to_the_api() {
         let scene = Scene::with(vendor, Sandbox::builder(), |_, _| {}, account).await;
         let error = scene.send().await.unwrap_err();
         let ours = Error::find(&error).unwrap();
-        assert_ne!(ours.kind(), ErrorKind::QuotaExceeded);
+        assert_eq!(ours.kind(), ErrorKind::ClientRejected, "{}", vendor.name);
         let shown = format!("{error} {error:?}");
         assert!(!shown.contains("wrong-secret"), "{shown}");
         let counters = scene.sandbox.counters();
@@ -133,7 +133,25 @@ async fn a_refused_client_gets_no_token_and_nothing_is_sent_to_the_api() {
             "{}: {counters:?}",
             vendor.name
         );
-        assert!(manners(vendor).token_endpoint().is_some());
+    })
+    .await;
+}
+
+/// It counted as none at all, so that one that leaked would not have shown.
+#[tokio::test]
+async fn a_credential_of_another_scheme_is_a_wrong_one() {
+    for_each(has_tokens, |vendor| async move {
+        let scene = Scene::new(vendor, Sandbox::builder()).await;
+        let bare = reqwest_middleware::ClientWithMiddleware::from(crate::POOL.clone());
+        let url = scene.request_to(scene.sandbox.url()).build().unwrap();
+        let request = bare.request(url.method().clone(), url.url().clone());
+        request
+            .basic_auth("id", Some("secret"))
+            .send()
+            .await
+            .unwrap();
+        let counters = scene.sandbox.counters();
+        assert_eq!(counters.missing_credentials, 0, "{}", vendor.name);
     })
     .await;
 }

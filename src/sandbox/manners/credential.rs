@@ -186,8 +186,11 @@ pub(super) fn header<'a>(request: &'a Request<Bytes>, name: &str) -> Option<&'a 
 }
 
 fn bearer(request: &Request<Bytes>) -> Option<&str> {
-    let (scheme, token) = header(request, AUTHORIZATION.as_str())?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then_some(token)
+    let text = header(request, AUTHORIZATION.as_str())?;
+    let parts = text.split_once(' ');
+    let token = parts.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    // Another scheme, or a header twice, is as good as wrong.
+    Some(token.map_or("", |(_, token)| token))
 }
 
 pub(super) fn query(request: &Request<Bytes>, name: &str) -> Option<String> {
