@@ -4,31 +4,12 @@
 
 use std::time::Duration;
 
-use async_trait::async_trait;
 use reqwest_tollgate::{
-    Account, AccountBuilder, BoxError, Environment, Error, ErrorKind, Event, Grant, Quota, Record,
-    Recovery, RequestOptions, Secret, Swap, TokenStore, Window,
+    Account, AccountBuilder, Environment, Error, ErrorKind, Event, Grant, MemoryStore, Quota,
+    Recovery, RequestOptions, Secret, Window,
 };
 
 const CANARY: &str = "canary-4711";
-
-struct NoStore;
-
-#[async_trait]
-impl TokenStore for NoStore {
-    async fn load(&self, _: &str) -> Result<Option<Record>, BoxError> {
-        Ok(None)
-    }
-
-    async fn compare_and_swap(
-        &self,
-        _: &str,
-        _: Option<u64>,
-        _: &Record,
-    ) -> Result<Swap, BoxError> {
-        Ok(Swap::Saved)
-    }
-}
 
 fn acme() -> AccountBuilder {
     Account::builder("acme", "https://api.acme.example")
@@ -156,7 +137,7 @@ fn a_grant_with_a_refresh_token_asks_for_a_store() {
         assert!(
             with_token()
                 .grant(grant)
-                .token_store(NoStore)
+                .token_store(MemoryStore::new())
                 .build()
                 .is_ok()
         );

@@ -5,34 +5,13 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use async_trait::async_trait;
-use reqwest_tollgate::{
-    Account, BoxError, Config, ErrorKind, Record, Recovery, Secret, Swap, TokenStore, Window,
-};
+use reqwest_tollgate::{Account, Config, ErrorKind, MemoryStore, Recovery, Secret, Window};
 
 const CANARY: &str = "canary-4711";
 
 /// A variable that `cargo test` sets, and its value.
 const VARIABLE: &str = "CARGO_PKG_NAME";
 const VALUE: &str = env!("CARGO_PKG_NAME");
-
-struct NoStore;
-
-#[async_trait]
-impl TokenStore for NoStore {
-    async fn load(&self, _: &str) -> Result<Option<Record>, BoxError> {
-        Ok(None)
-    }
-
-    async fn compare_and_swap(
-        &self,
-        _: &str,
-        _: Option<u64>,
-        _: &Record,
-    ) -> Result<Swap, BoxError> {
-        Ok(Swap::Saved)
-    }
-}
 
 fn config(toml: &str) -> Config {
     toml::from_str(toml).expect(toml)
@@ -323,7 +302,12 @@ fn a_token_store_is_the_accounts_own_or_the_files_or_the_programs() {
     );
     built(&format!("{account}\ntoken_store = \"memory\""));
     built(&format!("token_store = \"memory\"\n{account}"));
-    assert!(config(&account).token_store(NoStore).build().is_ok());
+    assert!(
+        config(&account)
+            .token_store(MemoryStore::new())
+            .build()
+            .is_ok()
+    );
 }
 
 #[test]

@@ -515,8 +515,9 @@ async fn with_a_changed_secret(
     });
     let client = client(&account, &stub);
     let response = (vendor.request)(&client).send().await.unwrap();
-    let is_whole = response.status() != 200 || response.text().await.unwrap() == "answer 200";
-    assert!(is_whole, "{name}: the refusal was handed on");
+    assert_eq!(response.status(), 200, "{name}");
+    let text = response.text().await.unwrap();
+    assert_eq!(text, "answer 200", "{name}: the refusal was handed on");
     stub.count()
 }
 

@@ -64,13 +64,14 @@ fn flushing(failures: u64) {
         .into_iter()
         .map(|name| {
             let vault = vault.clone();
-            spawn(async move { vault.save(Tokens::new(None, Some(name))) })
+            spawn(async move { (vault.save(Tokens::new(None, Some(name))), name) })
         })
         .collect();
-    let newest = savers
+    let saved = savers
         .into_iter()
         .map(|saver| block_on(saver).expect("not aborted"));
-    assert_eq!(newest.max(), Some(2), "a number each");
+    let (number, newest) = saved.max().expect("two");
+    assert_eq!(number, 2, "a number each");
     let mut flushed = block_on(vault.flush());
     for _ in 0..failures {
         flushed = block_on(vault.flush());
@@ -78,7 +79,9 @@ fn flushing(failures: u64) {
     assert!(flushed.is_ok(), "{:?}", flushed.err());
     assert!(!vault.has_unsaved(), "flushed, and yet unsaved");
     let record = block_on(store.inner.load(&vault.key)).expect("no failure");
-    assert!(record.is_some());
+    let record = record.expect("flushed, and yet not in the store");
+    let tokens = Tokens::from_bytes(&record.bytes).expect("tokens");
+    assert_eq!(tokens.refresh_token.as_deref(), Some(newest));
 }
 
 pub fn after_a_flush_nothing_is_unsaved_and_no_two_saves_overlap() {
