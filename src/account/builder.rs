@@ -35,8 +35,7 @@ pub struct AccountBuilder {
     pub(crate) settings: Settings,
 }
 impl AccountBuilder {
-    /// How long before its expiry a token is renewed, at most: see
-    /// [`refresh_lead`](Self::refresh_lead).
+    /// How long before its expiry a token is renewed: see [`refresh_lead`](Self::refresh_lead).
     pub const DEFAULT_REFRESH_LEAD: Duration = Duration::from_secs(5 * 60);
     /// See [`max_replays`](Self::max_replays).
     pub const DEFAULT_MAX_REPLAYS: u32 = 3;
@@ -254,9 +253,10 @@ impl AccountBuilder {
     }
 
     /// How long before its expiry a token is renewed; default
-    /// [`DEFAULT_REFRESH_LEAD`](Self::DEFAULT_REFRESH_LEAD), and never more than a quarter of the
-    /// token's lifetime (TME's tokens live 300 s: a fixed lead of that much would fetch one per
-    /// request).
+    /// [`DEFAULT_REFRESH_LEAD`](Self::DEFAULT_REFRESH_LEAD), or a quarter of the token's lifetime,
+    /// if that is less (TME's tokens live 300 s: a fixed lead of that much would fetch one per
+    /// request). By chance up to a fifth earlier, so that a fleet does not renew together; and at
+    /// least 30 s, or a tenth of the lifetime if that is less.
     pub fn refresh_lead(mut self, lead: Duration) -> Self {
         self.settings.refresh_lead = lead;
         self

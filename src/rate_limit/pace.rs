@@ -2,9 +2,9 @@
 //!
 //! | state  | entered when                                     | who may leave              |
 //! |--------|--------------------------------------------------|----------------------------|
-//! | burst  | at first; an hour or more after a rejection      | all whom the ledger allows |
-//! | spread | the server rejected what the ledger had allowed  | one per slot               |
-//! | shared | the server counts more than ours (`share.rs`)    | one per slot of our share  |
+//! | burst  | at first; an hour or more after one of the others | all whom the ledger allows |
+//! | spread | the server rejected what the ledger allowed; after shared | one per slot          |
+//! | shared | the server counts more than ours (`share.rs`)     | one per slot of our share  |
 //!
 //! `Burst` and `Spread` stay what they are, `Auto` goes from one to the other.
 //!
@@ -48,7 +48,8 @@ const LONGEST_AUTO: Duration = Duration::from_secs(60 * 60);
 const SLACK: u64 = 2;
 
 /// A timer rings up to a millisecond late, a busy runtime some more. So much does not shift the
-/// slots that follow; what was missed beyond that is lost, since slots do not accumulate.
+/// slots that follow. In a shared window what was missed beyond that is lost: slots do not
+/// accumulate.
 const TIMER_GRAIN: Duration = Duration::from_millis(4);
 
 /// Of a window that is ours alone so much may be made up, or a mean round trip if all workers are

@@ -10,18 +10,21 @@ pub enum Pacing {
     /// room: it counts by a sliding counter, or others use the same quota. From then on as
     /// [`Spread`](Self::Spread), at 0.7 to 0.9 times the rate after each further rejection. Later
     /// successes restore it, fast at first, and slowly around the rate that was too high: after
-    /// about six windows it is tried again. Back to burst an hour after the last rejection, and
-    /// twice as late after each relapse. Windows longer than an hour always burst.
+    /// about six windows it is tried again. Back to burst an hour after the last rejection, or the
+    /// last answer while it was shared, and twice as late after each relapse. Windows longer than
+    /// an hour always burst.
     ///
-    /// Where the server says how much is left, and that it counts more than our own requests, the
-    /// window is shared by what it says instead.
+    /// Where the answers say how much is left and until when, and that more is counted than our own
+    /// requests, a rolling window of up to an hour is shared by what they say instead; one with
+    /// [`Spread`](Self::Spread) too.
     #[default]
     Auto,
     /// The whole limit at once, then again as the window forgets it.
     Burst,
-    /// Evenly: one per (length + mean round trip)/(limit − 1), a limit of one as one of two. A slot
-    /// that nobody takes in time is lost: within a fiftieth of the length, but no later than a mean
-    /// round trip or a hundredth of a second. For servers with a sliding counter, which rejects
-    /// none of them, and for those that dislike bursts.
+    /// Evenly: one per (length + lateness)/(limit − 1), a limit of one as one of two. The lateness
+    /// is the mean round trip, or how late a slot may be taken if that is more: a mean round trip
+    /// or a hundredth of a second, up to a fiftieth of the length, but 4 ms always, and no more in
+    /// a shared window. Later it is lost. For servers with a sliding counter, which rejects none of
+    /// them, and for those that dislike bursts.
     Spread,
 }

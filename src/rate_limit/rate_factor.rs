@@ -5,7 +5,8 @@
 //! A rejection cuts the factor. Successes restore it along the cubic that TCP CUBIC grows its
 //! window by (RFC 9438 section 4.2): fast at first, slow around what was too high, then faster the
 //! longer it holds. So a limit that is too high for good costs a rejection in three windows or so,
-//! where growth at one pace cost one in each; what was too high for a while is regained in six.
+//! where growth at one pace cost one in each; what was too high for a while is regained in six to
+//! nine.
 //!
 //! | at a rejection                      | the factor becomes | too high is taken to be |
 //! |-------------------------------------|--------------------|-------------------------|

@@ -1,8 +1,9 @@
 //! What is ours of a window that others use too, by what the server says is left.
 //!
 //! *Others took* limit − remaining − ours at least, where ours is the most that the server can have
-//! counted of our own requests. For a lone client that is never above zero, so none of this slows
-//! it down. Sharing begins with the first one above zero, and ends two windows after the last.
+//! counted of our own requests. For a lone client that is never above zero, unless the server only
+//! estimates (a sliding counter); so but for the care and the scout none of this slows it down.
+//! Sharing begins with the first one above zero, and ends two windows after the last.
 //!
 //! *The rate* is what the server hands out, less what the others take of it. A server that forgets
 //! all at once hands out what remains by the reset, one that forgets bit by bit the limit in each
