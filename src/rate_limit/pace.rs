@@ -1,10 +1,12 @@
 //! How the requests of one window follow each other.
 //!
-//! | state  | entered when                                     | who may leave              |
-//! |--------|--------------------------------------------------|----------------------------|
+//! | state  | entered when                                      | who may leave              |
+//! |--------|---------------------------------------------------|----------------------------|
 //! | burst  | at first; an hour or more after one of the others | all whom the ledger allows |
-//! | spread | the server rejected what the ledger allowed; after shared | one per slot          |
+//! | spread | the server rejected what the ledger had allowed   | one per slot               |
 //! | shared | the server counts more than ours (`share.rs`)     | one per slot of our share  |
+//!
+//! A window that was shared stays spread for an hour.
 //!
 //! `Burst` and `Spread` stay what they are, `Auto` goes from one to the other.
 //!
