@@ -114,16 +114,18 @@ impl InFlight {
         self.windows = windows;
     }
 
-    /// When the oldest permit left.
+    /// When the oldest permit left, once those that were taken in are gone ([`tidy`](Self::tidy)).
     pub(crate) fn oldest(&self) -> Option<Moment> {
-        self.slots.iter().flatten().next().copied()
+        self.slots.front().copied().flatten()
     }
 
     /// Lets go of those that were taken in.
     pub(super) fn tidy(&mut self) {
         while let Some(None) = self.slots.front() {
             self.slots.pop_front();
-            self.marks.drain(..self.windows.min(self.marks.len()));
+            for _ in 0..self.windows {
+                self.marks.pop_front();
+            }
             self.first += 1;
         }
     }

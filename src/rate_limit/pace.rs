@@ -28,8 +28,6 @@ mod shared;
 
 use std::time::Duration;
 
-use smallvec::SmallVec;
-
 use super::pacing::Pacing;
 use super::rate_factor::RateFactor;
 use super::saved::{self, Dial, SavedPace};
@@ -84,7 +82,7 @@ pub(super) struct Pace {
 }
 
 /// The paces of a quota's windows, in their order.
-pub(super) type Paces = SmallVec<[Pace; 2]>;
+pub(super) type Paces = Vec<Pace>;
 
 impl Pace {
     pub(super) fn new(window: &Window) -> Self {

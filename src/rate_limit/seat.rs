@@ -110,6 +110,9 @@ impl Seat {
 
     fn tell(&self, permit: Granted, outcome: Outcome<'_>, change: Change, now: &Now) {
         let events = &self.limiter.settings.events;
+        if !events.is_observed() {
+            return;
+        }
         let quota = || self.quota().name.clone();
         let elapsed = now.moment - permit.at;
         match outcome {

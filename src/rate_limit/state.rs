@@ -14,8 +14,6 @@ mod settle;
 
 use std::time::Duration;
 
-use smallvec::SmallVec;
-
 use super::gate::{Gate, Opening};
 use super::in_flight::{InFlight, PermitId, Slot};
 use super::live::{Live, Room};
@@ -35,9 +33,9 @@ const LARGEST_CHARGE: u64 = 1 << 40;
 /// One quota's state.
 #[derive(Clone, Debug)]
 pub(crate) struct Ledger {
-    windows: SmallVec<[Live; 2]>,
+    windows: Vec<Live>,
     paces: Paces,
-    meters: SmallVec<[Meter; 2]>,
+    meters: Vec<Meter>,
     edition: u64,
     in_flight: InFlight,
     gate: Gate,

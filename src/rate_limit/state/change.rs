@@ -2,8 +2,6 @@
 //!
 //! Pure.
 
-use smallvec::SmallVec;
-
 use super::Ledger;
 use crate::clock::Now;
 use crate::rate_limit::live::Live;
@@ -21,7 +19,7 @@ impl Ledger {
         let old = std::mem::take(&mut self.windows);
         let paces = std::mem::take(&mut self.paces);
         let meters = std::mem::take(&mut self.meters);
-        let mut kept = SmallVec::<[_; 2]>::new();
+        let mut kept = Vec::new();
         for window in windows {
             let of_unit = |meter: &Meter| meter.unit == window.unit;
             let same = old
@@ -91,9 +89,9 @@ impl Ledger {
         dial: Dial,
     ) -> Self {
         let mut old = Self {
-            windows: SmallVec::new(),
-            paces: SmallVec::new(),
-            meters: SmallVec::new(),
+            windows: Vec::new(),
+            paces: Vec::new(),
+            meters: Vec::new(),
             ..self
         };
         for part in &saved.windows {

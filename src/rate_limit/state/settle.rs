@@ -138,6 +138,9 @@ impl Ledger {
     }
 
     fn learn(&mut self, report: &Report<'_>, permit: PermitId, slot: &Slot, now: Now) {
+        if report.readings.is_empty() {
+            return;
+        }
         let windows = self.windows.iter_mut();
         let parts = windows.zip(&mut self.paces).zip(&self.meters);
         let read = parts.zip(report.readings).zip(self.in_flight.marks(permit));
