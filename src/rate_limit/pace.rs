@@ -81,9 +81,6 @@ pub(super) struct Pace {
     share: Share,
 }
 
-/// The paces of a quota's windows, in their order.
-pub(super) type Paces = Vec<Pace>;
-
 impl Pace {
     pub(super) fn new(window: &Window) -> Self {
         let length = window.length();
@@ -284,8 +281,13 @@ impl Pace {
 
 /// The server rejected what the ledger had allowed: slows the shortest window that explains how
 /// long it closed, if that one's pace may change at all.
-pub(super) fn slow_down(paces: &mut Paces, told: Option<Duration>, granted: Moment, now: Moment) {
-    let explained = paces.iter_mut().filter(|pace| pace.explains(told));
+pub(super) fn slow_down<'a>(
+    paces: impl Iterator<Item = &'a mut Pace>,
+    told: Option<Duration>,
+    granted: Moment,
+    now: Moment,
+) {
+    let explained = paces.filter(|pace| pace.explains(told));
     let shortest = explained.min_by_key(|pace| pace.length);
     if let Some(pace) = shortest {
         let may_change = match pace.pacing {

@@ -18,7 +18,7 @@ use super::gate::{Gate, Opening};
 use super::in_flight::{InFlight, PermitId, Slot};
 use super::live::{Live, Room};
 use super::meter::{Excess, Meter};
-use super::pace::{Pace, Paces};
+use super::pace::Pace;
 use super::ticket::Ticket;
 use super::window::Window;
 use crate::clock::{Moment, Now};
@@ -33,14 +33,30 @@ const LARGEST_CHARGE: u64 = 1 << 40;
 /// One quota's state.
 #[derive(Clone, Debug)]
 pub(crate) struct Ledger {
-    windows: Vec<Live>,
-    paces: Paces,
-    meters: Vec<Meter>,
+    parts: Vec<Part>,
     edition: u64,
     in_flight: InFlight,
     gate: Gate,
     max_in_flight: Option<u64>,
     unanswered_after: Duration,
+}
+
+/// What is known of one window.
+#[derive(Clone, Debug)]
+struct Part {
+    live: Live,
+    pace: Pace,
+    meter: Meter,
+}
+
+impl Part {
+    fn new(window: &Window, live: Live) -> Self {
+        Self {
+            live,
+            pace: Pace::new(window),
+            meter: Meter::new(window),
+        }
+    }
 }
 
 /// When a request may leave.
@@ -62,13 +78,9 @@ impl Ledger {
         unanswered_after: Duration,
         now: Now,
     ) -> Self {
+        let part = |window| Part::new(window, Live::new(window, now));
         Self {
-            windows: windows
-                .iter()
-                .map(|window| Live::new(window, now))
-                .collect(),
-            paces: windows.iter().map(Pace::new).collect(),
-            meters: windows.iter().map(Meter::new).collect(),
+            parts: windows.iter().map(part).collect(),
             edition: 0,
             in_flight: InFlight::new(windows.len()),
             gate: Gate::default(),
@@ -91,16 +103,15 @@ impl Ledger {
         let mut answer_needed = probe.is_some()
             || self.max_in_flight.is_some_and(is_full)
             || self.most_released(now).is_some_and(is_full);
-        let parts = self.windows.iter().zip(&self.paces).zip(&self.meters);
-        for ((window, pace), meter) in parts {
+        for Part { live, pace, meter } in &self.parts {
             let Some(need) = meter.need(costs) else {
                 continue;
             };
             let kept = match ticket.is_high() {
                 true => 0,
-                false => pace.reserve(window.limit()),
+                false => pace.reserve(live.limit()),
             };
-            let limit = window.limit().saturating_sub(kept);
+            let limit = live.limit().saturating_sub(kept);
             // A server that allows nothing at all may come to its senses; it cannot mean this one.
             if need > limit.max(1) {
                 let unit = meter.unit.clone();
@@ -108,17 +119,16 @@ impl Ledger {
                 return Admission::Never(Excess { unit, cost, limit });
             }
             let round_trip = self.gate.round_trip();
-            let opens = pace.opens(need, window.limit(), round_trip, now.moment);
+            let opens = pace.opens(need, live.limit(), round_trip, now.moment);
             latest = latest.max(opens);
             let in_flight = meter.in_flight();
-            let worth_waiting =
-                pace.needs_answer(in_flight, window.limit(), round_trip, now.moment);
+            let worth_waiting = pace.needs_answer(in_flight, live.limit(), round_trip, now.moment);
             if let Some(until) = worth_waiting.filter(|_| self.in_flight.count() > 0) {
                 answer_needed = true;
                 patience = patience.min(until);
             }
             let beside = in_flight.saturating_add(kept);
-            match window.room(beside.saturating_add(need - 1), now) {
+            match live.room(beside.saturating_add(need - 1), now) {
                 Room::Now => {}
                 Room::At(moment) => latest = latest.max(Some(moment)),
                 Room::WhenAnswered => answer_needed = true,
@@ -134,7 +144,8 @@ impl Ledger {
     /// How many may be in flight after a pause, unless the windows' slots see to that.
     fn most_released(&self, now: Now) -> Option<u64> {
         let most = self.gate.most_in_flight(now.moment)?;
-        let are_spread = self.paces.iter().any(|pace| pace.is_spread(now.moment));
+        let mut parts = self.parts.iter();
+        let are_spread = parts.any(|part| part.pace.is_spread(now.moment));
         (!are_spread).then_some(most)
     }
 
@@ -149,13 +160,12 @@ impl Ledger {
     ) -> Moment {
         let closed = self.closed_until(now).unwrap_or(now.moment);
         let round_trip = self.gate.round_trip();
-        let parts = self.windows.iter().zip(&self.paces).zip(&self.meters);
-        let moments = parts.filter_map(|((window, pace), meter)| {
+        let moments = self.parts.iter().filter_map(|Part { live, pace, meter }| {
             let need = meter.need(costs)?;
             let ahead = ahead(meter);
-            let slot = pace.not_before(ahead, window.limit(), round_trip, now.moment);
+            let slot = pace.not_before(ahead, live.limit(), round_trip, now.moment);
             let all = ahead.saturating_add(need);
-            let room = window.not_before(all, meter.in_flight(), now);
+            let room = live.not_before(all, meter.in_flight(), now);
             Some(slot.max(room))
         });
         moments.fold(closed, Moment::max)
@@ -168,11 +178,10 @@ impl Ledger {
             granted: now.moment,
             costs: costs.clone(),
         });
-        let parts = self.windows.iter().zip(&mut self.paces);
-        for ((window, pace), meter) in parts.zip(&mut self.meters) {
-            self.in_flight.mark(meter.leave(costs, window.own()));
+        for Part { live, pace, meter } in &mut self.parts {
+            self.in_flight.mark(meter.leave(costs, live.own()));
             if let Some(need) = meter.need(costs) {
-                pace.grant(need, window.limit(), self.gate.round_trip(), now.moment);
+                pace.grant(need, live.limit(), self.gate.round_trip(), now.moment);
             }
         }
         permit
@@ -185,7 +194,7 @@ impl Ledger {
 
     /// Whether a part of a window is for high priority alone.
     pub(crate) fn has_reserve(&self) -> bool {
-        self.paces.iter().any(Pace::has_reserve)
+        self.parts.iter().any(|part| part.pace.has_reserve())
     }
 
     /// Whether everybody waits for this request's answer.
@@ -195,8 +204,8 @@ impl Ledger {
 
     /// A request is no longer on the wire, and counts from now on.
     fn count(&mut self, costs: &Costs, now: Now) {
-        for (window, meter) in self.windows.iter_mut().zip(&mut self.meters) {
-            window.count(meter.arrive(costs), now);
+        for Part { live, meter, .. } in &mut self.parts {
+            live.count(meter.arrive(costs), now);
         }
     }
 
@@ -204,10 +213,10 @@ impl Ledger {
     pub(crate) fn charge(&mut self, unit: &str, amount: u64, now: Now) {
         self.forget(now);
         let amount = amount.min(LARGEST_CHARGE);
-        for (window, meter) in self.windows.iter_mut().zip(&mut self.meters) {
+        for Part { live, meter, .. } in &mut self.parts {
             if *meter.unit == *unit {
                 meter.charge(amount);
-                window.count(amount, now);
+                live.count(amount, now);
             }
         }
     }
@@ -219,8 +228,8 @@ impl Ledger {
             self.count(&slot.costs, now);
         }
         let mut begins_anew = false;
-        for window in &mut self.windows {
-            begins_anew |= window.forget(now);
+        for part in &mut self.parts {
+            begins_anew |= part.live.forget(now);
         }
         if begins_anew
             && self
@@ -244,13 +253,13 @@ impl Ledger {
     /// How many entries it holds, of whatever kind.
     #[cfg(test)]
     pub(super) fn size(&self) -> usize {
-        let entries: usize = self.windows.iter().map(Live::size).sum();
+        let entries: usize = self.parts.iter().map(|part| part.live.size()).sum();
         entries + self.in_flight.size()
     }
 
     /// The windows, each with its unit and what of it is in flight.
     pub(super) fn windows(&self) -> impl Iterator<Item = (&Live, &Meter)> {
-        self.windows.iter().zip(&self.meters)
+        self.parts.iter().map(|part| (&part.live, &part.meter))
     }
 }
 

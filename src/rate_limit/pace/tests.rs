@@ -79,8 +79,8 @@ fn a_late_timer_does_not_shift_the_slots_and_missed_slots_are_lost() {
 
 #[test]
 fn a_burst_window_has_no_slots_whatever_happens() {
-    let mut paces: Paces = [pace(Pacing::Burst)].into_iter().collect();
-    slow_down(&mut paces, None, at(0), at(1));
+    let mut paces = [pace(Pacing::Burst)];
+    slow_down(paces.iter_mut(), None, at(0), at(1));
     paces[0].grant(1, LIMIT, Duration::ZERO, at(2));
     assert_eq!(paces[0].opens(1, LIMIT, Duration::ZERO, at(2)), None);
 }
@@ -177,9 +177,9 @@ fn endless_rejections_slow_down_to_a_twentieth_and_no_further() {
 fn a_rejection_slows_the_window_that_explains_it() {
     let windows = ["120/min", "1000/utc-day"].map(|text| text.parse::<Window>().expect(text));
     let spread_after = |told| {
-        let mut paces: Paces = windows.iter().map(Pace::new).collect();
+        let mut paces: Vec<_> = windows.iter().map(Pace::new).collect();
         let told = Some(Duration::from_secs(told));
-        slow_down(&mut paces, told, at(0), at(1));
+        slow_down(paces.iter_mut(), told, at(0), at(1));
         [paces[0].is_spread(at(2)), paces[1].is_spread(at(2))]
     };
     assert_eq!(spread_after(30), [true, false]);

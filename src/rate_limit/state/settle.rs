@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::Ledger;
+use super::{Ledger, Part};
 use crate::clock::{Moment, Now};
 use crate::rate_limit::headers::Reading;
 use crate::rate_limit::in_flight::{PermitId, Slot};
@@ -77,8 +77,8 @@ impl Ledger {
         };
         match settlement {
             Settlement::Unsent => {
-                for meter in &mut self.meters {
-                    meter.arrive(&slot.costs);
+                for part in &mut self.parts {
+                    part.meter.arrive(&slot.costs);
                 }
                 self.gate.abandoned(ticket);
                 Change::None
@@ -105,7 +105,8 @@ impl Ledger {
         if let Some(told) = report.rejected {
             let span = told.or_else(|| wait_of_the_spent(report.readings));
             if !self.gate.is_probe(ticket) {
-                pace::slow_down(&mut self.paces, span, slot.granted, now.moment);
+                let paces = self.parts.iter_mut().map(|part| &mut part.pace);
+                pace::slow_down(paces, span, slot.granted, now.moment);
             }
             let span = span.map(|span| span + self.shift(now));
             return Change::ClosedUntil(self.gate.close(span, now.moment));
@@ -114,10 +115,9 @@ impl Ledger {
             self.gate.unauthorized(ticket, now.moment);
             return Change::None;
         }
-        let parts = self.windows.iter().zip(&mut self.paces);
-        for ((window, pace), meter) in parts.zip(&self.meters) {
+        for Part { live, pace, meter } in &mut self.parts {
             if let Some(need) = meter.need(&slot.costs) {
-                pace.accepted(need, window.limit(), slot.granted);
+                pace.accepted(need, live.limit(), slot.granted);
             }
         }
         let others = self.in_flight.count();
@@ -131,9 +131,8 @@ impl Ledger {
     /// How much later than told to come back, where others are told the same.
     fn shift(&self, now: Now) -> Duration {
         let round_trip = self.gate.round_trip();
-        let windows = self.windows.iter().zip(&self.paces);
-        let shifts =
-            windows.map(|(window, pace)| pace.shift(window.limit(), round_trip, now.moment));
+        let shift = |part: &Part| (part.pace).shift(part.live.limit(), round_trip, now.moment);
+        let shifts = self.parts.iter().map(shift);
         shifts.max().unwrap_or_default()
     }
 
@@ -141,14 +140,13 @@ impl Ledger {
         if report.readings.is_empty() {
             return;
         }
-        let windows = self.windows.iter_mut();
-        let parts = windows.zip(&mut self.paces).zip(&self.meters);
-        let read = parts.zip(report.readings).zip(self.in_flight.marks(permit));
-        for ((((window, pace), meter), reading), mark) in read {
+        let parts = self.parts.iter_mut().zip(report.readings);
+        for ((part, reading), mark) in parts.zip(self.in_flight.marks(permit)) {
+            let Part { live, pace, meter } = part;
             let slack = pace.slack(now.moment);
             let own = meter.own_since(mark, &slot.costs, slack);
-            let heard = window.heard(*reading, own, slot.granted, now);
-            window.learn(*reading, own.most, slot.granted, now);
+            let heard = live.heard(*reading, own, slot.granted, now);
+            live.learn(*reading, own.most, slot.granted, now);
             // A server that tells what is left only when it rejects would leave a share without
             // news, and so at its slowest, until the sign is forgotten; there the rate factor
             // serves.
@@ -158,7 +156,7 @@ impl Ledger {
             };
             pace.heard(heard, self.gate.round_trip(), now.moment);
             if pace.is_shared(now.moment) {
-                window.leave_others_to_share();
+                live.leave_others_to_share();
             }
         }
     }
