@@ -29,11 +29,11 @@ pub trait Clock: Send + Sync + 'static {
     /// Ends when `span` has passed on the monotonic clock.
     ///
     /// As any future, it wakes whom it was polled for last. That may be another task than the one
-    /// which made it: a request that leaves a line makes the timer of the next one, polls it once
-    /// with that one's waker, and never again; it is kept until it has rung or is needed no longer,
-    /// and dropped by any thread, in a runtime or outside. Both requests are in the same tokio
-    /// runtime, as [`Handle::id`](tokio::runtime::Handle::id) tells; outside of any, each makes its
-    /// own.
+    /// which made it: a request that leaves a line, or was answered, makes the timer of the next
+    /// one, polls it once with that one's waker, and never again; it is kept until it has rung or
+    /// is needed no longer, and dropped by any thread, in a runtime or outside. Both requests are
+    /// in the same tokio runtime, as [`Handle::id`](tokio::runtime::Handle::id) tells; outside of
+    /// any, each makes its own.
     ///
     /// # Cancel safety
     /// Dropping the future only ends the wait.

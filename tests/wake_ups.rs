@@ -90,6 +90,30 @@ async fn who_leaves_one_by_one_is_woken_once_when_its_turn_is() {
     );
 }
 
+/// Waits for a permit whose request takes a while; how often that was polled for it.
+async fn wait_and_hold(account: Account) -> u64 {
+    let options = RequestOptions::new();
+    let (permit, polls) = counted(account.permit(ANY, &options)).await;
+    sleep(millis(10)).await;
+    let permit = permit.unwrap();
+    assert!(permit.answered(StatusCode::OK, &HeaderMap::new()).is_none());
+    polls
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_the_answers_of_others_is_woken_once_when_its_turn_is() {
+    let account = acme().max_in_flight(2).build().unwrap();
+    let each = |_| tokio::spawn(wait_and_hold(account.clone()));
+    let tasks: Vec<_> = (0..50).map(each).collect();
+    let mut polls = Vec::new();
+    for task in tasks {
+        polls.push(task.await.unwrap());
+    }
+    // Two do not wait; of the others each comes, and leaves.
+    assert_eq!(polls[..2], [1, 1]);
+    assert!(polls[2..].iter().all(|polls| *polls == 2), "{polls:?}");
+}
+
 /// When each of so many left, in milliseconds since the start; none for those who gave up then.
 async fn leave_at(account: &Account, give_up: &[Option<u64>]) -> Vec<Option<u64>> {
     let begun = Instant::now();

@@ -1,10 +1,10 @@
-//! The timer of a line's head, set on its behalf by one that looks.
+//! The timer of a line's head, set on its behalf by another.
 //!
 //! It would otherwise be woken twice: to set the timer, and when that rings. Whoever is granted its
-//! permit is running anyway; it makes the timer and polls it once with the head's waker, so that
-//! the head's task is woken when it rings. The line keeps it until the head looks. A timer rings
-//! only while the runtime that it was made in is driven, so both must be in the same one: there the
-//! head's own would ring no sooner.
+//! permit, or tells how its request ended, is running anyway; it makes the timer and polls it once
+//! with the head's waker, so that the head's task is woken when it rings. The line keeps it until
+//! the head looks. A timer rings only while the runtime that it was made in is driven, so both must
+//! be in the same one: there the head's own would ring no sooner.
 //!
 //! The head does not depend on it: woken for whatever reason, it sets a timer of its own.
 //!

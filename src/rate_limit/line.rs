@@ -14,7 +14,7 @@ mod standing;
 use std::collections::{BTreeMap, HashMap};
 use std::task::Waker;
 
-use super::alarm::{Alarms, Looker, Timer};
+use super::alarm::{Alarm, Alarms, Looker, Timer};
 use super::in_flight::PermitId;
 use super::meter::Meter;
 use super::state::{Admission, Change, Ledger, Settlement};
@@ -201,18 +201,22 @@ impl Line {
         )
     }
 
-    /// A permit ends, and those behind are served.
+    /// A permit ends, and those behind are served, by one that can set timers in `runtime`, if it
+    /// can.
     pub(crate) fn settle(
         &mut self,
         permit: PermitId,
         ticket: Ticket,
         settlement: &Settlement<'_>,
+        runtime: impl FnOnce() -> Option<RuntimeId>,
         now: Now,
         wakers: &mut Wakers,
-    ) -> Change {
+    ) -> (Change, Option<Alarm>) {
         let change = self.ledger.settle(permit, ticket, settlement, now);
-        self.serve(now, wakers);
-        change
+        // Mostly nobody waits, and which runtime it is takes a while to find out.
+        let is_awaited = !self.waiting.is_empty();
+        let alarm = is_awaited.then(|| self.serve_from(runtime(), now, wakers));
+        (change, alarm.flatten())
     }
 
     /// A request gives up its place; a permit that it was granted and did not take goes back. The

@@ -36,6 +36,7 @@ mod state;
 pub(crate) mod store;
 mod tally;
 mod ticket;
+mod timer;
 mod turn;
 pub(crate) mod window;
 

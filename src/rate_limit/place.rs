@@ -1,23 +1,21 @@
 //! Waiting in line for a permit.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use super::alarm::{Alarm, Looker, Timer};
+use super::alarm::{Looker, Timer};
 use super::in_flight::PermitId;
 use super::limiter::{Granted, Limiter};
 use super::line::{Refusal, Standing};
 use super::quota_line::QuotaLine;
 use super::quotas::Chosen;
 use super::ticket::Ticket;
+use super::timer::{self, this_runtime};
 use crate::clock::{Moment, Now};
 use crate::error::Error;
 use crate::event::Event;
 use crate::options::Priority;
 use crate::span::Span;
-use crate::sync::Handle;
 
 /// With what a request comes to the line.
 #[derive(Clone, Copy, Debug)]
@@ -122,42 +120,16 @@ impl Place {
     fn look(&self, context: &Context<'_>, now: Now) -> Standing {
         let looker = Looker {
             waker: context.waker(),
-            runtime: Handle::try_current().ok().map(|runtime| runtime.id()),
+            runtime: this_runtime(),
         };
         let look = self
             .quota()
             .with(|line, wakers| line.look(self.ticket, looker, now, wakers));
         drop(look.spent);
         if let Some(alarm) = look.alarm {
-            self.set(alarm, now);
+            self.quota().set(alarm, &*self.limiter.settings.clock, now);
         }
         look.standing
-    }
-
-    /// Sets the timer of the line's new head, which has no need to be woken for that.
-    fn set(&self, alarm: Alarm, now: Now) {
-        let Alarm {
-            number,
-            waker,
-            moment,
-        } = alarm;
-        // A sleep may panic, as tokio's do in a runtime that was shut down. The permit that this
-        // one holds by now must not be lost by that: the head shall see to its timer itself.
-        let timer = catch_unwind(AssertUnwindSafe(|| {
-            let mut timer = self.sleep(moment, now);
-            let rung = timer.as_mut().poll(&mut Context::from_waker(&waker));
-            rung.is_pending().then_some(timer)
-        }));
-        match timer {
-            Ok(Some(timer)) => drop(self.quota().with(|line, _| line.keep(number, timer))),
-            _ => waker.wake(),
-        }
-    }
-
-    fn sleep(&self, moment: Moment, now: Now) -> Timer {
-        // At least a millisecond, the timer's grain: a wait of nothing would spin.
-        let span = (moment - now.moment).max(Duration::from_millis(1));
-        self.limiter.settings.clock.sleep(span)
     }
 
     /// Sets the timer to `moment`, and says whether it has rung.
@@ -173,7 +145,8 @@ impl Place {
             return false;
         }
         if timer.as_ref().is_none_or(|(set, _)| *set != moment) {
-            *timer = Some((moment, self.sleep(moment, now)));
+            let clock = &*self.limiter.settings.clock;
+            *timer = Some((moment, timer::timer(clock, moment, now)));
         }
         let rung = timer
             .as_mut()

@@ -7,6 +7,7 @@ use http::{HeaderMap, StatusCode};
 use smallvec::SmallVec;
 
 use super::LimiterSettings;
+use super::alarm::Alarm;
 use super::headers::{self, Fields, Reading};
 use super::in_flight::PermitId;
 use super::line::{Line, Refusal, Standing, Wakers};
@@ -16,6 +17,7 @@ use super::saved::SavedQuota;
 use super::snapshot::{QuotaSnapshot, WindowSnapshot};
 use super::state::{Admission, Change, Ledger, Report, Settlement, wait_of_the_spent};
 use super::ticket::Ticket;
+use super::timer::this_runtime;
 use super::window::Window;
 use crate::clock::Now;
 use crate::cost::Costs;
@@ -131,20 +133,23 @@ impl QuotaLine {
         }
     }
 
-    /// Ends a permit.
+    /// Ends a permit. An alarm is to be set.
     pub(super) fn settle(
         &self,
         permit: PermitId,
         ticket: Ticket,
         settlement: &Settlement<'_>,
         now: &Now,
-    ) -> Change {
+    ) -> (Change, Option<Alarm>) {
+        // What was lost may be dropped while its thread panics: no place for a timer.
+        let is_lost = matches!(settlement, Settlement::Lost);
+        let runtime = || this_runtime().filter(|_| !is_lost);
         self.with(|line, wakers| {
             if line.ledger.edition() == self.edition {
-                return line.settle(permit, ticket, settlement, *now, wakers);
+                return line.settle(permit, ticket, settlement, runtime, *now, wakers);
             }
             let settlement = settlement.without_readings();
-            line.settle(permit, ticket, &settlement, *now, wakers)
+            line.settle(permit, ticket, &settlement, runtime, *now, wakers)
         })
     }
 

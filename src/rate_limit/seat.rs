@@ -65,7 +65,10 @@ impl Seat {
                 Settlement::Answered(quota.report(status, headers, verdict, &readings, &now))
             }
         };
-        let change = quota.settle(permit.id, self.ticket, &settlement, &now);
+        let (change, alarm) = quota.settle(permit.id, self.ticket, &settlement, &now);
+        if let Some(alarm) = alarm {
+            quota.set(alarm, &*self.limiter.settings.clock, now);
+        }
         self.limiter.touch();
         self.tell(permit, outcome, change, &now);
         let mut ended = Ended {

@@ -1,9 +1,10 @@
 //! Serving the line: permits for those whose turn is, and a timer for the next.
 //!
-//! Who looks sets the new head's timer too ([`Alarm`]), so that where requests leave one by one
-//! each is woken once, when its turn is. All others only wake the head, which then sets its own
-//! timer: they may be outside of any runtime, or in one that is about to end. So does a look from
-//! another runtime than the head's, since a timer rings only while its runtime is driven.
+//! Who looks, or tells how its request ended, sets the new head's timer too ([`Alarm`]), so that
+//! where requests leave one by one each is woken once, when its turn is. All others only wake the
+//! head, which then sets its own timer: what is dropped may be so outside of any runtime, in one
+//! that is about to end, or by a thread that panics. So does one in another runtime than the head,
+//! since a timer rings only while its runtime is driven.
 //!
 //! A timer of its own for each, set to its turn when it comes, would need no such hand-over; but on
 //! a busy machine some slots are lost, and all those behind look too early: 5 000 waiters at

@@ -40,6 +40,16 @@ fn granted(standing: Standing) -> PermitId {
     }
 }
 
+fn settle(
+    line: &mut Line,
+    permit: PermitId,
+    ticket: Ticket,
+    settlement: &Settlement<'_>,
+    now: Now,
+) {
+    line.settle(permit, ticket, settlement, || None, now, &mut Wakers::new());
+}
+
 const NOBODY: Looker<'_> = Looker {
     waker: Waker::noop(),
     runtime: None,
@@ -57,13 +67,13 @@ fn the_replay_of_a_probe_passes_those_of_a_higher_priority() {
     let permit = granted(line.enter(probe, PATIENT, at(0)));
     let pause = Some(Some(Duration::from_secs(3)));
     let rejection = answered(StatusCode::TOO_MANY_REQUESTS, pause);
-    line.settle(permit, probe, &rejection, at(0), &mut Wakers::new());
+    settle(&mut line, permit, probe, &rejection, at(0));
     let permit = granted(line.enter(probe, PATIENT, at(3)));
     let urgent = line.ticket(Priority::High, at(3));
     let standing = line.enter(urgent, PATIENT, at(3));
     assert!(matches!(standing, Standing::Waiting(_)), "{standing:?}");
     let unauthorized = answered(StatusCode::UNAUTHORIZED, None);
-    line.settle(permit, probe, &unauthorized, at(4), &mut Wakers::new());
+    settle(&mut line, permit, probe, &unauthorized, at(4));
     granted(line.enter(probe, PATIENT, at(4)));
 }
 
@@ -86,12 +96,12 @@ fn run(windows: &[Window], costs: &[Costs]) -> Vec<(Moment, Moment)> {
         match line.enter(ticket, &terms, now) {
             Standing::Granted(permit) => {
                 times[number].0 = now.moment;
-                line.settle(
+                settle(
+                    &mut line,
                     permit,
                     ticket,
                     &answered(StatusCode::OK, None),
                     now,
-                    &mut Wakers::new(),
                 );
             }
             Standing::Waiting(_) => waiting.push((number, ticket)),
@@ -106,7 +116,7 @@ fn run(windows: &[Window], costs: &[Costs]) -> Vec<(Moment, Moment)> {
                 Standing::Granted(permit) => {
                     times[number].0 = now.moment;
                     let ok = answered(StatusCode::OK, None);
-                    line.settle(permit, ticket, &ok, now, &mut Wakers::new());
+                    settle(&mut line, permit, ticket, &ok, now);
                     next = now.moment;
                 }
                 Standing::Waiting(moment) => {
@@ -179,12 +189,12 @@ fn a_line_that_ends_after_the_deadline_is_not_entered() {
     for _ in 0..35 {
         let ticket = line.ticket(Priority::Normal, at(0));
         if let Standing::Granted(permit) = line.enter(ticket, PATIENT, at(0)) {
-            line.settle(
+            settle(
+                &mut line,
                 permit,
                 ticket,
                 &answered(StatusCode::OK, None),
                 at(0),
-                &mut Wakers::new(),
             );
         }
     }
@@ -218,7 +228,7 @@ fn those_who_wait_for_a_probe_are_let_go_two_then_four_then_eight() {
         StatusCode::TOO_MANY_REQUESTS,
         Some(Some(Duration::from_secs(5))),
     );
-    line.settle(permit, first, &rejection, at(0), &mut Wakers::new());
+    settle(&mut line, permit, first, &rejection, at(0));
     for _ in 0..15 {
         let ticket = line.ticket(Priority::Normal, at(1));
         line.enter(ticket, PATIENT, at(1));
@@ -240,7 +250,7 @@ fn those_who_wait_for_a_probe_are_let_go_two_then_four_then_eight() {
         sizes.push(permits.len());
         for (ticket, permit) in permits {
             let ok = answered(StatusCode::OK, None);
-            line.settle(permit, ticket, &ok, at(second + 1), &mut Wakers::new());
+            settle(&mut line, permit, ticket, &ok, at(second + 1));
         }
     }
     assert_eq!(sizes, [1, 2, 4, 8]);
@@ -282,7 +292,7 @@ fn a_hundred_thousand_requests_leave_no_trace_but_what_counts() {
             1 => Settlement::Unsent,
             _ => answered(StatusCode::OK, None),
         };
-        line.settle(permit, ticket, &settlement, now, &mut Wakers::new());
+        settle(&mut line, permit, ticket, &settlement, now);
         line.charge("lines", 1, now, &mut Wakers::new());
     }
     assert!(now.moment > at(1_500).moment, "many windows: {now:?}");
