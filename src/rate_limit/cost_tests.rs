@@ -251,6 +251,36 @@ fn a_charge_beyond_the_limit_is_made_up_for_before_the_next_leaves() {
 }
 
 #[test]
+fn a_cost_that_the_server_told_before_it_was_charged_counts_once() {
+    let month = Window::per_utc_month(2_000).unit("parts");
+    let mut ledger = Ledger::new(&[month], None, HANGING, at(0));
+    let unknown = Costs::default().with("parts", 0);
+    let permit = ledger.grant(Ticket::numbered(1), &unknown, at(0));
+    let reading = super::headers::Reading {
+        remaining: Some(1_100),
+        ..Default::default()
+    };
+    let report = Report {
+        status: StatusCode::OK,
+        rejected: None,
+        readings: &[reading],
+    };
+    let settlement = Settlement::Answered(report);
+    ledger.settle(permit, Ticket::numbered(1), &settlement, at(5));
+    ledger.charge("parts", 900, at(6));
+    let most = Costs::default().with("parts", 1_100);
+    assert_eq!(
+        ledger.when(Ticket::numbered(2), &most, at(7)),
+        Admission::Now
+    );
+    let more = Costs::default().with("parts", 1_101);
+    assert_ne!(
+        ledger.when(Ticket::numbered(2), &more, at(7)),
+        Admission::Now
+    );
+}
+
+#[test]
 fn a_request_is_a_request_whatever_somebody_says() {
     let mut ledger = Ledger::new(&[Window::per_second(1)], None, HANGING, at(0));
     let nothing = Costs::default().with("requests", 0);

@@ -248,6 +248,15 @@ impl Live {
         self.answered.push(now.moment, amount);
     }
 
+    /// So much was ours of what the server counted. As far as it told that before we knew, it was
+    /// taken for that of others.
+    pub(crate) fn charge(&mut self, amount: u64, now: Now) {
+        if let Some(others) = &mut self.others {
+            others.count = others.count.saturating_sub(amount);
+        }
+        self.count(amount, now);
+    }
+
     fn by_others(&self) -> u64 {
         self.others.map_or(0, |others| others.count)
     }

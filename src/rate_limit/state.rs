@@ -216,7 +216,7 @@ impl Ledger {
         for Part { live, meter, .. } in &mut self.parts {
             if *meter.unit == *unit {
                 meter.charge(amount);
-                live.count(amount, now);
+                live.charge(amount, now);
             }
         }
     }
