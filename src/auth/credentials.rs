@@ -22,6 +22,8 @@ pub(crate) struct Credentials {
     keys: ArcSwap<Keys>,
     places: KeyPlaces,
     signer: Option<Arc<dyn Signer>>,
+    /// By this signer or a preset's, whose secrets can change but not whether it signs.
+    is_signed: bool,
     /// When the keys were last read again.
     read_again: Mutex<Option<Moment>>,
 }
@@ -49,6 +51,7 @@ impl Worn {
 impl Credentials {
     pub(crate) fn new(keys: Keys, places: KeyPlaces, signer: Option<Arc<dyn Signer>>) -> Self {
         Self {
+            is_signed: signer.is_some() || keys.signature.signer.is_some(),
             keys: ArcSwap::from_pointee(keys),
             places,
             signer,
@@ -58,11 +61,11 @@ impl Credentials {
 
     /// Whether another attempt needs other credentials than the one before.
     pub(super) fn differ_by_attempt(&self) -> bool {
-        self.is_signed() || self.can_change()
+        self.is_signed || self.can_change()
     }
 
     pub(super) fn is_signed(&self) -> bool {
-        self.signer.is_some() || self.keys.load().signature.signer.is_some()
+        self.is_signed
     }
 
     /// Whether reading the keys again could give others.

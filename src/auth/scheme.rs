@@ -11,7 +11,8 @@ use zeroize::Zeroizing;
 use super::signer::Signer;
 use crate::secret::Secret;
 
-/// Makes the signer; none where the customer has not asked for a signature.
+/// Makes the signer; none where the customer has not asked for a signature, which shows in the
+/// names of the secrets, never in their values: an account that signs does so all its life.
 ///
 /// # Errors
 /// The name of a secret that it cannot do without.
