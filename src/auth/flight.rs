@@ -73,7 +73,7 @@ impl FlightTask {
     fn land(&mut self, (landing, event): source::Flown) {
         let announcer = self.announcer.take();
         // The landing says it now.
-        self.shared.source.may_have_lost();
+        self.shared.source.take_presenting();
         let now = self.shared.clock.now();
         let (result, next) = self.shared.board.change(|posting| {
             let landed = posting.state.land(&landing, now, fastrand::f64());
@@ -118,7 +118,7 @@ impl Drop for FlightTask {
             return;
         }
         self.span.ended("broken_off");
-        let lost = self.shared.source.may_have_lost();
+        let lost = self.shared.source.take_presenting();
         let now = self.shared.clock.now();
         self.shared.board.change(|posting| {
             posting.state.abandon(lost, now);

@@ -89,8 +89,9 @@ impl Source {
         self.cap.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a flight torn down now may have lost the answer to a single-use refresh token.
-    pub(crate) fn may_have_lost(&self) -> bool {
+    /// Whether a flight torn down now may have lost the answer to a single-use refresh token;
+    /// asked again, it says no.
+    pub(crate) fn take_presenting(&self) -> bool {
         self.presenting.swap(false, Ordering::Relaxed)
     }
 
