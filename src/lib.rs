@@ -41,6 +41,7 @@ mod cost;
 pub mod fuzzing;
 mod origin;
 mod passage;
+mod percent;
 mod redirects;
 mod response;
 mod secret;

@@ -7,7 +7,6 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use http::{HeaderMap, Method};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Client;
 use url::Url;
 use zeroize::Zeroizing;
@@ -17,18 +16,12 @@ use super::form::{Form, Ready};
 use super::revocation::Revoked;
 use super::{ClientAuth, OAuthSettings};
 use crate::clock::BoxFuture;
+use crate::percent;
 use crate::secret::Secret;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(30);
 const LONGEST_BODY: usize = 1 << 20;
-
-/// RFC 3986 "unreserved", so that every decoder agrees; a space becomes `%20`, never `+`.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
 
 /// Where tokens come from.
 ///
@@ -187,9 +180,8 @@ impl HttpEndpoint {
         };
         match self.client_auth {
             ClientAuth::Basic => {
-                let id = utf8_percent_encode(client_id, RESERVED).to_string();
-                let encoded = Zeroizing::new(utf8_percent_encode(&secret, RESERVED).to_string());
-                form.basic(&id, &encoded)?;
+                let encoded = Zeroizing::new(percent::encode(&secret));
+                form.basic(&percent::encode(client_id), &encoded)?;
                 form.secrets.push(encoded);
             }
             ClientAuth::BasicRaw => form.basic(client_id, &secret)?,

@@ -22,7 +22,6 @@
 
 use std::sync::Arc;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use zeroize::Zeroizing;
 
 use super::{Key, Preset};
@@ -30,6 +29,7 @@ use crate::account::{Account, AccountBuilder};
 use crate::auth::scheme::Ingredients;
 use crate::auth::{Attempt, Signer};
 use crate::error::{BoxError, Error};
+use crate::percent;
 use crate::rate_limit::Window;
 use crate::secret::Secret;
 
@@ -44,12 +44,6 @@ pub const PER_SECOND: u64 = 2;
 
 /// The placeholder as a URL spells it.
 const SPELLED: &str = "%7BapiKey%7D";
-/// All but the unreserved characters of RFC 3986 section 2.3.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
 
 pub(crate) const PRESET: Preset = Preset {
     name: "masterelectronics",
@@ -99,7 +93,7 @@ impl Signer for IntoPath {
         if url.path().split('/').filter(is_placeholder).count() != 1 {
             return Err(format!("the path needs {PLACEHOLDER} once, for the key").into());
         }
-        let key = utf8_percent_encode(&self.key, RESERVED).to_string();
+        let key = percent::encode(&self.key);
         let parts = url
             .path()
             .split('/')
