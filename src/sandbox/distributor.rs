@@ -12,12 +12,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 
+use super::Sandbox;
 use super::answer::Answer;
 use super::builder::Settings;
 use super::counters::Counters;
 use super::fault::Fault;
 use super::issuer::{Issuer, Rules};
-use super::manners::Occasion;
+use super::manners::{Known, Occasion};
 use super::mishaps::{Mishaps, TokenMishap};
 use super::quota::Quota;
 use super::token_endpoint::{self, TokenEndpoint};
@@ -89,8 +90,11 @@ impl Distributor {
         });
         Self {
             token_endpoint: TokenEndpoint {
-                client_id: settings.client_id.clone(),
-                client_secret: settings.client_secret.clone(),
+                known: Known {
+                    id: settings.client_id.clone(),
+                    secret: settings.client_secret.clone(),
+                    key: Sandbox::KEY.to_owned(),
+                },
                 lifetime: settings.token_lifetime,
                 omit_expires_in: settings.omit_expires_in,
                 manners: settings.manners,

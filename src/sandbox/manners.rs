@@ -79,24 +79,19 @@ struct Vendor {
 /// A request as the vendor's customers make it.
 #[derive(Clone, Copy)]
 struct Call {
-    method: &'static str,
     /// `{part}` stands for a part number.
     path: &'static str,
+    /// Its media type and its text; with one it is a POST.
     body: Option<(&'static str, &'static str)>,
 }
 
 impl Call {
     const fn get(path: &'static str) -> Self {
-        Self {
-            method: "GET",
-            path,
-            body: None,
-        }
+        Self { path, body: None }
     }
 
     const fn post(path: &'static str, media_type: &'static str, body: &'static str) -> Self {
         Self {
-            method: "POST",
             path,
             body: Some((media_type, body)),
         }
@@ -155,7 +150,7 @@ impl Manners {
         Some(format!("https://{host}{}", token.path))
     }
 
-    /// How often a token of the vendor lives, if it has tokens.
+    /// How long a token of the vendor lives, if it has tokens.
     pub fn token_lifetime(&self) -> Option<Duration> {
         let token = self.0.token.as_ref()?;
         Some(Duration::from_secs(token.lifetime))
@@ -163,7 +158,10 @@ impl Manners {
 
     /// How a request of a customer's begins.
     pub fn method(&self) -> Method {
-        Method::from_bytes(self.0.call.method.as_bytes()).unwrap_or_default()
+        match self.0.call.body {
+            Some(_) => Method::POST,
+            None => Method::GET,
+        }
     }
 
     /// The path and query that ask about a part, whose number stands for `{part}`; without any

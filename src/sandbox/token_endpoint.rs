@@ -13,7 +13,6 @@ use percent_encoding::percent_decode;
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
-use super::Sandbox;
 use super::answer::{Answer, html_answer, json_answer};
 use super::calendar::whole_seconds;
 use super::counters::Counters;
@@ -26,8 +25,7 @@ pub(super) const PATH: &str = "/v1/oauth2/token";
 
 /// What the endpoint knows about its one client, and how it writes a token.
 pub(super) struct TokenEndpoint {
-    pub(super) client_id: String,
-    pub(super) client_secret: String,
+    pub(super) known: Known,
     pub(super) lifetime: Duration,
     pub(super) omit_expires_in: bool,
     /// A vendor's own ideas of a token request.
@@ -85,7 +83,7 @@ impl TokenEndpoint {
             Some(header) => basic(header).ok_or(Refused::client())?,
             None => in_body(&form).ok_or(Refused::client())?,
         };
-        match id == self.client_id && secret == self.client_secret {
+        match id == self.known.id && secret == self.known.secret {
             true => Ok(form),
             false => Err(Refused::client()),
         }
@@ -123,8 +121,7 @@ impl TokenEndpoint {
         (now, wall): (Duration, SystemTime),
     ) -> Result<Issued, Refused> {
         check(request)?;
-        let known = self.known();
-        if let Some(why) = manners.token_request_refused(request, &known, wall) {
+        if let Some(why) = manners.token_request_refused(request, &self.known, wall) {
             let status = StatusCode::UNAUTHORIZED;
             return Err(Refused::bad("invalid_client", why).with(status));
         }
@@ -139,14 +136,6 @@ impl TokenEndpoint {
             issued.refresh = Some(issuer.log_in());
         }
         Ok(issued)
-    }
-
-    pub(super) fn known(&self) -> Known {
-        Known {
-            id: self.client_id.clone(),
-            secret: self.client_secret.clone(),
-            key: Sandbox::KEY.to_owned(),
-        }
     }
 
     fn token(&self, issued: Issued) -> Answer {

@@ -66,8 +66,8 @@ impl Distributor {
         }
         let (issuer, since_start) = (&books.issuer, now.moment - self.started);
         let is_good = |token: &str| issuer.worth(token, since_start) == Worth::Good;
-        let known = self.token_endpoint.known();
-        let gap = manners.gap(request, &known, &mut books.nonces, &is_good, now.wall)?;
+        let known = &self.token_endpoint.known;
+        let gap = manners.gap(request, known, &mut books.nonces, &is_good, now.wall)?;
         books.counters.refused_credential(gap == Gap::Missing);
         let occasion = match gap {
             Gap::Missing | Gap::Token => Occasion::Refused,
