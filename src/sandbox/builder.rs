@@ -101,7 +101,8 @@ impl SandboxBuilder {
     /// The one client that the token endpoint knows; default [`Sandbox::CLIENT_ID`] and
     /// [`Sandbox::CLIENT_SECRET`].
     ///
-    /// API requests need no `X-DIGIKEY-Client-Id`, but one with another id is refused.
+    /// API requests need no `X-DIGIKEY-Client-Id`, but one with another id is refused; what a
+    /// vendor's [`manners`](Self::manners) want of the two is theirs.
     pub fn client(mut self, id: impl Into<String>, secret: impl Into<String>) -> Self {
         self.settings.client_id = id.into();
         self.settings.client_secret = secret.into();
@@ -203,7 +204,8 @@ impl SandboxBuilder {
     }
 
     /// What the API answers once credential and quota are in order, at any path but the token
-    /// endpoint's; default: product details at DigiKey's paths.
+    /// endpoint's; default: product details at DigiKey's paths, or at every path of the vendor
+    /// whose [`manners`](Self::manners) it has a few words of JSON.
     ///
     /// Headers that the answer sets itself stay as they are, even the quota's. The closure runs on
     /// the sandbox's only thread: one that blocks stops the distributor, one that panics loses its

@@ -43,11 +43,14 @@ pub enum Fault {
         /// Sent in whole seconds, rounded up.
         retry_after: Duration,
     },
-    /// API requests get a 401 as for an expired token, though theirs is good; the quota does not
-    /// count them. `unauthorized=5` (the next five), `unauthorized=every-10`, `unauthorized=1%`.
+    /// API requests are refused as with an expired token or a bad key, though theirs is good: with
+    /// a 401, or as the vendor's [`Manners`](super::Manners) have it. The quota does not count
+    /// them. `unauthorized=5` (the next five), `unauthorized=every-10`, `unauthorized=1%`.
     Unauthorized(Dose),
-    /// The next so many API requests get DigiKey's 401 for a client that did not subscribe to the
-    /// API: no new token helps. The quota does not count them. `not-subscribed=1`.
+    /// The next so many API requests are refused for what stands beside the token, as that of a
+    /// client that did not subscribe to the API: no new token helps. Where the vendor has no words
+    /// of its own for it, it says what it says of a bad token. The quota does not count them.
+    /// `not-subscribed=1`.
     NotSubscribed(u64),
     /// API requests that the quota accepted get a 500. `server-error=5`, `server-error=every-10`,
     /// `server-error=2%`.
@@ -63,8 +66,10 @@ pub enum Fault {
         /// How long.
         span: Duration,
     },
-    /// The next so many API requests get a 429 that no quota asked for, with `Retry-After: 1` and
-    /// nothing else; the quota does not count them. `rate-limited=1`.
+    /// The next so many API requests are told that they come too fast, which no quota asked for:
+    /// with a 429, `Retry-After: 1` and no other header of a limit, or as the vendor's
+    /// [`Manners`](super::Manners) have it, with a second to go. The quota does not count them.
+    /// `rate-limited=1`.
     RateLimited(u64),
     /// The next so many API requests are told that the longest window is spent, with an hour to go
     /// where the vendor's words tell a time; the quota does not count them. `quota-spent=1`.

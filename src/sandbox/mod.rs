@@ -66,9 +66,14 @@
 //! | `GET /products/v4/search/{part}/productdetails` | a product made up from the part number |
 //! | `POST /products/v4/search/keyword` | the same, by `{"Keywords": "…"}` |
 //!
-//! A request to the API is judged in this order: its token (a 401 counts in no quota), the injected
-//! faults of the gateway, the quota, the injected faults of the backend, and then the resource
-//! answers. Bodies and headers are DigiKey's, unless it has the [`Manners`] of another vendor.
+//! A request to the API is judged in this order: its credential (a refusal counts in no quota), the
+//! injected faults of the gateway, the quota, the injected faults of the backend, and then the
+//! resource answers.
+//!
+//! That, the bodies and the headers are DigiKey's. With the [`Manners`] of another vendor
+//! ([`SandboxBuilder::manners`]) the token endpoint, the paths and the refusals are that vendor's,
+//! and at every one of its paths something is found; an injected
+//! [`ServerError`](Fault::ServerError) and the header with the request's id stay DigiKey's.
 
 mod answer;
 mod builder;
