@@ -200,6 +200,33 @@ async fn path_options_and_defaults_choose_the_quota_and_its_terms() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn observers_are_told_of_what_can_never_be_tried_and_not_of_what_cannot_leave_yet() {
+    let events = Events::default();
+    let account = acme()
+        .window("1/10s".parse().unwrap())
+        .window(Window::per_minute(5).unit("lines"))
+        .observer(events.observer());
+    let account = account.build().unwrap();
+    let refused = |kind| {
+        let is_told =
+            |event: &Event| matches!(event, Event::Refused { error } if error.kind() == kind);
+        events.count(is_told)
+    };
+    let costly = RequestOptions::new().cost("lines", 6);
+    account.try_permit(ANY, &costly).unwrap_err();
+    assert_eq!(refused(ErrorKind::CostExceedsLimit), 1);
+    let unknown = RequestOptions::new().quota("nowhere");
+    account.try_permit(ANY, &unknown).unwrap_err();
+    assert_eq!(refused(ErrorKind::Config), 1);
+
+    ok(permit(&account).await);
+    let none = account.try_permit(ANY, &RequestOptions::new());
+    assert!(none.unwrap().is_none());
+    let all = events.count(|event| matches!(event, Event::Refused { .. }));
+    assert_eq!(all, 2, "there will be a permit in ten seconds");
+}
+
+#[tokio::test(start_paused = true)]
 async fn trying_does_not_pass_those_who_wait_and_leaves_nothing_behind() {
     let window = Window::new(5, seconds(10)).unit("lines");
     let account = acme().window(window).build().unwrap();

@@ -57,8 +57,17 @@ impl Limiter {
         Ok(Permit::new(seat, granted))
     }
 
-    /// A permit, if there is one now.
+    /// A permit, if there is one now. That there is none yet is no refusal, and nobody is told.
     pub(crate) fn try_permit(
+        self: &Arc<Self>,
+        path: &str,
+        options: &RequestOptions,
+    ) -> Result<Option<Permit>, Error> {
+        let permit = self.permit_now(path, options);
+        permit.map_err(|error| self.told(error))
+    }
+
+    fn permit_now(
         self: &Arc<Self>,
         path: &str,
         options: &RequestOptions,
