@@ -347,6 +347,75 @@ fn each_family_and_each_draft_is_understood() {
     ]);
 }
 
+/// A limit of `1,000` was one of 1, to which the account slowed down.
+#[test]
+fn a_list_of_counts_is_its_first_and_a_count_in_groups_of_digits_is_none() {
+    check(&[
+        Row {
+            window: "1/s",
+            limit: Some(1),
+            remaining: Some(0),
+            ..silent(
+                "Brave Search: the second, the month",
+                &[
+                    "X-RateLimit-Limit: 1, 2000",
+                    "X-RateLimit-Remaining: 0, 1987",
+                ],
+            )
+        },
+        Row {
+            window: "100/15min",
+            limit: Some(200),
+            ..silent(
+                "Strava: the quarter of an hour, the day; no space",
+                &["X-RateLimit-Limit: 200,2000"],
+            )
+        },
+        silent(
+            "Strava, if its day were short: as well the number that a template writes for people",
+            &["X-RateLimit-Limit: 300,600"],
+        ),
+        Row {
+            remaining: Some(999),
+            ..silent(
+                "number_format() of PHP, toLocaleString() of JavaScript; no server is known",
+                &["X-RateLimit-Limit: 1,000", "X-RateLimit-Remaining: 999"],
+            )
+        },
+        silent(
+            "the same in a list of named limits",
+            &[
+                "X-RateLimit-Limit: name=hourly,1,000;",
+                "X-RateLimit-Remaining: name=hourly,1,000;",
+            ],
+        ),
+        reset(
+            "the same of millions, in the IETF's names",
+            &[
+                "RateLimit-Limit: 4,000,000",
+                "RateLimit-Remaining: 3,999,999",
+                "RateLimit-Reset: 30",
+            ],
+            30.0,
+        ),
+        Row {
+            limit: Some(100),
+            remaining: Some(50),
+            ..reset(
+                "IETF draft 06 without a space: the policy tells the limit",
+                &[
+                    "RateLimit-Limit: 100,100;w=60",
+                    "RateLimit-Remaining: 50",
+                    "RateLimit-Reset: 30",
+                ],
+                30.0,
+            )
+        },
+        silent("a reset in groups", &["X-RateLimit-Reset: 86,400"]),
+        bare("a pause in groups", &["Retry-After: 1,000"]),
+    ]);
+}
+
 #[test]
 fn each_way_to_write_retry_after_is_understood_where_it_counts() {
     check(&[

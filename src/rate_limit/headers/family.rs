@@ -110,7 +110,7 @@ fn listed_counts(limit: &str, remaining: &str, wanted: u64) -> (Option<u64>, Opt
 
 fn listed(text: &str) -> impl Iterator<Item = (&str, u64)> {
     text.split(';').filter_map(|entry| {
-        let (name, count) = entry.trim().strip_prefix("name=")?.rsplit_once(',')?;
+        let (name, count) = entry.trim().strip_prefix("name=")?.split_once(',')?;
         Some((name.trim(), value::integer(count.trim())?))
     })
 }

@@ -41,11 +41,17 @@ pub(super) fn text(value: &HeaderValue) -> Option<&str> {
     value.to_str().ok().map(str::trim)
 }
 
+/// Digits between two commas of a number that is written for people.
+const GROUP: usize = 3;
+
 /// The leading integer, or what is before the point of a decimal: draft 06 lists the policy behind
 /// the limit, `100, 100;w=60`.
 pub(super) fn integer(text: &str) -> Option<u64> {
-    let end = text.bytes().take_while(u8::is_ascii_digit).count();
+    let end = digits(text);
     let rest = text.get(end..)?;
+    if end <= GROUP && is_group(rest) {
+        return None;
+    }
     let fraction = rest.strip_prefix('.');
     let rest = fraction.map_or(rest, |digits| {
         digits.trim_start_matches(|c: char| c.is_ascii_digit())
@@ -57,6 +63,18 @@ pub(super) fn integer(text: &str) -> Option<u64> {
     } else {
         None
     }
+}
+
+/// Whether a number may go on here as `1,000` does. `12,340` may also be two numbers (a vendor of
+/// that way to list them is in the tests), so it is neither. Lists are written with a space behind
+/// the comma (RFC 9651 section 4.1.1; RFC 9110 section 5.3, of lines that were joined).
+fn is_group(rest: &str) -> bool {
+    rest.strip_prefix(',')
+        .is_some_and(|group| digits(group) == GROUP)
+}
+
+fn digits(text: &str) -> usize {
+    text.bytes().take_while(u8::is_ascii_digit).count()
 }
 
 /// Digits with at most one point. `f64::from_str` alone would take `inf`, `NaN` and `1e300`.
