@@ -239,6 +239,25 @@ async fn a_revocation_counts_and_waits_a_minute_for_room_but_not_an_hour() {
     assert!(cache.ready(clock().now()).is_some(), "nothing has changed");
 }
 
+/// It was told what the last renewal failed for, that a person must log in.
+#[tokio::test(start_paused = true)]
+async fn a_login_without_room_is_told_so_though_the_account_waits_for_a_login() {
+    let script = Script::default();
+    let callback = "http://127.0.0.1:8139/callback";
+    let mut login = with_store(Grant::authorization_code(callback), MemoryStore::new());
+    login.authorization_url = Url::parse("https://login.example/authorize").ok();
+    let other = account("latched-login", &["1/h"], &script);
+    let cache = at("latched-login", &["1/h"], login, &script);
+    let latched = now_or_never(&cache).await.expect_err("nobody logged in");
+    assert_eq!(latched.kind(), ErrorKind::LoginRequired);
+    token(&other).await.expect("a token");
+    let request = cache.authorization_request().expect("a request");
+    let address = format!("{callback}?code=c0de&state={}", request.state());
+    let error = request.exchange(&address).await.expect_err("no room");
+    assert_eq!(error.kind(), ErrorKind::TokenEndpoint);
+    assert!(matches!(error.recovery(), Recovery::WaitUntil(_)));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_login_without_room_sends_nothing_and_its_code_stays_good() {
     let callback = "http://127.0.0.1:8139/callback";

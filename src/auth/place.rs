@@ -8,7 +8,7 @@ use super::board::Announcer;
 use super::code::Redeemed;
 use super::flight::Shared;
 use super::launch::Launch;
-use super::state::{Hold, Phase, Plan};
+use super::state::{Hold, Phase, Plan, no_room};
 use crate::clock::Now;
 use crate::error::{Error, ErrorKind, Recovery};
 use crate::event::Event;
@@ -130,7 +130,7 @@ impl Drop for Place {
 async fn wait_for_room(shared: &Shared, now: Now) -> Result<(), Error> {
     let at = shared.room();
     if at - now.moment > LONGEST_WAIT_FOR_ROOM {
-        return Err(shared.board.read().state.not_before(at, now));
+        return Err(no_room(at, now));
     }
     shared.clock.sleep(at - now.moment).await;
     Ok(())

@@ -205,13 +205,7 @@ impl State {
         // An attempt that is due is held up by the limits alone.
         let due = self.backs_off_until().is_some_and(|until| until < at);
         let error = self.error().filter(|_| !due).cloned();
-        error.unwrap_or_else(|| {
-            Error::new(
-                ErrorKind::TokenEndpoint,
-                Recovery::WaitUntil(now.wall_at(at)),
-                "no token now: the limit on token requests is reached",
-            )
-        })
+        error.unwrap_or_else(|| no_room(at, now))
     }
 
     /// Whether a flight that begins now would only read the store again.
@@ -308,6 +302,13 @@ impl State {
         self.invalidated = self.generation();
         self.condemn(self.invalidated);
     }
+}
+
+/// The error of a caller who cannot wait until `at`, when the limits on token requests leave room.
+pub(super) fn no_room(at: Moment, now: Now) -> Error {
+    let text = "no token request now: the limit on them is reached";
+    let recovery = Recovery::WaitUntil(now.wall_at(at));
+    Error::new(ErrorKind::TokenEndpoint, recovery, text)
 }
 
 #[cfg(test)]
