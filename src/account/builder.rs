@@ -227,7 +227,8 @@ impl AccountBuilder {
     /// there is no room a usable token stays in use; who has none waits, or fails with the time as
     /// [`RequestOptions::max_wait`] says.
     ///
-    /// Only limit and length matter; `build()` refuses pacing, reserve and headers here.
+    /// Only limit and length matter; `build()` refuses pacing, a reserve, headers and another unit
+    /// than requests here.
     pub fn token_window(mut self, window: Window) -> Self {
         self.settings.token_windows.push(window);
         self
@@ -264,13 +265,15 @@ impl AccountBuilder {
 
     /// The lifetime of a token whose endpoint does not say it (`expires_in` missing or unusable).
     ///
-    /// Default: 300 s after which it is renewed, though not taken for expired.
+    /// Default: it is renewed as if it lived 300 s, or less after one that was refused earlier, but
+    /// never taken for expired. [`build`](Self::build) refuses zero.
     pub fn fallback_lifetime(mut self, lifetime: Duration) -> Self {
         self.settings.fallback_lifetime = Some(lifetime);
         self
     }
 
-    /// One more status that can mean "token refused", beside 401; some servers say 403.
+    /// One more status that can mean "token refused", beside 401; some servers say 403. Of 400 to
+    /// 499, but not 429, which is about the rate.
     pub fn rejection_status(mut self, status: StatusCode) -> Self {
         self.settings.rejection_statuses.push(status);
         self
@@ -349,7 +352,7 @@ impl AccountBuilder {
         self
     }
 
-    /// How many requests of a quota may be on the wire at once; default: any number.
+    /// How many requests of a quota may be on the wire at once, at least 1; default: any number.
     pub fn max_in_flight(mut self, requests: usize) -> Self {
         self.settings.max_in_flight = Some(requests);
         self
@@ -363,7 +366,7 @@ impl AccountBuilder {
     }
 
     /// A request that has no answer after so long counts as answered, so that one which hangs does
-    /// not hold its place for ever; default
+    /// not hold its place for ever; more than zero, default
     /// [`DEFAULT_UNANSWERED_AFTER`](Self::DEFAULT_UNANSWERED_AFTER).
     pub fn unanswered_after(mut self, span: Duration) -> Self {
         self.settings.unanswered_after = span;

@@ -37,10 +37,14 @@ impl Account {
     }
 
     /// Gets a token now unless there is one, so that a wrong secret or a missing login shows before
-    /// the first request. An account without a token endpoint is always warm.
+    /// the first request. An account without a token endpoint is always warm. Of this handle's
+    /// defaults `timeout`, `deadline` and `max_wait` count.
     ///
     /// # Errors
-    /// Those of a request that needs a token.
+    /// Those of a request that needs a token:
+    /// [`ErrorKind::TokenEndpoint`](crate::ErrorKind::TokenEndpoint), `ClientRejected`,
+    /// `LoginRequired`, `Store`, `DeadlineExceeded`; `Config` if a secret cannot be read or the
+    /// token is of a type other than Bearer.
     ///
     /// # Cancel safety
     /// Dropping it ends the wait; a renewal that it began goes on.
@@ -50,11 +54,12 @@ impl Account {
     }
 
     /// An access token for use where the layers cannot be. It is renewed like that of a request, so
-    /// ask anew each time, which costs next to nothing.
+    /// ask anew each time, which costs next to nothing. Of this handle's defaults `timeout`,
+    /// `deadline` and `max_wait` count.
     ///
     /// # Errors
-    /// Those of a request that needs a token; [`ErrorKind::Config`](crate::ErrorKind::Config) for
-    /// an account without a token endpoint.
+    /// As [`warm_up`](Self::warm_up); [`ErrorKind::Config`](crate::ErrorKind::Config) for an
+    /// account without a token endpoint too.
     ///
     /// # Cancel safety
     /// Dropping it ends the wait; a renewal that it began goes on.
@@ -74,11 +79,19 @@ impl Account {
 
     /// Gives the tokens back (RFC 7009) and forgets them, in the store too: the refresh token, with
     /// which the server ends the whole login, or the access token where there is no other. After
-    /// that an account that a person logs in to waits for a login; any other gets new tokens.
+    /// that an account that a person logs in to waits for a login; any other gets new tokens. A
+    /// store that fails to forget them is tried again in the background, which
+    /// [`flush`](Self::flush) waits for.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config): there is no `revocation_url`. Or the
-    /// server did not revoke them, and the account keeps its tokens.
+    /// The account keeps its tokens:
+    /// * [`ErrorKind::Config`](crate::ErrorKind::Config): there is no `revocation_url`, or a secret
+    ///   cannot be read.
+    /// * [`ErrorKind::ClientRejected`](crate::ErrorKind::ClientRejected): the server refused, as
+    ///   for a wrong client secret.
+    /// * [`ErrorKind::TokenEndpoint`](crate::ErrorKind::TokenEndpoint): the server could not be
+    ///   reached or failed; or the published limits of the token endpoint leave no room within a
+    ///   minute ([`Recovery::WaitUntil`](crate::Recovery::WaitUntil)).
     ///
     /// # Cancel safety
     /// Dropping it after its first poll does not stop the revocation; only the result is not told.

@@ -94,7 +94,7 @@ impl JwtBearer {
         self
     }
 
-    /// How long an assertion is good (`exp` − `iat`), in whole seconds; default
+    /// How long an assertion is good (`exp` − `iat`), in whole seconds, one at least; default
     /// [`DEFAULT_LIFETIME`](Self::DEFAULT_LIFETIME). It is not the lifetime of the access token.
     pub fn lifetime(mut self, span: Duration) -> Self {
         self.lifetime = span;

@@ -33,7 +33,8 @@ impl Grant {
     }
 
     /// A refresh token that was got elsewhere begins the chain (RFC 6749 section 6). Once the
-    /// store has one, the store's is used, since each may be good for one use only.
+    /// store has one, the store's is used, since each may be good for one use only. If that one is
+    /// refused, and `initial` is by now another than the chain began with, a new chain begins.
     pub fn refresh_token(initial: impl Into<Secret>) -> Self {
         Self(GrantKind::RefreshToken {
             initial: initial.into(),

@@ -16,7 +16,8 @@ pub struct Health {
     /// The account's name.
     pub account: Arc<str>,
     /// Whether a request would go without waiting for a token: one is there that has neither
-    /// expired nor been refused, or the account needs none. False before the first request.
+    /// expired nor been refused, or the account needs none. Where it needs one, false before the
+    /// first request.
     pub is_ready: bool,
     /// When the token expires; none if there is none, or its endpoint does not say it.
     pub expires_at: Option<SystemTime>,

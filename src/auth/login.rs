@@ -91,7 +91,7 @@ impl AuthorizationRequest {
     /// it is the redirect URI and has the login's `state`, whatever else is wrong with it.
     ///
     /// Anybody can make a browser open an address, so a listener must not end with one that is not.
-    /// One that is ends the login, unless its exchange fails with [`Recovery::Retry`].
+    /// One that is ends the login, unless its exchange fails with [`ErrorKind::TokenEndpoint`].
     pub fn is_answered_by(&self, callback_url: &str) -> bool {
         self.expected().own(callback_url).is_ok()
     }
@@ -111,6 +111,8 @@ impl AuthorizationRequest {
     ///   redirect URI.
     /// * [`ErrorKind::TokenEndpoint`]: it could not be reached, or its published limits leave no
     ///   room within a minute ([`Recovery::WaitUntil`]); the same address may be given again.
+    /// * [`ErrorKind::Config`]: a secret cannot be read, or the token is of a type other than
+    ///   Bearer.
     /// * [`ErrorKind::Store`]: the login worked and requests use its tokens, but the store has not
     ///   taken them yet. It is tried again until it does.
     ///

@@ -92,8 +92,9 @@ impl Authenticator {
 
 /// Puts valid credentials on every request to the account's origins.
 ///
-/// All others pass untouched. A request that carries an `Authorization` header already keeps it,
-/// and its answer, whatever that is.
+/// All others pass untouched, but one to the account's own host over plain http fails
+/// ([`ErrorKind::Insecure`](crate::ErrorKind::Insecure)). A request that carries an `Authorization`
+/// header already keeps it, and its answer, whatever that is.
 #[derive(Clone)]
 pub struct AuthMiddleware {
     authenticator: Arc<Authenticator>,

@@ -55,7 +55,7 @@ pub trait Signer: Send + Sync + 'static {
 pub struct Attempt<'a> {
     /// The request, with everything on it but the signature.
     pub request: &'a mut Request,
-    /// The account's clock.
+    /// The time by the account's clock.
     pub now: SystemTime,
     /// Random bytes of this attempt alone, from the operating system.
     pub nonce: [u8; 16],

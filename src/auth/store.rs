@@ -21,8 +21,9 @@ use crate::error::BoxError;
 /// being called by many tasks at once.
 ///
 /// # Cancel safety
-/// The account never drops a call half way, but its runtime may be shut down: a write must then
-/// either have happened or not.
+/// The account drops a `load`, `lease` or `release` that takes longer than 5 s, but never a
+/// `compare_and_swap`. Its runtime may be shut down during any of them: a write must then either
+/// have happened or not.
 #[async_trait]
 pub trait TokenStore: Send + Sync + 'static {
     /// The newest record under this key.
@@ -47,7 +48,8 @@ pub trait TokenStore: Send + Sync + 'static {
     /// may ask again to prolong it. A store of one process keeps the default, which always grants.
     ///
     /// # Errors
-    /// Any: the store's own.
+    /// Any: the store's own. The account then renews without the right, as it does without an
+    /// answer: better two renewals than none.
     async fn lease(&self, key: &str, holder: &str, lifetime: Duration) -> Result<bool, BoxError> {
         let _ = (key, holder, lifetime);
         Ok(true)
@@ -56,7 +58,7 @@ pub trait TokenStore: Send + Sync + 'static {
     /// Gives the right back, if `holder` still has it.
     ///
     /// # Errors
-    /// Any: the store's own.
+    /// Any: the store's own. Nobody is told; a right that is not given back ends by itself.
     async fn release(&self, key: &str, holder: &str) -> Result<(), BoxError> {
         let _ = (key, holder);
         Ok(())
