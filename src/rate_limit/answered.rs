@@ -10,8 +10,13 @@ use std::time::{Duration, SystemTime};
 use super::window::{Period, Span, Window};
 use crate::clock::{Moment, Now};
 
-/// A day counts as over only so long after 00:00, since the server's clock may be behind ours.
+/// So far from ours the server's clock may be. A day counts as over only so long after 00:00; and
+/// what was answered so long before it or later may count in the new day already.
 const CALENDAR_MARGIN: Duration = Duration::from_secs(2);
+
+/// One part in so many of the limit may leave while nobody knows which day it is, and counts in
+/// both: a burst then, counted twice, would take the new day.
+const TWICE: u64 = 50;
 
 /// Beyond so many entries, neighbours are merged: an entry costs 16 bytes, and a day's quota may
 /// be a million.
@@ -32,6 +37,8 @@ pub(super) enum Answered {
         period: Period,
         ends: SystemTime,
         total: u64,
+        /// Those of them that may count in the next period.
+        next: u64,
     },
 }
 
@@ -55,6 +62,7 @@ impl Answered {
                 period,
                 ends: period.ends_after(now.wall),
                 total: 0,
+                next: 0,
             },
         }
     }
@@ -85,7 +93,7 @@ impl Answered {
     /// few.
     pub(super) fn take_over(&mut self, other: &Self, now: Now) {
         match (other, &*self) {
-            (Self::Calendar { total, .. }, _) => self.push(now.moment, *total),
+            (Self::Calendar { total, .. }, _) => self.push(now.moment, *total, now),
             (
                 Self::Rolling {
                     entries, length, ..
@@ -93,7 +101,7 @@ impl Answered {
                 Self::Rolling { .. },
             ) => {
                 for entry in entries {
-                    self.push(entry.until.earlier(*length), entry.count);
+                    self.push(entry.until.earlier(*length), entry.count, now);
                 }
             }
             (
@@ -107,7 +115,7 @@ impl Answered {
                     .iter()
                     .filter(|entry| entry.until >= began + *length);
                 let count = answered.fold(0, |sum: u64, entry| sum.saturating_add(entry.count));
-                self.push(now.moment, count);
+                self.push(now.moment, count, now);
             }
         }
         self.forget(now);
@@ -130,12 +138,19 @@ impl Answered {
     }
 
     /// Counts so many that were answered then.
-    pub(super) fn push(&mut self, answered: Moment, count: u64) {
+    pub(super) fn push(&mut self, answered: Moment, count: u64, now: Now) {
         if count == 0 {
             return;
         }
         match self {
-            Self::Calendar { total, .. } => *total = total.saturating_add(count),
+            Self::Calendar {
+                ends, total, next, ..
+            } => {
+                *total = total.saturating_add(count);
+                if is_near(*ends, now) {
+                    *next = next.saturating_add(count);
+                }
+            }
             Self::Rolling {
                 length,
                 grain,
@@ -176,13 +191,29 @@ impl Answered {
                 period,
                 ends,
                 total,
+                next,
             } => {
                 let over = now.wall >= *ends + CALENDAR_MARGIN;
                 if over {
-                    *total = 0;
+                    let just_ended = period.ends_after(*ends) > now.wall;
+                    *total = if just_ended { *next } else { 0 };
+                    *next = 0;
                     *ends = period.ends_after(now.wall);
                 }
                 over
+            }
+        }
+    }
+
+    /// Until when `more` beside those that were answered have to wait, since nobody knows which
+    /// period they would count in.
+    pub(super) fn held(&self, more: u64, limit: u64, now: Now) -> Option<Moment> {
+        match self {
+            Self::Rolling { .. } => None,
+            Self::Calendar { ends, next, .. } => {
+                let are_too_many = next.saturating_add(more) > (limit / TWICE).max(1);
+                (are_too_many && is_near(*ends, now))
+                    .then(|| now.moment_at(*ends + CALENDAR_MARGIN))
             }
         }
     }
@@ -249,6 +280,12 @@ impl Answered {
     }
 }
 
+/// Whether the server may have begun the next period, by its clock. When it must have, the period
+/// is over.
+fn is_near(ends: SystemTime, now: Now) -> bool {
+    now.wall >= ends - CALENDAR_MARGIN
+}
+
 fn times(span: Duration, count: u64) -> Duration {
     span.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX))
 }
@@ -282,7 +319,7 @@ mod tests {
         let window = Window::new(40_960, Duration::from_secs(4096));
         let mut answered = Answered::new(&window, at(0));
         for _ in 0..40_960 {
-            answered.push(at(1).moment, 1);
+            answered.push(at(1).moment, 1, at(1));
         }
         answered.forget(at(4096));
         assert_eq!(answered.when_freed(1, at(4096)), Some(at(4097).moment));

@@ -140,7 +140,7 @@ impl Live {
         live.total = saved.total.max(live.limit);
         live.limit_told = dial.now.moment;
         live.answered.restore(&saved.answered, dial);
-        live.answered.push(dial.now.moment, in_flight);
+        live.answered.push(dial.now.moment, in_flight, dial.now);
         live.others = saved.others.map(|(count, until)| Others {
             count,
             until: dial.until(until),
@@ -204,7 +204,11 @@ impl Live {
         if self.spent_until > now.moment {
             return Room::At(self.spent_until);
         }
-        let ours = self.own().saturating_add(in_flight).saturating_add(1);
+        let more = in_flight.saturating_add(1);
+        if let Some(until) = self.answered.held(more, self.limit, now) {
+            return Room::At(until);
+        }
+        let ours = self.own().saturating_add(more);
         let all = ours.saturating_add(self.by_others());
         let first = self.when_freed(ours.saturating_sub(self.limit), 0, now);
         let second = self.when_freed(all.saturating_sub(self.total), self.by_others(), now);
@@ -245,7 +249,7 @@ impl Live {
 
     /// Counts so much that was answered now.
     pub(crate) fn count(&mut self, amount: u64, now: Now) {
-        self.answered.push(now.moment, amount);
+        self.answered.push(now.moment, amount, now);
     }
 
     /// So much was ours of what the server counted. As far as it told that before we knew, it was

@@ -109,11 +109,16 @@ impl Window {
     }
 
     /// `limit` requests from 00:00 UTC to 00:00 UTC.
+    ///
+    /// The server's clock may differ from ours by two seconds. So long before midnight and after it
+    /// nobody knows in which day a request counts: a fiftieth of the limit may leave then, and counts
+    /// in both; the others wait.
     pub fn per_utc_day(limit: u64) -> Self {
         Self::with_span(limit, Span::Calendar(Period::UtcDay))
     }
 
     /// `limit` requests in a calendar month, which begins on the 1st at 00:00 UTC.
+    /// Around that moment it is as with [`per_utc_day`](Self::per_utc_day).
     pub fn per_utc_month(limit: u64) -> Self {
         Self::with_span(limit, Span::Calendar(Period::UtcMonth))
     }

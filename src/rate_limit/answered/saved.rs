@@ -16,7 +16,16 @@ impl Answered {
     /// As it is saved: see [`SavedLive`](saved::SavedLive).
     pub(in crate::rate_limit) fn save(&self, now: Now) -> Vec<(u64, u64)> {
         match self {
-            Self::Calendar { ends, total, .. } => vec![(saved::millis(*ends), *total)],
+            Self::Calendar {
+                period,
+                ends,
+                total,
+                next,
+            } => [(*ends, *total), (period.ends_after(*ends), *next)]
+                .into_iter()
+                .filter(|(_, count)| *count > 0)
+                .map(|(ends, count)| (saved::millis(ends), count))
+                .collect(),
             Self::Rolling {
                 length, entries, ..
             } => {
@@ -49,10 +58,15 @@ impl Answered {
         for (time, count) in pieces {
             let count = count.min(LARGEST_COUNT);
             match self {
-                Self::Rolling { .. } => self.push(dial.past(time), count),
-                Self::Calendar { ends, total, .. } => {
+                Self::Rolling { .. } => self.push(dial.past(time), count, dial.now),
+                Self::Calendar {
+                    ends, total, next, ..
+                } => {
                     let ended = saved::wall(time);
-                    if dial.now.wall < ended + CALENDAR_MARGIN {
+                    // What may count in the next period is saved as of that one too.
+                    if *total > 0 && ended > *ends {
+                        *next = next.saturating_add(count);
+                    } else if dial.now.wall < ended + CALENDAR_MARGIN {
                         *total = total.saturating_add(count);
                         *ends = ended.min(*ends);
                     }
