@@ -25,6 +25,8 @@ pub(crate) struct Live {
     total: u64,
     /// When the server told its limit last.
     limit_told: Moment,
+    /// When the last of those requests left whose answers told it.
+    limit_sent: Moment,
     answered: Answered,
     others: Option<Others>,
     /// Nobody leaves before: the server says that nothing is left, though we used less.
@@ -76,6 +78,7 @@ impl Live {
             limit: window.limit,
             total: window.limit,
             limit_told: Moment::ZERO,
+            limit_sent: Moment::ZERO,
             answered: Answered::new(window, now),
             others: None,
             spent_until: Moment::ZERO,

@@ -111,8 +111,8 @@ impl Window {
     /// `limit` requests from 00:00 UTC to 00:00 UTC.
     ///
     /// The server's clock may differ from ours by two seconds. So long before midnight and after it
-    /// nobody knows in which day a request counts: a fiftieth of the limit may leave then, and counts
-    /// in both; the others wait.
+    /// nobody knows in which day a request counts: a fiftieth of the limit may leave then, and
+    /// counts in both; the others wait.
     pub fn per_utc_day(limit: u64) -> Self {
         Self::with_span(limit, Span::Calendar(Period::UtcDay))
     }

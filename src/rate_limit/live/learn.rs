@@ -55,11 +55,7 @@ impl Live {
             return;
         }
         if let Some(limit) = reading.limit {
-            // A limit above the configured one is not taken, since who configured less meant it
-            // (two machines that share a quota); but what others took counts against it alone.
-            self.limit = limit.min(self.configured);
-            self.total = limit;
-            self.limit_told = now.moment;
+            self.adopt_limit(limit, sent, now);
         }
         if let Some(at) = told {
             self.begin_anew(at, now);
@@ -70,10 +66,24 @@ impl Live {
             return;
         };
         self.left_by_server = Some(remaining);
-        let by_others = self.total.saturating_sub(remaining).saturating_sub(ours);
+        let total = reading.limit.unwrap_or(self.total);
+        let by_others = total.saturating_sub(remaining).saturating_sub(ours);
         if by_others > 0 {
             self.others_took(by_others, remaining, told, now);
         }
+    }
+
+    fn adopt_limit(&mut self, limit: u64, sent: Moment, now: Now) {
+        // The answer was overtaken by that to a later request: what it says may be over.
+        if limit < self.total && sent < self.limit_sent {
+            return;
+        }
+        // A limit above the configured one is not taken, since who configured less meant it (two
+        // machines that share a quota); but what others took counts against it alone.
+        self.limit = limit.min(self.configured);
+        self.total = limit;
+        self.limit_told = now.moment;
+        self.limit_sent = self.limit_sent.max(sent);
     }
 
     /// Whether a reset belongs to an earlier window: it is clearly before the one that is known,

@@ -104,6 +104,23 @@ fn a_lower_limit_is_taken_and_a_higher_one_only_up_to_the_configured() {
 }
 
 #[test]
+fn a_lower_limit_that_an_overtaken_answer_tells_is_not_taken() {
+    let mut live = live("100/10s");
+    let mut hear = |limit, sent, now| {
+        let reading = Reading {
+            limit: Some(limit),
+            ..remaining(limit - 2, Some(10))
+        };
+        live.learn(reading, 2, at(sent).moment, at(now));
+        (live.limit(), live.left(0))
+    };
+    assert_eq!(hear(80, 2, 3), (80, 78));
+    assert_eq!(hear(50, 1, 4).0, 80, "it was told before the other");
+    assert_eq!(hear(90, 1, 5).0, 90, "more is taken at once");
+    assert_eq!(hear(40, 2, 6).0, 40);
+}
+
+#[test]
 fn a_lower_limit_that_is_never_told_again_is_forgotten_after_ten_windows() {
     let mut live = live("10/10s");
     let reading = Reading {
