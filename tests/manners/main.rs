@@ -64,18 +64,16 @@ struct Scene {
 impl Scene {
     async fn new(vendor: &'static Vendor, builder: SandboxBuilder) -> Self {
         let secrets = [Sandbox::CLIENT_SECRET, Sandbox::KEY];
-        Self::with(vendor, builder, |_, _| {}, (vendor.account)(secrets)).await
+        Self::with(vendor, builder, (vendor.account)(secrets)).await
     }
 
     async fn with(
         vendor: &'static Vendor,
         builder: SandboxBuilder,
-        prepare: impl FnOnce(&Sandbox, &Url),
         account: AccountBuilder,
     ) -> Self {
         let manners = Manners::of(vendor.name).unwrap();
         let sandbox = builder.manners(manners).start().await.unwrap();
-        prepare(&sandbox, sandbox.url());
         let events = Events::default();
         let account = vendor
             .at(account, &sandbox)

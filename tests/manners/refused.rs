@@ -59,7 +59,7 @@ async fn a_refused_key_is_sent_once_and_the_answer_handed_on() {
         |vendor| !has_tokens(vendor),
         |vendor| async move {
             let account = (vendor.account)(["wrong-secret", "wrong-key"]);
-            let scene = Scene::with(vendor, Sandbox::builder(), |_, _| {}, account).await;
+            let scene = Scene::with(vendor, Sandbox::builder(), account).await;
             for nth in 1..=WAYS {
                 let answer = scene.send().await.unwrap();
                 assert!(!answer.text().await.unwrap().contains("vendor"));
@@ -103,7 +103,7 @@ async fn a_refused_key_that_changed_in_its_file_is_read_again() {
                 "te" => te::account(Sandbox::CLIENT_ID, secret),
                 _ => jlcpcb::account(Sandbox::CLIENT_ID, Sandbox::KEY, secret),
             };
-            let scene = Scene::with(vendor, Sandbox::builder(), |_, _| {}, account).await;
+            let scene = Scene::with(vendor, Sandbox::builder(), account).await;
             std::fs::write(&file, Sandbox::CLIENT_SECRET).unwrap();
             let answer = scene.send().await.unwrap();
             assert!(answer.text().await.unwrap().contains("vendor"));
@@ -119,7 +119,7 @@ async fn a_refused_key_that_changed_in_its_file_is_read_again() {
 async fn a_refused_client_gets_no_token_and_nothing_is_sent_to_the_api() {
     for_each(has_tokens, |vendor| async move {
         let account = (vendor.account)(["wrong-secret", "wrong-key"]);
-        let scene = Scene::with(vendor, Sandbox::builder(), |_, _| {}, account).await;
+        let scene = Scene::with(vendor, Sandbox::builder(), account).await;
         let error = scene.send().await.unwrap_err();
         let ours = Error::find(&error).unwrap();
         assert_eq!(ours.kind(), ErrorKind::ClientRejected, "{}", vendor.name);

@@ -69,7 +69,7 @@ async fn nobody_leaves_before_the_pause_is_over() {
             };
             let account = (vendor.account)([Sandbox::CLIENT_SECRET, Sandbox::KEY]);
             let account = account.observer(observer);
-            let scene = Scene::with(vendor, Sandbox::builder(), |_, _| {}, account).await;
+            let scene = Scene::with(vendor, Sandbox::builder(), account).await;
             assert_eq!(scene.send_all(1).await, [200]);
             scene.sandbox.inject(Fault::RateLimited(1));
             let others = async {
@@ -138,7 +138,7 @@ async fn a_spent_day_fails_at_once_with_its_end_and_nothing_is_sent_until_then()
                 .enforcement(Enforcement::SlidingLog);
             let account = (vendor.account)([Sandbox::CLIENT_SECRET, Sandbox::KEY]);
             let account = account.options(RequestOptions::new().max_wait(seconds(1)));
-            let scene = Scene::with(vendor, builder, |_, _| {}, account).await;
+            let scene = Scene::with(vendor, builder, account).await;
             assert_eq!(scene.send_all(1).await, [200]);
             assert_eq!(scene.send_all(1).await, [200]);
             for _ in 0..3 {
@@ -196,7 +196,7 @@ async fn a_spent_day_is_understood_in_each_of_the_vendors_words() {
             for words in 0..WAYS {
                 let account = (vendor.account)([Sandbox::CLIENT_SECRET, Sandbox::KEY]);
                 let account = account.options(RequestOptions::new().max_wait(seconds(1)));
-                let scene = Scene::with(vendor, Sandbox::builder(), |_, _| {}, account).await;
+                let scene = Scene::with(vendor, Sandbox::builder(), account).await;
                 spend_words(&scene, words).await;
                 scene.sandbox.inject(Fault::QuotaSpent(1));
                 let found = until(&scene).await;
