@@ -152,6 +152,7 @@ async fn a_credential_of_another_scheme_is_a_wrong_one() {
             .unwrap();
         let counters = scene.sandbox.counters();
         assert_eq!(counters.missing_credentials, 0, "{}", vendor.name);
+        assert_eq!(counters.wrong_credentials, 1, "{}", vendor.name);
     })
     .await;
 }
