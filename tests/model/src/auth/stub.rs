@@ -125,6 +125,7 @@ pub(super) struct Seen {
     pub(super) under_way: usize,
     pub(super) taken: usize,
     pub(super) ended: usize,
+    pub(super) revoked: Vec<String>,
     acts: VecDeque<u16>,
 }
 
@@ -181,7 +182,9 @@ impl TokenEndpoint for Endpoint {
         self.serve()
     }
 
-    fn revoke<'a>(&'a self, _: Revoked<'a>) -> BoxFuture<'a, Delivery> {
+    fn revoke<'a>(&'a self, revoked: Revoked<'a>) -> BoxFuture<'a, Delivery> {
+        let token = revoked.parts().0.to_owned();
+        self.with(|seen| seen.revoked.push(token));
         self.serve()
     }
 }
