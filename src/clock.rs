@@ -7,6 +7,9 @@
 //! while a laptop sleeps, the wall clock jumps when somebody sets it. A token counts as expired as
 //! soon as *either* says so.
 
+#[cfg(any(test, tollgate_model))]
+pub(crate) mod hands;
+
 use std::cell::Cell;
 use std::future::Future;
 use std::ops::{Add, Sub};

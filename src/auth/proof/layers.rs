@@ -12,12 +12,12 @@ use reqwest::{Request, Response, ResponseBuilderExt};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
 
 use super::cancel::each_number;
-use super::hands::HandClock;
 use super::shelf::Mode;
 use super::world::{Errand, Kind, World};
 use crate::auth::AuthMiddleware;
 use crate::auth::testing::{API, SECOND};
 use crate::clock::Clock;
+use crate::clock::hands::HandClock;
 use crate::error::Error;
 use crate::options::RequestOptions;
 use crate::rate_limit::{Limiter, LimiterSettings, Quota, RateLimitMiddleware, Window};

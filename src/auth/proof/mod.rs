@@ -7,7 +7,6 @@
 
 mod cancel;
 mod found;
-mod hands;
 mod layers;
 mod model;
 mod server;

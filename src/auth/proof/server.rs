@@ -9,10 +9,10 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
-use super::hands::HandClock;
 use crate::auth::answer::{Class, Refusal, Reply};
 use crate::auth::endpoint::{Delivery, Presentation, TokenEndpoint};
 use crate::auth::revocation::Revoked;
+use crate::clock::hands::HandClock;
 use crate::clock::{BoxFuture, Clock, Moment, Now};
 
 /// How `expires_in` is written, and what it means.

@@ -7,10 +7,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use super::hands::HandClock;
 use super::server::Server;
 use crate::auth::record::Tokens;
 use crate::auth::store::{Record, Swap, TokenStore};
+use crate::clock::hands::HandClock;
 use crate::clock::{Clock, Moment, Now};
 use crate::error::BoxError;
 

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
-use super::hands::HandClock;
 use super::server::Server;
 use super::shelf::Shelf;
 use crate::auth::cache::Cache;
@@ -17,6 +16,7 @@ use crate::auth::state::{Need, Phase};
 use crate::auth::testing::{Log, oauth, settings};
 use crate::auth::token::Token;
 use crate::auth::{AuthSettings, Authenticator, Grant};
+use crate::clock::hands::HandClock;
 use crate::clock::{Clock, Moment};
 use crate::error::Error;
 use crate::event::{Event, Events, Observer, RenewalReason};

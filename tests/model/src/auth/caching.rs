@@ -7,12 +7,13 @@ use shuttle::future::{JoinHandle, block_on, spawn};
 use shuttle::sync::atomic::{AtomicBool, Ordering};
 
 use super::explore;
-use super::stub::{Endpoint, Hands, IMPATIENT, cache, cache_with, oauth};
+use super::stub::{Endpoint, IMPATIENT, cache, cache_with, oauth};
 use crate::auth::Grant;
 use crate::auth::cache::Cache;
 use crate::auth::state::Need;
 use crate::auth::token::Token;
 use crate::clock::Clock;
+use crate::clock::hands::HandClock;
 use crate::error::Error;
 use crate::event::RejectionVerdict;
 use crate::sync::tear_down;
@@ -75,7 +76,7 @@ fn at_rest(cache: &Arc<Cache>, endpoint: &Endpoint) {
 
 pub fn waiters_of_one_flight_all_get_its_token() {
     explore(|| {
-        let (endpoint, clock) = (Endpoint::default(), Hands::default());
+        let (endpoint, clock) = (Endpoint::default(), HandClock::new());
         let cache = cache(&endpoint, &clock);
         let tokens = all((0..4).map(|_| caller(&cache)).collect());
         for token in tokens {
@@ -88,7 +89,7 @@ pub fn waiters_of_one_flight_all_get_its_token() {
 
 pub fn waiters_of_a_failed_flight_all_get_its_error() {
     explore(|| {
-        let (endpoint, clock) = (Endpoint::of(&[503]), Hands::default());
+        let (endpoint, clock) = (Endpoint::of(&[503]), HandClock::new());
         let cache = cache(&endpoint, &clock);
         let results = all((0..4).map(|_| caller(&cache)).collect());
         for result in results {
@@ -102,7 +103,7 @@ pub fn waiters_of_a_failed_flight_all_get_its_error() {
 
 pub fn many_refusals_of_one_token_cost_one_request_and_never_hurt_its_successor() {
     explore(|| {
-        let (endpoint, clock) = (Endpoint::default(), Hands::default());
+        let (endpoint, clock) = (Endpoint::default(), HandClock::new());
         let cache = cache(&endpoint, &clock);
         let first = block_on(token(&cache)).expect("a token");
         let (stop, observer) = observer(&cache);
@@ -137,7 +138,7 @@ pub fn many_refusals_of_one_token_cost_one_request_and_never_hurt_its_successor(
 
 pub fn callers_refusals_and_invalidations_never_make_two_flights_at_once() {
     explore(|| {
-        let (endpoint, clock) = (Endpoint::of(&[200, 503]), Hands::default());
+        let (endpoint, clock) = (Endpoint::of(&[200, 503]), HandClock::new());
         let cache = cache(&endpoint, &clock);
         let first = block_on(token(&cache)).expect("a token");
         let (stop, observer) = observer(&cache);
@@ -156,7 +157,7 @@ pub fn callers_refusals_and_invalidations_never_make_two_flights_at_once() {
         tasks.push(spawn(async move { other.invalidate() }));
         let (other, hands) = (cache.clone(), clock.clone());
         tasks.push(spawn(async move {
-            hands.pass(Duration::from_secs(580));
+            hands.turn_to(hands.now().moment + Duration::from_secs(580));
             let _ = token(&other).await;
         }));
         all(tasks);
@@ -177,7 +178,7 @@ fn settled(cache: &Arc<Cache>) {
 
 pub fn a_flight_torn_down_frees_its_place_and_its_waiters_go_again() {
     explore(|| {
-        let (endpoint, clock) = (Endpoint::default(), Hands::default());
+        let (endpoint, clock) = (Endpoint::default(), HandClock::new());
         let cache = cache(&endpoint, &clock);
         let (stop, observer) = observer(&cache);
         let callers = (0..3).map(|_| caller(&cache)).collect();
@@ -196,7 +197,7 @@ pub fn a_flight_torn_down_frees_its_place_and_its_waiters_go_again() {
 
 pub fn a_revocation_and_renewals_take_turns() {
     explore(|| {
-        let (endpoint, clock) = (Endpoint::default(), Hands::default());
+        let (endpoint, clock) = (Endpoint::default(), HandClock::new());
         let oauth = oauth(Grant::client_credentials(), &endpoint);
         let cache = cache_with(oauth, &endpoint, &clock);
         block_on(token(&cache)).expect("a token");
@@ -209,7 +210,7 @@ pub fn a_revocation_and_renewals_take_turns() {
         block_on(invalidate).expect("not aborted");
         block_on(revoke).expect("not aborted").expect("revoked");
         // The launch bucket may be empty.
-        clock.pass(Duration::from_secs(1));
+        clock.turn_to(clock.now().moment + Duration::from_secs(1));
         let last = block_on(token(&cache)).expect("a token");
         endpoint.with(|seen| {
             let is_revoked = seen.revoked.iter().any(|token| token == last.secret());
@@ -224,7 +225,7 @@ pub fn a_revocation_and_renewals_take_turns() {
 
 pub fn a_late_refusal_of_an_old_token_takes_nothing_back_of_what_a_newer_one_has_got() {
     explore(|| {
-        let (endpoint, clock) = (Endpoint::default(), Hands::default());
+        let (endpoint, clock) = (Endpoint::default(), HandClock::new());
         let cache = cache(&endpoint, &clock);
         let first = block_on(token(&cache)).expect("a token");
         cache.invalidate();

@@ -8,7 +8,7 @@
 mod caching;
 mod evidence;
 mod saving;
-pub(crate) mod stub;
+mod stub;
 mod warmth;
 
 pub use caching::*;

@@ -7,9 +7,10 @@ use async_trait::async_trait;
 use shuttle::future::{block_on, spawn, yield_now};
 
 use super::explore;
-use super::stub::{Endpoint, Hands, cache_with, with_store};
+use super::stub::{Endpoint, cache_with, with_store};
 use crate::auth::record::Tokens;
 use crate::auth::store::{Record, Swap, TokenStore};
+use crate::clock::hands::HandClock;
 use crate::error::BoxError;
 use crate::stores::MemoryStore;
 
@@ -55,7 +56,7 @@ impl TokenStore for Slow {
 }
 
 fn flushing(failures: u64) {
-    let (endpoint, clock) = (Endpoint::default(), Hands::default());
+    let (endpoint, clock) = (Endpoint::default(), HandClock::new());
     let store = Slow::default();
     store.failures.store(failures, Ordering::SeqCst);
     let cache = cache_with(with_store(&endpoint, store.clone()), &endpoint, &clock);
@@ -94,7 +95,7 @@ pub fn a_flush_hurries_a_save_that_failed() {
 
 pub fn a_record_handed_over_as_the_saver_ends_is_saved_too() {
     explore(|| {
-        let (endpoint, clock) = (Endpoint::default(), Hands::default());
+        let (endpoint, clock) = (Endpoint::default(), HandClock::new());
         let store = Slow::default();
         let cache = cache_with(with_store(&endpoint, store.clone()), &endpoint, &clock);
         let vault = cache.shared.source.vault.clone();

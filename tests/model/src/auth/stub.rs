@@ -1,11 +1,8 @@
-//! A token endpoint, a clock and a cache, for scenarios.
+//! A token endpoint and a cache, for scenarios.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::future::Future;
-use std::pin::Pin;
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Waker};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 use shuttle::future::yield_now;
@@ -20,7 +17,8 @@ use crate::auth::launch::TokenLimit;
 use crate::auth::revocation::Revoked;
 use crate::auth::store::TokenStore;
 use crate::auth::{AuthSettings, ClientAuth, Grant, OAuthSettings, RejectionTable};
-use crate::clock::{BoxFuture, Clock, Moment, Now};
+use crate::clock::hands::HandClock;
+use crate::clock::{BoxFuture, Moment, Now};
 use crate::event::Events;
 use crate::options::Patience;
 use crate::origin::Origins;
@@ -31,92 +29,6 @@ pub(super) const IMPATIENT: Patience = Patience {
     deadline: None,
     max_wait: Duration::ZERO,
 };
-
-/// Tells the time that it is told.
-#[derive(Clone, Default)]
-pub(crate) struct Hands(Arc<Mutex<Dial>>);
-
-#[derive(Default)]
-struct Dial {
-    now: Duration,
-    sleepers: BTreeMap<(Duration, u64), Waker>,
-    sleeps: u64,
-}
-
-impl Hands {
-    /// Time goes on, and wakes those who slept until now.
-    pub(super) fn pass(&self, span: Duration) {
-        let mut dial = self.0.lock().expect("no panic");
-        dial.now += span;
-        let now = (dial.now, u64::MAX);
-        let later = dial.sleepers.split_off(&now);
-        let due = std::mem::replace(&mut dial.sleepers, later);
-        drop(dial);
-        due.into_values().for_each(Waker::wake);
-    }
-
-    /// Time goes on until somebody has slept enough; false if nobody sleeps.
-    pub(crate) fn pass_to_next(&self) -> bool {
-        let dial = self.0.lock().expect("no panic");
-        let next = dial.sleepers.keys().next();
-        let Some(span) = next.map(|(until, _)| until.saturating_sub(dial.now)) else {
-            return false;
-        };
-        drop(dial);
-        self.pass(span);
-        true
-    }
-}
-
-impl Clock for Hands {
-    fn now(&self) -> Now {
-        let span = Duration::from_secs(1_000) + self.0.lock().expect("no panic").now;
-        Now {
-            moment: Moment::after_start(span),
-            wall: SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 30) + span,
-        }
-    }
-
-    fn sleep(&self, span: Duration) -> BoxFuture<'static, ()> {
-        let hands = self.clone();
-        let mut dial = hands.0.lock().expect("no panic");
-        dial.sleeps += 1;
-        let key = (
-            dial.now + span.min(Duration::from_secs(1 << 20)),
-            dial.sleeps,
-        );
-        drop(dial);
-        Box::pin(Sleep { hands, key })
-    }
-}
-
-/// Who drops it is not woken.
-struct Sleep {
-    hands: Hands,
-    key: (Duration, u64),
-}
-
-impl Future for Sleep {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let mut dial = self.hands.0.lock().expect("no panic");
-        if dial.now >= self.key.0 {
-            return Poll::Ready(());
-        }
-        dial.sleepers.insert(self.key, context.waker().clone());
-        Poll::Pending
-    }
-}
-
-impl Drop for Sleep {
-    fn drop(&mut self) {
-        let mut dial = self.hands.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let waker = dial.sleepers.remove(&self.key);
-        drop(dial);
-        drop(waker);
-    }
-}
 
 /// What the endpoint and the limits have seen.
 #[derive(Default)]
@@ -226,12 +138,16 @@ impl Drop for UnderWay {
 }
 
 /// A cache at that endpoint, whose limits it asks too.
-pub(super) fn cache(endpoint: &Endpoint, clock: &Hands) -> Arc<Cache> {
+pub(super) fn cache(endpoint: &Endpoint, clock: &HandClock) -> Arc<Cache> {
     let oauth = oauth(Grant::client_credentials(), endpoint);
     cache_with(oauth, endpoint, clock)
 }
 
-pub(super) fn cache_with(oauth: OAuthSettings, endpoint: &Endpoint, clock: &Hands) -> Arc<Cache> {
+pub(super) fn cache_with(
+    oauth: OAuthSettings,
+    endpoint: &Endpoint,
+    clock: &HandClock,
+) -> Arc<Cache> {
     let settings = settings(clock);
     Arc::new(Cache::new(
         &settings,
@@ -269,7 +185,7 @@ pub(super) fn oauth(grant: Grant, endpoint: &Endpoint) -> OAuthSettings {
     }
 }
 
-pub(super) fn settings(clock: &Hands) -> AuthSettings {
+pub(super) fn settings(clock: &HandClock) -> AuthSettings {
     let account: Arc<str> = "model".into();
     AuthSettings {
         account: account.clone(),

@@ -4,15 +4,16 @@ use shuttle::future::block_on;
 use shuttle::thread;
 
 use super::explore;
-use super::stub::{Endpoint, Hands, IMPATIENT, cache_with, oauth};
+use super::stub::{Endpoint, IMPATIENT, cache_with, oauth};
 use crate::auth::state::Need;
 use crate::auth::{Grant, OAuthSettings};
 use crate::clock::Clock;
+use crate::clock::hands::HandClock;
 use crate::sync::{running, start_runtime, tear_down};
 
 pub fn one_task_keeps_warm_whoever_comes_first_and_ends_with_the_account() {
     explore(|| {
-        let (endpoint, clock) = (Endpoint::default(), Hands::default());
+        let (endpoint, clock) = (Endpoint::default(), HandClock::new());
         let oauth = OAuthSettings {
             keep_warm: true,
             ..oauth(Grant::client_credentials(), &endpoint)
@@ -42,7 +43,7 @@ pub fn one_task_keeps_warm_whoever_comes_first_and_ends_with_the_account() {
 
 pub fn keep_warm_misses_no_news_however_it_comes() {
     explore(|| {
-        let (endpoint, clock) = (Endpoint::default(), Hands::default());
+        let (endpoint, clock) = (Endpoint::default(), HandClock::new());
         let oauth = OAuthSettings {
             keep_warm: true,
             ..oauth(Grant::client_credentials(), &endpoint)

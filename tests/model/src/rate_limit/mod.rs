@@ -17,8 +17,8 @@ use super::state::Settlement;
 use super::{LimiterSettings, ticket::Ticket};
 use super::{Pacing, Window};
 use crate::auth::model::explore;
-use crate::auth::model::stub::Hands;
 use crate::clock::Clock;
+use crate::clock::hands::HandClock;
 use crate::cost::Costs;
 use crate::event::Events;
 use crate::options::{Patience, Priority, RequestOptions, Terms};
@@ -27,11 +27,15 @@ use crate::passage::AccountId;
 use crate::verdict::Rules;
 
 /// One request at a time, and no other quota.
-fn limiter(clock: &Hands) -> (Arc<Limiter>, Chosen) {
+fn limiter(clock: &HandClock) -> (Arc<Limiter>, Chosen) {
     limiter_of(Quota::new(Quota::DEFAULT), Some(1), clock)
 }
 
-fn limiter_of(quota: Quota, max_in_flight: Option<usize>, clock: &Hands) -> (Arc<Limiter>, Chosen) {
+fn limiter_of(
+    quota: Quota,
+    max_in_flight: Option<usize>,
+    clock: &HandClock,
+) -> (Arc<Limiter>, Chosen) {
     let account: Arc<str> = "model".into();
     let settings = LimiterSettings {
         account: account.clone(),
@@ -55,11 +59,16 @@ fn limiter_of(quota: Quota, max_in_flight: Option<usize>, clock: &Hands) -> (Arc
     (limiter, quota.expect("the default"))
 }
 
-fn enter(limiter: &Arc<Limiter>, quota: &Chosen, clock: &Hands) -> Entry {
+fn enter(limiter: &Arc<Limiter>, quota: &Chosen, clock: &HandClock) -> Entry {
     enter_as(Priority::default(), limiter, quota, clock)
 }
 
-fn enter_as(priority: Priority, limiter: &Arc<Limiter>, quota: &Chosen, clock: &Hands) -> Entry {
+fn enter_as(
+    priority: Priority,
+    limiter: &Arc<Limiter>,
+    quota: &Chosen,
+    clock: &HandClock,
+) -> Entry {
     let patience = Patience {
         deadline: None,
         max_wait: Duration::from_secs(3_600),
@@ -78,7 +87,7 @@ fn give_back(
     limiter: &Limiter,
     quota: &Chosen,
     (ticket, permit): (Ticket, Granted),
-    clock: &Hands,
+    clock: &HandClock,
 ) {
     let line = limiter.line(quota);
     line.settle(permit.id, ticket, &Settlement::Unsent, &clock.now());
@@ -106,7 +115,7 @@ async fn leave_after(polls: usize, place: Place) -> Option<(Ticket, Granted)> {
 
 pub fn a_permit_granted_to_one_that_leaves_goes_to_the_next() {
     explore(|| {
-        let clock = Hands::default();
+        let clock = HandClock::new();
         let (limiter, quota) = limiter(&clock);
         let Entry::Granted(ticket, permit) = enter(&limiter, &quota, &clock) else {
             panic!("the first finds a permit");
@@ -149,7 +158,7 @@ const IN_VAIN: usize = 300;
 /// Each sets the timer of the next. One gives up meanwhile, and one comes with a higher priority,
 /// but leaves before it looks.
 fn one_by_one(window: Window) {
-    let clock = Hands::default();
+    let clock = HandClock::new();
     let quota = Quota::new(Quota::DEFAULT).window(window);
     let (limiter, quota) = limiter_of(quota, None, &clock);
     let Entry::Granted(ticket, permit) = enter(&limiter, &quota, &clock) else {
@@ -191,7 +200,10 @@ fn one_by_one(window: Window) {
     let mut in_vain = 0;
     block_on(async move {
         while gone.load(Ordering::Relaxed) < waiters {
-            in_vain += usize::from(!clock.pass_to_next());
+            match clock.next_turn() {
+                Some(turn) => clock.turn_to(turn),
+                None => in_vain += 1,
+            }
             assert!(in_vain < IN_VAIN, "nobody sleeps, and not all have left");
             yield_now().await;
         }

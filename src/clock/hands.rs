@@ -1,4 +1,4 @@
-//! A clock that stands still until the test turns its hands.
+//! A clock that stands still until a test or a scenario of the model checker turns its hands.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
-use crate::clock::{BoxFuture, Clock, Moment, Now};
+use super::{BoxFuture, Clock, Moment, Now};
 
 #[derive(Clone)]
-pub(super) struct HandClock(Arc<Mutex<Hands>>);
+pub(crate) struct HandClock(Arc<Mutex<Hands>>);
 
 struct Hands {
     now: Now,
@@ -19,7 +19,7 @@ struct Hands {
 }
 
 impl HandClock {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let start = Duration::from_secs(1 << 30);
         let now = Now {
             moment: Moment::ZERO + start,
@@ -37,13 +37,13 @@ impl HandClock {
     }
 
     /// When the next sleeper wakes.
-    pub(super) fn next_turn(&self) -> Option<Moment> {
+    pub(crate) fn next_turn(&self) -> Option<Moment> {
         let hands = self.hands();
         hands.sleepers.keys().next().map(|(moment, _)| *moment)
     }
 
     /// Both hands go on, and those who slept until then wake.
-    pub(super) fn turn_to(&self, moment: Moment) {
+    pub(crate) fn turn_to(&self, moment: Moment) {
         let mut hands = self.hands();
         let span = moment - hands.now.moment;
         hands.now.moment = hands.now.moment + span;
@@ -55,7 +55,7 @@ impl HandClock {
     }
 
     /// Somebody sets the wall clock.
-    pub(super) fn set_wall(&self, seconds: i64) {
+    pub(crate) fn set_wall(&self, seconds: i64) {
         let mut hands = self.hands();
         let span = Duration::from_secs(seconds.unsigned_abs());
         match seconds < 0 {
