@@ -12,12 +12,11 @@ use super::cache::Cache;
 use super::endpoint::{Delivery, Presentation, TokenEndpoint};
 use super::revocation::Revoked;
 use super::state::Need;
-use super::testing::{Log, PATIENT, SECOND, clock, oauth, settings};
+use super::testing::{LIFETIMES, Log, PATIENT, SECOND, YEAR, clock, oauth, settings};
 use super::{Grant, OAuthSettings};
 use crate::clock::{BoxFuture, Moment};
 
 const HOUR: Duration = Duration::from_secs(3_600);
-const YEAR: Duration = Duration::from_secs(365 * 86_400);
 const LATENCY: Duration = Duration::from_millis(10);
 /// The least that is simulated, in time and in tokens.
 const LEAST_SPAN: Duration = HOUR;
@@ -25,21 +24,6 @@ const LEAST_TOKENS: u32 = 20;
 const REQUESTS_PER_LIFETIME: u32 = 20;
 const LONGEST_STEP: Duration = Duration::from_secs(100);
 const SHORTEST_STEP: Duration = Duration::from_millis(50);
-
-/// As written in the answer, and how long such a token lives; none: nobody can tell.
-const LIFETIMES: [(&str, Option<Duration>); 11] = [
-    ("", None),
-    (r#","expires_in":null"#, None),
-    (r#","expires_in":0"#, None),
-    (r#","expires_in":-1"#, None),
-    (r#","expires_in":0.05"#, Some(Duration::from_millis(50))),
-    (r#","expires_in":1"#, Some(SECOND)),
-    (r#","expires_in":"599""#, Some(Duration::from_secs(599))),
-    (r#","expires_in":599.0"#, Some(Duration::from_secs(599))),
-    (r#","expires_in":1e18"#, Some(YEAR)),
-    (r#","expires_in":300"#, Some(Duration::from_secs(300))),
-    (r#","expires_in":86400"#, Some(Duration::from_secs(86_400))),
-];
 
 const LEADS: [Duration; 5] = [
     Duration::ZERO,

@@ -23,7 +23,23 @@ use crate::passage::AccountId;
 use crate::secret::Secret;
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const YEAR: Duration = Duration::from_secs(365 * 86_400);
 pub(crate) const API: &str = "https://api.example";
+
+/// As written in an answer, and how long such a token lives; none: nobody can tell.
+pub(crate) const LIFETIMES: [(&str, Option<Duration>); 11] = [
+    ("", None),
+    (r#","expires_in":0"#, None),
+    (r#","expires_in":-1"#, None),
+    (r#","expires_in":0.05"#, Some(Duration::from_millis(50))),
+    (r#","expires_in":1"#, Some(SECOND)),
+    (r#","expires_in":"599""#, Some(Duration::from_secs(599))),
+    (r#","expires_in":599.0"#, Some(Duration::from_secs(599))),
+    (r#","expires_in":1e18"#, Some(YEAR)),
+    (r#","expires_in":null"#, None),
+    (r#","expires_in":300"#, Some(Duration::from_secs(300))),
+    (r#","expires_in":86400"#, Some(Duration::from_secs(86_400))),
+];
 
 pub(crate) const PATIENT: Patience = Patience {
     deadline: None,

@@ -12,23 +12,11 @@ use zeroize::Zeroizing;
 use crate::auth::answer::{Class, Refusal, Reply};
 use crate::auth::endpoint::{Delivery, Presentation, TokenEndpoint};
 use crate::auth::revocation::Revoked;
+use crate::auth::testing::LIFETIMES;
 use crate::clock::hands::HandClock;
 use crate::clock::{BoxFuture, Clock, Moment, Now};
 
-/// How `expires_in` is written, and what it means.
-pub(super) const LIFETIMES: [(&str, Option<f64>); 11] = [
-    ("", None),
-    (r#","expires_in":0"#, None),
-    (r#","expires_in":-1"#, None),
-    (r#","expires_in":0.05"#, Some(0.05)),
-    (r#","expires_in":1"#, Some(1.0)),
-    (r#","expires_in":"599""#, Some(599.0)),
-    (r#","expires_in":599.0"#, Some(599.0)),
-    (r#","expires_in":1e18"#, Some(365.0 * 86_400.0)),
-    (r#","expires_in":null"#, None),
-    (r#","expires_in":300"#, Some(300.0)),
-    (r#","expires_in":86400"#, Some(86_400.0)),
-];
+/// Of the [`LIFETIMES`].
 pub(super) const TEN_MINUTES: usize = 5;
 /// A single-use refresh token: twice in the flight that lost its answer, and as the last resort.
 const MOST_LOSSES: usize = 3;
@@ -268,7 +256,7 @@ impl Serving {
     fn issue(&mut self, sent: Now, lifetime: usize, successor: Option<String>) -> String {
         self.numbered += 1;
         let token = format!("a{}", self.numbered);
-        let lifetime = LIFETIMES[lifetime].1.map(Duration::from_secs_f64);
+        let lifetime = LIFETIMES[lifetime].1;
         let issued = Issued {
             sent,
             lifetime,

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::server::{Answer, LIFETIMES};
+use super::server::Answer;
 use super::shelf::Mode;
 use super::world::{Errand, Kind, World};
 use crate::auth::state::Need;
-use crate::auth::testing::{IMPATIENT, PATIENT};
+use crate::auth::testing::{IMPATIENT, LIFETIMES, PATIENT};
 use crate::clock::Clock;
 use crate::event::RejectionVerdict;
 use crate::options::Patience;
