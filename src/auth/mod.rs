@@ -55,7 +55,7 @@ mod span_tests;
 mod state;
 pub(crate) mod store;
 mod table;
-#[cfg(test)]
+#[cfg(any(test, tollgate_model))]
 mod testing;
 #[cfg(test)]
 mod tests;

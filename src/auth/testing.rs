@@ -1,4 +1,4 @@
-//! A token endpoint by script, settings and a clock, for tests.
+//! A token endpoint by script, settings and a clock, for tests and for the model checker.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};

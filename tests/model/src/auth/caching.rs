@@ -7,10 +7,11 @@ use shuttle::future::{JoinHandle, block_on, spawn};
 use shuttle::sync::atomic::{AtomicBool, Ordering};
 
 use super::explore;
-use super::stub::{Endpoint, IMPATIENT, cache, cache_with, oauth};
+use super::stub::{Endpoint, cache, cache_with, oauth};
 use crate::auth::Grant;
 use crate::auth::cache::Cache;
 use crate::auth::state::Need;
+use crate::auth::testing::IMPATIENT;
 use crate::auth::token::Token;
 use crate::clock::Clock;
 use crate::clock::hands::HandClock;

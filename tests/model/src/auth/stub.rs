@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 use shuttle::future::yield_now;
@@ -10,25 +9,14 @@ use zeroize::Zeroizing;
 
 use crate::auth::answer::Reply;
 use crate::auth::cache::Cache;
-use crate::auth::credentials::Credentials;
-use crate::auth::endpoint::{Delivery, Presentation, TokenEndpoint, default_client};
-use crate::auth::keys::{KeyPlaces, Keys};
+use crate::auth::endpoint::{Delivery, Presentation, TokenEndpoint};
 use crate::auth::launch::TokenLimit;
 use crate::auth::revocation::Revoked;
 use crate::auth::store::TokenStore;
-use crate::auth::{AuthSettings, ClientAuth, Grant, OAuthSettings, RejectionTable};
+use crate::auth::testing::{self, Log};
+use crate::auth::{AuthSettings, Grant, OAuthSettings};
 use crate::clock::hands::HandClock;
 use crate::clock::{BoxFuture, Moment, Now};
-use crate::event::Events;
-use crate::options::Patience;
-use crate::origin::Origins;
-use crate::passage::AccountId;
-use crate::secret::Secret;
-
-pub(super) const IMPATIENT: Patience = Patience {
-    deadline: None,
-    max_wait: Duration::ZERO,
-};
 
 /// What the endpoint and the limits have seen.
 #[derive(Default)]
@@ -165,38 +153,14 @@ pub(super) fn with_store(endpoint: &Endpoint, store: impl TokenStore) -> OAuthSe
 
 pub(super) fn oauth(grant: Grant, endpoint: &Endpoint) -> OAuthSettings {
     OAuthSettings {
-        token_url: "https://login.example/token".parse().expect("a URL"),
-        client_id: Some("id".into()),
-        client_secret: Some(Secret::from("s3cr3t")),
-        client_auth: ClientAuth::Basic,
-        grant,
-        scope: None,
-        token_headers: HeaderMap::new(),
-        token_fields: Vec::new(),
-        token_client: default_client().expect("a client"),
-        store: None,
         limit: Some(Arc::new(endpoint.clone())),
-        keep_warm: false,
-        refresh_lead: Duration::from_secs(300),
-        fallback_lifetime: None,
-        authorization_url: None,
-        issuer: None,
-        revocation_url: "https://login.example/revoke".parse().ok(),
+        ..testing::oauth(grant)
     }
 }
 
-pub(super) fn settings(clock: &HandClock) -> AuthSettings {
-    let account: Arc<str> = "model".into();
+fn settings(clock: &HandClock) -> AuthSettings {
     AuthSettings {
-        account: account.clone(),
-        id: AccountId(1),
-        origins: Arc::new(Origins::new(Vec::new())),
-        events: Events::new(account, Vec::new()),
         clock: Arc::new(clock.clone()),
-        credentials: Credentials::new(Keys::default(), KeyPlaces::default(), None),
-        oauth: None,
-        rejection: RejectionTable::default(),
-        replay_unauthorized: true,
-        request_id_header: None,
+        ..testing::settings(None, &Log::default())
     }
 }

@@ -4,8 +4,9 @@ use shuttle::future::block_on;
 use shuttle::thread;
 
 use super::explore;
-use super::stub::{Endpoint, IMPATIENT, cache_with, oauth};
+use super::stub::{Endpoint, cache_with, oauth};
 use crate::auth::state::Need;
+use crate::auth::testing::IMPATIENT;
 use crate::auth::{Grant, OAuthSettings};
 use crate::clock::Clock;
 use crate::clock::hands::HandClock;
