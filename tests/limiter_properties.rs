@@ -9,13 +9,11 @@
 mod common;
 
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use common::{API, Answer, Stub, acme, answer, client, millis, seconds};
+use common::{API, Answer, Stub, acme, answer, client, counted, millis, seconds};
 use futures_util::future::join_all;
 use proptest::prelude::*;
 use reqwest_tollgate::{RequestOptions, Window};
@@ -290,36 +288,38 @@ proptest! {
     /// R7: in the order of arrival, each woken once for its permit.
     #[test]
     fn waiters_leave_in_order_and_are_woken_once_for_each_grant(
-        limit in 1..20_u64,
+        limit in 1..20_usize,
         waiters in 1..120_usize,
         pause in prop_oneof![Just(0), 1..50_u64],
     ) {
         let (order, polls) = under_paused_time(async move {
-            let account = acme().window(Window::new(limit, seconds(2))).build().unwrap();
+            let account = acme().window(Window::new(limit as u64, seconds(2))).build().unwrap();
             let stub = Stub::answering([]);
             let client = client(&account, &stub);
-            let polls = Arc::new(AtomicUsize::new(0));
             let mut tasks = Vec::new();
             for number in 0..waiters {
-                let send = Box::pin(client.get(format!("{API}/{number}")).send());
-                tasks.push(tokio::spawn(Counted(send, polls.clone())));
+                let send = client.get(format!("{API}/{number}")).send();
+                tasks.push(tokio::spawn(counted(send)));
                 match pause {
                     0 => tokio::task::yield_now().await,
                     _ => sleep(millis(pause)).await,
                 }
             }
+            let mut polls = 0;
             for task in tasks {
-                task.await.unwrap().unwrap();
+                let (answer, polled) = task.await.unwrap();
+                answer.unwrap();
+                polls += polled;
             }
             let order: Vec<_> = stub.seen().iter().map(|seen| seen.path.clone()).collect();
-            (order, polls.load(Ordering::Relaxed))
+            (order, polls)
         });
         let expected: Vec<_> = (0..waiters).map(|number| format!("/{number}")).collect();
         prop_assert_eq!(order, expected);
         // To come, and to be granted. Whose timer another set is woken once more where an answer
         // moves it. In rounds that is one of many; else maybe everybody.
         let heads = match pause {
-            0 => waiters.div_ceil(usize::try_from(limit).unwrap()),
+            0 => waiters.div_ceil(limit),
             _ => waiters,
         };
         let most = 2 * waiters + heads;
@@ -352,15 +352,3 @@ const GARBAGE: [&str; 12] = [
     "1e300",
     "--",
 ];
-
-/// Counts how often a future is polled.
-struct Counted<F>(Pin<Box<F>>, Arc<AtomicUsize>);
-
-impl<F: Future> Future for Counted<F> {
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        self.1.fetch_add(1, Ordering::Relaxed);
-        self.0.as_mut().poll(context)
-    }
-}

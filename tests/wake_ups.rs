@@ -4,14 +4,11 @@
 
 mod common;
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use common::{API, acme, millis, noon, seconds};
+use common::{API, acme, counted, millis, noon, seconds};
 use http::{HeaderMap, StatusCode};
 use reqwest_tollgate::{
     Account, BoxFuture, Clock, Now, Pacing, PausedClock, RequestOptions, Window,
@@ -20,30 +17,6 @@ use tokio::runtime::Runtime;
 use tokio::time::{Instant, sleep, timeout};
 
 const ANY: &str = "/part";
-
-/// Gives how often it was polled beside what came of it.
-struct Counted<F> {
-    inner: Pin<Box<F>>,
-    polls: u64,
-}
-
-fn counted<F: Future>(inner: F) -> Counted<F> {
-    let inner = Box::pin(inner);
-    Counted { inner, polls: 0 }
-}
-
-impl<F: Future> Future for Counted<F> {
-    type Output = (F::Output, u64);
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.polls += 1;
-        let polls = self.polls;
-        self.inner
-            .as_mut()
-            .poll(context)
-            .map(|output| (output, polls))
-    }
-}
 
 fn spread(limit: u64) -> Account {
     let window = Window::per_second(limit).pacing(Pacing::Spread);
@@ -58,7 +31,7 @@ async fn leave(account: Account, options: RequestOptions) -> Instant {
 }
 
 /// How often each was polled, and when the last left.
-async fn all(account: &Account, options: &[RequestOptions]) -> (Vec<u64>, Instant) {
+async fn all(account: &Account, options: &[RequestOptions]) -> (Vec<usize>, Instant) {
     let each = |options: &RequestOptions| {
         let waiter = leave(account.clone(), options.clone());
         tokio::spawn(counted(waiter))
@@ -258,7 +231,7 @@ async fn of_many_who_leave_at_once_one_keeps_the_timer() {
     let waiters = vec![RequestOptions::new(); 300];
     let (polls, _) = all(&account, &waiters).await;
     // One of each hundred keeps the timer, which the answers to the others may move.
-    let sum: u64 = polls.iter().sum();
+    let sum: usize = polls.iter().sum();
     assert!(sum <= 100 + 200 * 2 + 2, "{polls:?}");
 }
 
@@ -274,6 +247,6 @@ async fn nobody_looks_in_vain_while_an_answer_is_awaited() {
     sleep(seconds(60)).await;
     assert!(slow.answered(StatusCode::OK, &HeaderMap::new()).is_none());
     let (polls, _) = waiters.await.unwrap();
-    let sum: u64 = polls.iter().sum();
+    let sum: usize = polls.iter().sum();
     assert!(sum <= 20 * 4, "{polls:?}");
 }

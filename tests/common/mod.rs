@@ -12,8 +12,11 @@
 )]
 
 use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
+use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
@@ -240,5 +243,29 @@ impl Events {
             .iter()
             .filter(|event| wanted(event))
             .count()
+    }
+}
+
+/// Gives how often it was polled beside what came of it.
+pub struct Counted<F> {
+    inner: Pin<Box<F>>,
+    polls: usize,
+}
+
+pub fn counted<F: Future>(inner: F) -> Counted<F> {
+    let inner = Box::pin(inner);
+    Counted { inner, polls: 0 }
+}
+
+impl<F: Future> Future for Counted<F> {
+    type Output = (F::Output, usize);
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.polls += 1;
+        let polls = self.polls;
+        self.inner
+            .as_mut()
+            .poll(context)
+            .map(|output| (output, polls))
     }
 }
