@@ -157,7 +157,7 @@ async fn rejections(server: Server, load: Load) -> usize {
             let send = client.get(API).send();
             match number % load.given_up.0 {
                 0 => drop(timeout(millis(load.given_up.1), send).await),
-                _ => drop(send.await),
+                _ => drop(send.await.unwrap()),
             }
         }
     }))
