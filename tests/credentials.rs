@@ -5,13 +5,12 @@
 
 mod common;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use common::{API, Stub, Terminal, acme, answer, client, seconds};
+use common::{API, Stub, acme, answer, auth_outside, client, seconds};
 use http::header::{AUTHORIZATION, HeaderValue};
 use httpmock::MockServer;
-use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
+use reqwest_middleware::ClientBuilder;
 use reqwest_tollgate::{
     Account, Attempt, BoxError, Error, ErrorKind, Recovery, Rule, Secret, Signer, Verdict, Window,
     same_origin_redirects,
@@ -49,14 +48,6 @@ fn attempts(stub: &Stub) -> Vec<String> {
     let seen = stub.seen();
     let attempt = |seen: &common::Seen| seen.headers["x-attempt"].to_str().unwrap().to_owned();
     seen.iter().map(attempt).collect()
-}
-
-fn auth_outside(account: &Account, stub: &Arc<Stub>) -> ClientWithMiddleware {
-    ClientBuilder::new(reqwest::Client::new())
-        .with(account.auth())
-        .with(account.rate_limit())
-        .with(Terminal(stub.clone()))
-        .build()
 }
 
 #[tokio::test(start_paused = true)]

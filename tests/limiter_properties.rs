@@ -8,27 +8,19 @@
 
 mod common;
 
-use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{API, Answer, Stub, acme, answer, client, counted, millis, seconds};
+use common::{
+    API, Answer, Stub, acme, answer, client, counted, millis, seconds, under_paused_time,
+};
 use futures_util::future::join_all;
 use proptest::prelude::*;
 use reqwest_tollgate::{RequestOptions, Window};
 use tokio::time::{Instant, sleep, timeout};
 
 const CASES: u32 = 64;
-
-fn under_paused_time<T>(story: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap();
-    runtime.block_on(story)
-}
 
 /// How a server counts, by its own clock.
 #[derive(Clone, Copy, Debug)]

@@ -8,12 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use common::{API, Events, Stub, acme, answer, client, noon, seconds, send_all};
+use common::{API, Events, Stub, acme, answer, client, noon, seconds, send_all, under_paused_time};
 use reqwest_tollgate::{
     Account, AccountBuilder, Config, Error, ErrorKind, Event, FileStore, MemoryStore, PausedClock,
     Quota, QuotaStore, RequestOptions, SystemClock, Window,
 };
-use tokio::runtime::Builder;
 use tokio::time::sleep;
 
 fn folder(name: &str) -> PathBuf {
@@ -63,11 +62,7 @@ async fn half_a_days_quota_is_not_forgotten_by_a_restart() {
 fn the_end_of_the_account_saves_and_the_runtime_waits_for_it() {
     let folder = folder("restart-drop");
     for round in 0..3 {
-        let runtime = Builder::new_current_thread()
-            .enable_all()
-            .start_paused(true)
-            .build();
-        runtime.unwrap().block_on(async {
+        under_paused_time(async {
             let store = FileStore::new(&folder);
             let account = crawler().quota_store(store).build().unwrap();
             assert_eq!(left(&account)[1], 1_000 - 3 * round);
@@ -129,19 +124,9 @@ fn a_save_that_went_with_its_runtime_is_made_up_for_in_the_next() {
     let builder = || acme().clock(SystemClock).window("9/day".parse().unwrap());
     let account = builder().quota_store(store.clone()).build().unwrap();
     for _ in 0..2 {
-        let runtime = Builder::new_current_thread()
-            .enable_all()
-            .start_paused(true)
-            .build();
-        runtime
-            .unwrap()
-            .block_on(send_all(&client(&account, &Stub::answering([])), 1));
+        under_paused_time(send_all(&client(&account, &Stub::answering([])), 1));
     }
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        .start_paused(true)
-        .build();
-    runtime.unwrap().block_on(async {
+    under_paused_time(async {
         send_all(&client(&account, &Stub::answering([])), 1).await;
         sleep(seconds(2)).await;
         let other = builder().quota_store(store).build().unwrap();

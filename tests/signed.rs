@@ -12,7 +12,7 @@ use std::time::UNIX_EPOCH;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use common::{API, Answer, Stub, Terminal, answer, client, noon};
+use common::{API, Answer, Stub, Terminal, answer, auth_outside, client, noon};
 use hmac::{Hmac, Mac};
 use http::header::{AUTHORIZATION, CONTENT_LENGTH};
 use reqwest::Request;
@@ -253,14 +253,6 @@ const VENDORS: [Vendor; 7] = [
 fn built(builder: AccountBuilder) -> Account {
     let clock = PausedClock::starting_at(noon());
     builder.base_url(API).clock(clock).build().unwrap()
-}
-
-fn auth_outside(account: &Account, stub: &Arc<Stub>) -> ClientWithMiddleware {
-    ClientBuilder::new(reqwest::Client::new())
-        .with(account.auth())
-        .with(account.rate_limit())
-        .with(Terminal(stub.clone()))
-        .build()
 }
 
 fn retry_outside(account: &Account, stub: &Arc<Stub>) -> ClientWithMiddleware {

@@ -46,6 +46,13 @@ pub fn acme() -> AccountBuilder {
     Account::builder("acme", API).clock(PausedClock::starting_at(noon()))
 }
 
+/// In a runtime of its own, which ends with the story.
+pub fn under_paused_time<T>(story: impl Future<Output = T>) -> T {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().start_paused(true).build().unwrap();
+    runtime.block_on(story)
+}
+
 /// What the stub answers: a status and headers, after some time.
 #[derive(Clone, Debug, Default)]
 pub struct Answer {
@@ -213,6 +220,15 @@ static POOL: LazyLock<reqwest::Client> = LazyLock::new(reqwest::Client::new);
 pub fn client(account: &Account, stub: &Arc<Stub>) -> ClientWithMiddleware {
     account
         .attach(ClientBuilder::new(POOL.clone()))
+        .with(Terminal(stub.clone()))
+        .build()
+}
+
+/// The same with the layers in the other order: first the token, then the permit.
+pub fn auth_outside(account: &Account, stub: &Arc<Stub>) -> ClientWithMiddleware {
+    ClientBuilder::new(POOL.clone())
+        .with(account.auth())
+        .with(account.rate_limit())
         .with(Terminal(stub.clone()))
         .build()
 }
