@@ -4,13 +4,12 @@
 
 mod common;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::{API, Events, Stub, Terminal, acme, answer, client, millis, noon, seconds, send_all};
 use http::Extensions;
-use proptest::prelude::*;
 use reqwest::StatusCode;
 use reqwest_middleware::ClientBuilder;
 use reqwest_tollgate::{
@@ -826,168 +825,6 @@ async fn a_hostile_server_cannot_stop_the_account_for_good() {
     let results = send_all(&client(&account, &stub), 10).await;
     assert!(results.iter().all(Result::is_ok));
     assert_eq!(stub.arrivals(), [0, 0, 0, 0, 0, 10, 10, 10, 10, 10]);
-}
-
-/// How a server counts.
-#[derive(Clone, Copy, Debug)]
-enum Server {
-    FixedWindow { phase: Duration },
-    SlidingLog,
-    TokenBucket,
-}
-
-/// Counts by the server's own time; true if the request is accepted.
-struct Counting {
-    server: Server,
-    limit: usize,
-    window: Duration,
-    accepted: Vec<Duration>,
-}
-
-impl Counting {
-    fn accept(&mut self, now: Duration) -> bool {
-        let window = self.window.as_secs_f64();
-        let accepted = match self.server {
-            Server::FixedWindow { phase } => {
-                let period = |at: Duration| ((at + phase).as_secs_f64() / window).floor();
-                self.accepted
-                    .iter()
-                    .filter(|at| period(**at) == period(now))
-                    .count()
-                    < self.limit
-            }
-            Server::SlidingLog => {
-                self.accepted
-                    .iter()
-                    .filter(|at| **at + self.window > now)
-                    .count()
-                    < self.limit
-            }
-            Server::TokenBucket => self.tokens(now) >= 1.0 - 1e-9,
-        };
-        if accepted {
-            self.accepted.push(now);
-        }
-        accepted
-    }
-
-    fn tokens(&self, now: Duration) -> f64 {
-        let full = self.limit as f64;
-        let rate = full / self.window.as_secs_f64();
-        let mut tokens = full;
-        let mut last = Duration::ZERO;
-        for at in &self.accepted {
-            tokens = (tokens + (*at - last).as_secs_f64() * rate).min(full) - 1.0;
-            last = *at;
-        }
-        (tokens + (now - last).as_secs_f64() * rate).min(full)
-    }
-}
-
-/// How a crawl goes: who enforces, how many work, how long each way takes, who gives up when.
-#[derive(Clone, Debug)]
-struct Crawl {
-    server: Server,
-    limit: usize,
-    workers: usize,
-    ways: Vec<(u64, u64)>,
-    /// By how many parts in a million the server's clock runs too slow.
-    drift: u32,
-    /// Every so manyth request is dropped by its caller after so long.
-    dropped: (usize, u64),
-}
-
-async fn rejections(crawl: Crawl) -> usize {
-    let Crawl {
-        server,
-        limit,
-        workers,
-        ways,
-        drift,
-        dropped,
-    } = crawl;
-    let window = seconds(1);
-    let account = acme()
-        .window(Window::new(limit as u64, window))
-        .max_replays(0)
-        .build()
-        .unwrap();
-    let counting = Mutex::new(Counting {
-        server,
-        limit,
-        window,
-        accepted: Vec::new(),
-    });
-    let rejected = Arc::new(AtomicUsize::new(0));
-    let begun = Instant::now();
-    let by_its_clock = move |span: Duration| span - span * drift / 1_000_000;
-    let (there, back) = (ways.clone(), ways);
-    let (sent, arrived) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let counter = rejected.clone();
-    // Requests overtake each other on the way there, answers on the way back.
-    let stub = Stub::distant(
-        move || millis(there[sent.fetch_add(1, Ordering::Relaxed) % there.len()].0),
-        move |_| {
-            let accepted = counting
-                .lock()
-                .unwrap()
-                .accept(by_its_clock(begun.elapsed()));
-            counter.fetch_add(usize::from(!accepted), Ordering::Relaxed);
-            let way = back[arrived.fetch_add(1, Ordering::Relaxed) % back.len()].1;
-            answer(if accepted { 200 } else { 429 }).after(millis(way))
-        },
-    );
-    let client = client(&account, &stub);
-    let total = Arc::new(AtomicUsize::new(0));
-    let work = (0..workers).map(|_| {
-        let (client, total) = (client.clone(), total.clone());
-        async move {
-            loop {
-                let number = total.fetch_add(1, Ordering::Relaxed);
-                if number >= limit * 6 {
-                    return;
-                }
-                let send = client.get(API).send();
-                if number % dropped.0 == 0 {
-                    let _ = timeout(millis(dropped.1), send).await;
-                } else {
-                    let _ = send.await;
-                }
-            }
-        }
-    });
-    futures_util::future::join_all(work).await;
-    rejected.load(Ordering::Relaxed)
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
-
-    #[test]
-    fn no_server_has_to_reject_a_lone_client(
-        kind in 0_u8..3,
-        phase in 0_u64..1000,
-        limit in 1_usize..30,
-        workers in 1_usize..40,
-        ways in prop_oneof![Just(3_u64), Just(60), Just(900)]
-            .prop_flat_map(|longest| prop::collection::vec((0..longest, 0..longest), 1..20)),
-        drift in 0_u32..500,
-        dropped in (1_usize..10, 0_u64..2000),
-    ) {
-        let server = match kind {
-            0 => Server::FixedWindow { phase: millis(phase) },
-            1 => Server::SlidingLog,
-            _ => Server::TokenBucket,
-        };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap();
-        let crawl = Crawl { server, limit, workers, ways, drift, dropped };
-        let rejected = runtime.block_on(rejections(crawl));
-        prop_assert_eq!(rejected, 0);
-    }
 }
 
 #[tokio::test(start_paused = true)]
