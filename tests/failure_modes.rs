@@ -45,6 +45,7 @@ async fn a_stale_remaining_gives_nothing_back() {
     });
     send_all(&client(&account, &stub), 11).await;
     let arrivals: Vec<_> = stub.seen().iter().map(|seen| seen.at).collect();
+    assert_eq!(arrivals.len(), 11);
     for burst in arrivals.windows(6) {
         assert!(burst[5] - burst[0] >= seconds(10), "{arrivals:?}");
     }
@@ -276,6 +277,7 @@ async fn no_sleep_is_of_no_length() {
     });
     send_all(&client(&account, &stub), 20).await;
     let spans = sleeps.spans.lock().unwrap();
+    assert!(spans.len() > 20, "{spans:?}");
     assert!(spans.iter().all(|span| !span.is_zero()), "{spans:?}");
     // Every arrival needs the timer once or twice; a loop would need it for ever.
     assert!(spans.len() <= 3 * stub.count(), "{} sleeps", spans.len());

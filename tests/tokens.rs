@@ -64,7 +64,8 @@ async fn a_rotated_refresh_token_outlives_the_process() {
     }
     let counters = sandbox.counters();
     assert_eq!(counters.families_revoked, 0, "{counters:?}");
-    assert_eq!(counters.rotations, counters.token_requests, "{counters:?}");
+    assert_eq!(counters.rotations, 3, "{counters:?}");
+    assert_eq!(counters.token_requests, 3, "{counters:?}");
 }
 
 #[tokio::test]
@@ -99,7 +100,10 @@ async fn two_processes_whose_token_is_revoked_spend_one_refresh_token() {
     ok(&second, &sandbox).await;
     sandbox.revoke_tokens();
     tokio::join!(ok(&first, &sandbox), ok(&second, &sandbox));
-    assert_eq!(sandbox.counters().families_revoked, 0);
+    let counters = sandbox.counters();
+    assert_eq!(counters.families_revoked, 0, "{counters:?}");
+    // The first token, and one for both.
+    assert_eq!(counters.rotations, 2, "{counters:?}");
 }
 
 #[tokio::test]
@@ -112,7 +116,9 @@ async fn a_lost_answer_is_asked_for_again_where_the_server_allows_it() {
         &sandbox,
     )
     .await;
-    assert_eq!(sandbox.counters().families_revoked, 0);
+    let counters = sandbox.counters();
+    assert_eq!(counters.families_revoked, 0, "{counters:?}");
+    assert_eq!(counters.token_requests, 2, "{counters:?}");
 }
 
 #[tokio::test]

@@ -78,6 +78,7 @@ async fn buerklin_presents_a_person_beside_the_client() {
     let tokens = Tokens::new(r#","expires_in":"3599","refresh_token":"r-1""#).await;
     let account = tokens.account(buerklin::account("id", "secret", "me", "password"));
     send(&account, &Stub::answering([answer(401)])).await;
+    assert_eq!(tokens.asked().len(), 2);
     for asked in tokens.asked() {
         assert_eq!(asked.field("grant_type"), Some("password"));
         assert_eq!(asked.field("username"), Some("me"));

@@ -1,6 +1,6 @@
 //! What goes wrong on demand.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
 use reqwest_tollgate::sandbox::{Fault, Sandbox};
@@ -106,7 +106,9 @@ async fn a_hanging_request_is_answered_late_and_holds_up_nobody_else() {
     assert_eq!(scene.status().await, 200);
     assert!(!hanging.is_finished());
     scene.inject("hang=100ms");
+    let begun = Instant::now();
     assert_eq!(scene.status().await, 200);
+    assert!(begun.elapsed() >= Duration::from_millis(100));
 }
 
 #[tokio::test]
