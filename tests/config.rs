@@ -2,10 +2,13 @@
 
 #![allow(clippy::expect_used)] // The lint spares tests, but not what they share.
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use reqwest_tollgate::{Account, Config, ErrorKind, MemoryStore, Recovery, Secret, Window};
+use common::{Stub, answer, client};
+use reqwest_tollgate::{Account, Config, Error, ErrorKind, MemoryStore, Recovery, Secret, Window};
 
 const CANARY: &str = "canary-4711";
 
@@ -497,12 +500,13 @@ fn a_pacing_that_there_is_not_and_a_reserve_of_everything_are_refused() {
     );
 }
 
-#[test]
-fn keys_and_rules_are_read_from_a_file() {
+#[tokio::test(start_paused = true)]
+async fn keys_and_rules_are_read_from_a_file() {
     let accounts = built(&format!(
         r#"
         [accounts.a]
         base_url = "https://a.example"
+        windows = ["9/s", "1000/day"]
         query = {{ apiKey = {{ env = "{VARIABLE}" }} }}
         basic = {{ user = "me", password = "{CANARY}" }}
         rules = [
@@ -516,6 +520,25 @@ fn keys_and_rules_are_read_from_a_file() {
         "#
     ));
     assert!(!format!("{accounts:?}").contains(CANARY));
+
+    let spent = answer(403).body("Too many calls per day");
+    let fast = answer(403).header("x-code", "over_qps");
+    let stub = Stub::answering([fast, spent]);
+    let request = client(&accounts["a"], &stub).get("https://a.example/part");
+    let error = request.send().await.expect_err("the second answer");
+    let error = Error::find(&error).expect("ours");
+    assert_eq!(error.kind(), ErrorKind::QuotaExceeded, "{error}");
+    assert_eq!(stub.arrivals(), [0, 1], "the first was too fast");
+    let seen = stub.seen();
+    let query = format!("apiKey={VALUE}");
+    assert_eq!(seen[0].query.as_deref(), Some(&*query));
+    // `me:canary-4711`.
+    let basic = "Basic bWU6Y2FuYXJ5LTQ3MTE=";
+    assert_eq!(seen[0].headers["authorization"], basic);
+    let request = client(&accounts["b"], &stub).get("https://b.example/part");
+    request.send().await.expect("an answer");
+    let bearer = format!("Bearer {VALUE}");
+    assert_eq!(stub.seen()[2].headers["authorization"], &*bearer);
 }
 
 #[test]

@@ -513,26 +513,38 @@ async fn with_a_changed_secret(
     stub.count()
 }
 
-#[test]
-fn a_configuration_file_gives_what_a_signature_is_made_of() {
-    let file = r#"
+#[tokio::test(start_paused = true)]
+async fn a_configuration_file_gives_what_a_signature_is_made_of() {
+    let file = format!(
+        r#"
         [accounts.lcsc]
         distributor = "lcsc"
-        api_key = "k"
-        api_secret = "s"
-        [accounts.tme]
+        base_url = "{API}"
+        api_key = "{KEY}"
+        api_secret = "{SECRET}"
+        [accounts.tme_v1]
         distributor = "tme_v1"
-        token = "t"
-        app_secret = "s"
+        base_url = "{API}"
+        token = "{KEY}"
+        app_secret = "{SECRET}"
         country = "DE"
-        [accounts.contract]
+        [accounts.element14]
         distributor = "element14"
-        api_key = "k"
+        base_url = "{API}"
+        api_key = "{KEY}"
         store = "www.newark.com"
-        customer_id = "c"
-        contract_secret = "s"
-    "#;
-    assert!(toml::from_str::<Config>(file).unwrap().build().is_ok());
+        customer_id = "customer-1"
+        contract_secret = "{SECRET}"
+    "#
+    );
+    let config: Config = toml::from_str(&file).unwrap();
+    let config = config.clock(PausedClock::starting_at(noon()));
+    for (name, account) in config.build().unwrap() {
+        let vendor = vendor(&name);
+        let stub = strict(vendor, Checks::new(), &[]);
+        let request = (vendor.request)(&client(&account, &stub));
+        assert_eq!(request.send().await.unwrap().status(), 200, "{name}");
+    }
 }
 
 #[test]
