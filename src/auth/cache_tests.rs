@@ -200,16 +200,8 @@ async fn a_flight_that_panics_frees_its_place_and_waiters_go_again_once() {
 
 #[test]
 fn a_runtime_that_ends_takes_no_flight_with_it() {
-    let runtime = || {
-        let mut builder = tokio::runtime::Builder::new_current_thread();
-        builder
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .expect("a runtime")
-    };
     let script = Script::default();
-    let first = runtime();
+    let first = paused_runtime();
     let cache = first.block_on(async {
         let cache = cache(&script);
         assert!(cache.shared.start(Need::Usable).is_some());
@@ -217,7 +209,7 @@ fn a_runtime_that_ends_takes_no_flight_with_it() {
         cache
     });
     drop(first);
-    runtime().block_on(async {
+    paused_runtime().block_on(async {
         assert_eq!(secret(&cache).await, "t2");
     });
 }
@@ -779,19 +771,12 @@ async fn no_secret_is_in_any_event_or_error() {
 
 /// The hot path as the middleware runs it takes no lock: a writer in the middle of a change does
 /// not hold it up.
-#[test]
-fn a_fresh_token_is_read_while_somebody_writes() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .expect("a runtime");
-    runtime.block_on(async {
-        let cache = cache(&Script::default());
-        secret(&cache).await;
-        cache.shared.board.change(|_| {
-            assert_eq!(cache.ready(clock().now()).expect("no lock").secret(), "t1");
-        });
+#[tokio::test(start_paused = true)]
+async fn a_fresh_token_is_read_while_somebody_writes() {
+    let cache = cache(&Script::default());
+    secret(&cache).await;
+    cache.shared.board.change(|_| {
+        assert_eq!(cache.ready(clock().now()).expect("no lock").secret(), "t1");
     });
 }
 

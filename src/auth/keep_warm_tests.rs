@@ -112,21 +112,14 @@ async fn there_is_one_task_and_it_ends_with_the_account() {
 
 #[test]
 fn it_begins_again_after_its_runtime_has_ended() {
-    let runtime = || {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .expect("a runtime")
-    };
     let script = Script::default();
-    let cache = runtime().block_on(async {
+    let cache = paused_runtime().block_on(async {
         let cache = warm(&script);
         ask(&cache).await.expect("a token");
         cache
     });
     assert!(!cache.shared.warmth.running.load(Ordering::Relaxed));
-    runtime().block_on(async {
+    paused_runtime().block_on(async {
         let before = script.requests();
         ask(&cache).await.expect("a token");
         pass(3_600 * SECOND).await;
@@ -226,12 +219,7 @@ proptest! {
         acts in prop::collection::vec((0..7_u8, 0..900_u64), 1..40),
         steps in prop::collection::vec((0..4_u8, 0..400_u64), 1..30),
     ) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .expect("a runtime");
-        let (requests, span) = runtime.block_on(async {
+        let (requests, span) = paused_runtime().block_on(async {
             let script = Script::of(acts.iter().map(|(act, lifetime)| match act {
                 0 => Act::Lost,
                 1 => Act::NotSent,

@@ -300,12 +300,7 @@ proptest! {
         acts in prop::collection::vec(0..4_u8, 0..20),
         origin in any::<u64>(),
     ) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .expect("a runtime");
-        let moments = runtime.block_on(async {
+        let moments = paused_runtime().block_on(async {
             let script = Script::of(acts.iter().map(|act| match act {
                 0 => Act::Lost,
                 1 => refuse(503, "x"),

@@ -164,11 +164,7 @@ fn a_renewal_whose_runtime_ends_is_told_to_be_broken_off() {
     let spans = Spans::default();
     let _listening = spans.listen();
     let cache = cache(&Script::default(), oauth(Grant::client_credentials()));
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .expect("a runtime");
+    let runtime = paused_runtime();
     runtime.block_on(async {
         cache.shared.start(Need::Usable).expect("a flight");
         tokio::task::yield_now().await;

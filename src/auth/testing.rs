@@ -178,6 +178,14 @@ fn ahead(seconds: i64) -> HeaderMap {
     HeaderMap::from_iter([(http::header::DATE, date)])
 }
 
+/// For tests that end a runtime, or that proptest calls.
+#[cfg(test)]
+pub(crate) fn paused_runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let builder = builder.enable_time().start_paused(true);
+    builder.build().expect("a runtime")
+}
+
 /// Tokio's time; in a test with paused time, the test's. All of them show the same.
 pub(crate) fn clock() -> Arc<dyn Clock> {
     let passed = SystemClock.now().moment - Moment::ZERO;
