@@ -124,7 +124,9 @@ async fn full_windows_hold_up_nobody_who_has_a_usable_token() {
 #[tokio::test(start_paused = true)]
 async fn who_has_no_token_and_cannot_wait_for_room_is_told_when_at_once() {
     let script = Script::default();
-    token(&account("told", &["1/12h"], &script)).await.ok();
+    let gone = account("told", &["1/12h"], &script);
+    token(&gone).await.expect("a token");
+    drop(gone);
     let first = account("told", &["1/12h"], &script);
     let second = account("told", &["1/12h"], &script);
     token(&first)
