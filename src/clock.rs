@@ -75,6 +75,17 @@ impl Now {
     }
 }
 
+#[cfg(any(test, tollgate_model))]
+impl Now {
+    /// Both clocks so long after their start.
+    pub(crate) fn after_start(span: Duration) -> Self {
+        Self {
+            moment: Moment::after_start(span),
+            wall: SystemTime::UNIX_EPOCH + span,
+        }
+    }
+}
+
 /// A point on the monotonic clock, in nanoseconds since the clock's own start.
 ///
 /// Its arithmetic saturates: no header, however hostile, makes it panic (`Instant` would).

@@ -2,7 +2,6 @@ use super::*;
 use crate::auth::answer::{Class, Refusal};
 use crate::auth::landing::{Failure, Landing};
 use crate::auth::token::{Lifetime, Times};
-use std::time::SystemTime;
 
 const SECOND: Duration = Duration::from_secs(1);
 const HALF: f64 = 0.5;
@@ -10,11 +9,7 @@ const HALF: f64 = 0.5;
 const OPEN: Moment = Moment::ZERO;
 
 fn at(seconds: f64) -> Now {
-    let span = Duration::from_secs_f64(10_000.0 + seconds);
-    Now {
-        moment: Moment::ZERO + span,
-        wall: SystemTime::UNIX_EPOCH + span,
-    }
+    Now::after_start(Duration::from_secs_f64(10_000.0 + seconds))
 }
 
 fn moment(seconds: f64) -> Moment {

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::{BoxFuture, Clock, Moment, Now};
 
@@ -20,11 +20,7 @@ struct Hands {
 
 impl HandClock {
     pub(crate) fn new() -> Self {
-        let start = Duration::from_secs(1 << 30);
-        let now = Now {
-            moment: Moment::ZERO + start,
-            wall: SystemTime::UNIX_EPOCH + start,
-        };
+        let now = Now::after_start(Duration::from_secs(1 << 30));
         Self(Arc::new(Mutex::new(Hands {
             now,
             sleepers: BTreeMap::new(),

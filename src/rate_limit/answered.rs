@@ -307,11 +307,7 @@ mod tests {
     use super::*;
 
     fn at(seconds: u64) -> Now {
-        let span = Duration::from_secs(seconds);
-        Now {
-            moment: Moment::after_start(span),
-            wall: SystemTime::UNIX_EPOCH + span,
-        }
+        Now::after_start(Duration::from_secs(seconds))
     }
 
     #[test]

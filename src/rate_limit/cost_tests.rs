@@ -1,7 +1,7 @@
 //! The ledger with costs, against servers of each kind that count units.
 
 use std::collections::VecDeque;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use http::StatusCode;
 use proptest::prelude::*;
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::state::{Admission, Ledger, Report, Settlement};
 use super::ticket::Ticket;
 use super::window::Window;
-use crate::clock::{Moment, Now};
+use crate::clock::Now;
 use crate::cost::Costs;
 
 const WINDOW: u64 = 1_000;
@@ -17,11 +17,7 @@ const LIMIT: u64 = 20;
 const HANGING: Duration = Duration::from_secs(300);
 
 fn at(milliseconds: u64) -> Now {
-    let span = Duration::from_millis(milliseconds);
-    Now {
-        moment: Moment::after_start(span),
-        wall: SystemTime::UNIX_EPOCH + span,
-    }
+    Now::after_start(Duration::from_millis(milliseconds))
 }
 
 fn window() -> Window {

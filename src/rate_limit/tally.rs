@@ -60,18 +60,14 @@ impl Tally {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, SystemTime};
+    use std::time::Duration;
 
     use proptest::prelude::*;
 
     use super::*;
 
     fn at(millis: u64) -> Now {
-        let span = Duration::from_secs(1_000) + Duration::from_millis(millis);
-        Now {
-            moment: Moment::after_start(span),
-            wall: SystemTime::UNIX_EPOCH + span,
-        }
+        Now::after_start(Duration::from_secs(1_000) + Duration::from_millis(millis))
     }
 
     fn tally(windows: &[&str]) -> Tally {

@@ -7,7 +7,7 @@ use crate::rate_limit::state::Report;
 use http::StatusCode;
 use proptest::prelude::*;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 const PATIENT: &Terms = &Terms {
     patience: Patience {
@@ -18,11 +18,7 @@ const PATIENT: &Terms = &Terms {
 };
 
 fn at(seconds: u64) -> Now {
-    let span = Duration::from_secs(seconds);
-    Now {
-        moment: Moment::after_start(span),
-        wall: SystemTime::UNIX_EPOCH + span,
-    }
+    Now::after_start(Duration::from_secs(seconds))
 }
 
 fn answered(status: StatusCode, rejected: Option<Option<Duration>>) -> Settlement<'static> {

@@ -6,11 +6,7 @@ use super::*;
 use crate::rate_limit::headers::Reading;
 
 fn at(seconds: u64) -> Now {
-    let span = Duration::from_secs(seconds);
-    Now {
-        moment: Moment::after_start(span),
-        wall: SystemTime::UNIX_EPOCH + span,
-    }
+    Now::after_start(Duration::from_secs(seconds))
 }
 
 fn live(window: &str) -> Live {

@@ -6,7 +6,6 @@ use crate::rate_limit::ticket::Ticket;
 use http::StatusCode;
 use proptest::prelude::*;
 use std::collections::VecDeque;
-use std::time::SystemTime;
 
 const LIMIT: u64 = 11;
 
@@ -295,11 +294,7 @@ const ACCEPTED: Settlement<'_> = Settlement::Answered(Report {
 });
 
 fn now(milliseconds: u64) -> Now {
-    let span = Duration::from_millis(milliseconds);
-    Now {
-        moment: at(milliseconds),
-        wall: SystemTime::UNIX_EPOCH + span,
-    }
+    Now::after_start(Duration::from_millis(milliseconds))
 }
 
 /// Requests that leave as soon as they may, but for a pause after every so many of them.

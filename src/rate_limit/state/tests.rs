@@ -1,5 +1,3 @@
-use std::time::SystemTime;
-
 use http::StatusCode;
 
 use super::*;
@@ -10,11 +8,7 @@ const WINDOW: Duration = Duration::from_secs(10);
 const HANGING: Duration = Duration::from_secs(300);
 
 fn at(milliseconds: u64) -> Now {
-    let span = Duration::from_millis(milliseconds);
-    Now {
-        moment: Moment::after_start(span),
-        wall: SystemTime::UNIX_EPOCH + span,
-    }
+    Now::after_start(Duration::from_millis(milliseconds))
 }
 
 fn ledger(limit: u64) -> Ledger {
