@@ -48,6 +48,12 @@ async fn sandbox_with(window: &str) -> Sandbox {
         .unwrap()
 }
 
+/// With so many requests a minute.
+fn metered(sandbox: &Sandbox, limit: u64) -> Account {
+    let account = sandbox.account().window(Window::per_minute(limit));
+    account.build().unwrap()
+}
+
 fn inject(sandbox: &Sandbox, fault: &str) {
     sandbox.inject(fault.parse::<Fault>().unwrap());
 }
@@ -67,11 +73,7 @@ fn left(account: &Account) -> u64 {
 async fn a_401_replay_takes_a_permit_in_both_orders() {
     for order in BOTH {
         let sandbox = sandbox().await;
-        let account = sandbox
-            .account()
-            .window(Window::per_minute(10))
-            .build()
-            .unwrap();
+        let account = metered(&sandbox, 10);
         let client = client(&account, order);
         inject(&sandbox, "unauthorized=1");
         let response = get(&client, &sandbox).await.unwrap();
@@ -101,11 +103,7 @@ async fn a_401_replay_does_not_hang_where_one_permit_is_all_there_is() {
 async fn a_401_replay_that_gets_no_permit_ends_in_an_error_with_the_401() {
     for order in BOTH {
         let sandbox = sandbox().await;
-        let account = sandbox
-            .account()
-            .window(Window::per_minute(1))
-            .build()
-            .unwrap();
+        let account = metered(&sandbox, 1);
         let client = client(
             &account.with_options(RequestOptions::new().max_wait(seconds(1))),
             order,
@@ -143,11 +141,7 @@ async fn a_429_replay_carries_a_valid_token_and_the_body_in_both_orders() {
 #[tokio::test]
 async fn a_cold_token_does_not_cost_a_permit() {
     let sandbox = sandbox().await;
-    let account = sandbox
-        .account()
-        .window(Window::per_minute(1))
-        .build()
-        .unwrap();
+    let account = metered(&sandbox, 1);
     let response = get(&client(&account, Order::Canonical), &sandbox)
         .await
         .unwrap();
@@ -179,11 +173,7 @@ async fn a_failed_renewal_gives_the_permit_back() {
 #[tokio::test]
 async fn an_account_attached_twice_sends_once_meters_once_and_renews_once() {
     let sandbox = sandbox().await;
-    let account = sandbox
-        .account()
-        .window(Window::per_minute(10))
-        .build()
-        .unwrap();
+    let account = metered(&sandbox, 10);
     let twice = account
         .attach(account.attach(ClientBuilder::new(reqwest::Client::new())))
         .build();
@@ -380,11 +370,7 @@ fn with_retry(account: &Account) -> ClientWithMiddleware {
 #[tokio::test]
 async fn each_retry_takes_a_permit_of_its_own() {
     let sandbox = sandbox().await;
-    let account = sandbox
-        .account()
-        .window(Window::per_minute(10))
-        .build()
-        .unwrap();
+    let account = metered(&sandbox, 10);
     inject(&sandbox, "server-error=2");
     assert_eq!(
         get(&with_retry(&account), &sandbox).await.unwrap().status(),
