@@ -45,22 +45,44 @@ fn rotating() -> SandboxBuilder {
         .token_lifetime(seconds(60))
 }
 
-/// A process with this store; the configured refresh token is the one of the first login.
-fn process(sandbox: &Sandbox, initial: &str, store: &Arc<MemoryStore>) -> AccountBuilder {
-    sandbox
-        .account()
-        .grant(Grant::refresh_token(initial))
-        .token_store(store.clone())
+/// A person's login at a sandbox, and the store of the processes that share it.
+struct Login {
+    sandbox: Sandbox,
+    first: String,
+    store: Arc<MemoryStore>,
+}
+
+impl Login {
+    async fn at(builder: SandboxBuilder) -> Self {
+        let sandbox = builder.start().await.unwrap();
+        let (first, store) = (sandbox.refresh_token(), Arc::default());
+        Self {
+            sandbox,
+            first,
+            store,
+        }
+    }
+
+    /// A process whose configuration has this refresh token.
+    fn process_of(&self, initial: &str) -> AccountBuilder {
+        let account = self.sandbox.account();
+        let account = account.grant(Grant::refresh_token(initial));
+        account.token_store(self.store.clone())
+    }
+
+    fn process(&self) -> Account {
+        self.process_of(&self.first).build().unwrap()
+    }
 }
 
 #[tokio::test]
 async fn a_rotated_refresh_token_outlives_the_process() {
-    let sandbox = rotating().start().await.unwrap();
-    let (initial, store) = (sandbox.refresh_token(), Arc::new(MemoryStore::new()));
+    let login = Login::at(rotating()).await;
+    let sandbox = &login.sandbox;
     for _ in 0..3 {
-        let account = process(&sandbox, &initial, &store).build().unwrap();
+        let account = login.process();
         sandbox.revoke_tokens();
-        ok(&account, &sandbox).await;
+        ok(&account, sandbox).await;
     }
     let counters = sandbox.counters();
     assert_eq!(counters.families_revoked, 0, "{counters:?}");
@@ -70,19 +92,16 @@ async fn a_rotated_refresh_token_outlives_the_process() {
 
 #[tokio::test]
 async fn a_process_that_starts_later_takes_over_the_token_of_the_first() {
-    let sandbox = rotating().start().await.unwrap();
-    let (initial, store) = (sandbox.refresh_token(), Arc::new(MemoryStore::new()));
-    ok(
-        &process(&sandbox, &initial, &store).build().unwrap(),
-        &sandbox,
-    )
-    .await;
+    let login = Login::at(rotating()).await;
+    let sandbox = &login.sandbox;
+    ok(&login.process(), sandbox).await;
     let events = Events::default();
-    let second = process(&sandbox, &initial, &store)
+    let second = login
+        .process_of(&login.first)
         .observer(events.observer())
         .build()
         .unwrap();
-    ok(&second, &sandbox).await;
+    ok(&second, sandbox).await;
     assert_eq!(
         events.count(|event| matches!(event, Event::TokenAdopted { .. })),
         1
@@ -92,14 +111,14 @@ async fn a_process_that_starts_later_takes_over_the_token_of_the_first() {
 
 #[tokio::test]
 async fn two_processes_whose_token_is_revoked_spend_one_refresh_token() {
-    let sandbox = rotating().start().await.unwrap();
-    let (initial, store) = (sandbox.refresh_token(), Arc::new(MemoryStore::new()));
-    let first = process(&sandbox, &initial, &store).build().unwrap();
-    let second = process(&sandbox, &initial, &store).build().unwrap();
-    ok(&first, &sandbox).await;
-    ok(&second, &sandbox).await;
+    let login = Login::at(rotating()).await;
+    let sandbox = &login.sandbox;
+    let first = login.process();
+    let second = login.process();
+    ok(&first, sandbox).await;
+    ok(&second, sandbox).await;
     sandbox.revoke_tokens();
-    tokio::join!(ok(&first, &sandbox), ok(&second, &sandbox));
+    tokio::join!(ok(&first, sandbox), ok(&second, sandbox));
     let counters = sandbox.counters();
     assert_eq!(counters.families_revoked, 0, "{counters:?}");
     // The first token, and one for both.
@@ -108,14 +127,10 @@ async fn two_processes_whose_token_is_revoked_spend_one_refresh_token() {
 
 #[tokio::test]
 async fn a_lost_answer_is_asked_for_again_where_the_server_allows_it() {
-    let sandbox = rotating().grace(seconds(10)).start().await.unwrap();
-    let (initial, store) = (sandbox.refresh_token(), Arc::new(MemoryStore::new()));
+    let login = Login::at(rotating().grace(seconds(10))).await;
+    let sandbox = &login.sandbox;
     sandbox.inject("token-lost=1".parse().unwrap());
-    ok(
-        &process(&sandbox, &initial, &store).build().unwrap(),
-        &sandbox,
-    )
-    .await;
+    ok(&login.process(), sandbox).await;
     let counters = sandbox.counters();
     assert_eq!(counters.families_revoked, 0, "{counters:?}");
     assert_eq!(counters.token_requests, 2, "{counters:?}");
@@ -123,17 +138,17 @@ async fn a_lost_answer_is_asked_for_again_where_the_server_allows_it() {
 
 #[tokio::test]
 async fn a_lost_answer_that_cannot_be_saved_ends_in_log_in_again() {
-    let sandbox = rotating().start().await.unwrap();
-    let (initial, store) = (sandbox.refresh_token(), Arc::new(MemoryStore::new()));
-    let account = process(&sandbox, &initial, &store).build().unwrap();
+    let login = Login::at(rotating()).await;
+    let sandbox = &login.sandbox;
+    let account = login.process();
     sandbox.inject("token-lost=1".parse().unwrap());
-    let error = our_error(&account, &sandbox).await;
+    let error = our_error(&account, sandbox).await;
     assert_eq!(error.kind(), ErrorKind::LoginRequired, "{error}");
     assert_eq!(error.recovery(), Recovery::LogIn);
     assert!(error.to_string().contains("lost"), "{error}");
     let requests = sandbox.counters().token_requests;
     assert_eq!(
-        our_error(&account, &sandbox).await.kind(),
+        our_error(&account, sandbox).await.kind(),
         ErrorKind::LoginRequired
     );
     assert_eq!(
@@ -145,21 +160,15 @@ async fn a_lost_answer_that_cannot_be_saved_ends_in_log_in_again() {
 
 #[tokio::test]
 async fn a_new_login_in_the_configuration_ends_a_dead_one_in_the_store() {
-    let sandbox = rotating().start().await.unwrap();
-    let (initial, store) = (sandbox.refresh_token(), Arc::new(MemoryStore::new()));
-    ok(
-        &process(&sandbox, &initial, &store).build().unwrap(),
-        &sandbox,
-    )
-    .await;
+    let login = Login::at(rotating()).await;
+    let sandbox = &login.sandbox;
+    ok(&login.process(), sandbox).await;
     sandbox.revoke_tokens();
     sandbox.revoke_refresh_tokens();
-    let dead = process(&sandbox, &initial, &store).build().unwrap();
-    assert_eq!(our_error(&dead, &sandbox).await.recovery(), Recovery::LogIn);
-    let anew = process(&sandbox, &sandbox.refresh_token(), &store)
-        .build()
-        .unwrap();
-    ok(&anew, &sandbox).await;
+    let dead = login.process();
+    assert_eq!(our_error(&dead, sandbox).await.recovery(), Recovery::LogIn);
+    let anew = login.process_of(&sandbox.refresh_token()).build().unwrap();
+    ok(&anew, sandbox).await;
 }
 
 #[tokio::test]
