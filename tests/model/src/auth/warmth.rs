@@ -1,10 +1,13 @@
 //! The start and the end of keep-warm.
 
+use std::sync::Arc;
+
 use shuttle::future::block_on;
 use shuttle::thread;
 
 use super::explore;
 use super::stub::{Endpoint, cache_with, oauth};
+use crate::auth::cache::Cache;
 use crate::auth::state::Need;
 use crate::auth::testing::IMPATIENT;
 use crate::auth::{Grant, OAuthSettings};
@@ -12,14 +15,18 @@ use crate::clock::Clock;
 use crate::clock::hands::HandClock;
 use crate::sync::{running, start_runtime, tear_down};
 
+fn warm(endpoint: &Endpoint, clock: &HandClock) -> Arc<Cache> {
+    let oauth = OAuthSettings {
+        keep_warm: true,
+        ..oauth(Grant::client_credentials(), endpoint)
+    };
+    cache_with(oauth, endpoint, clock)
+}
+
 pub fn one_task_keeps_warm_whoever_comes_first_and_ends_with_the_account() {
     explore(|| {
         let (endpoint, clock) = (Endpoint::default(), HandClock::new());
-        let oauth = OAuthSettings {
-            keep_warm: true,
-            ..oauth(Grant::client_credentials(), &endpoint)
-        };
-        let cache = cache_with(oauth, &endpoint, &clock);
+        let cache = warm(&endpoint, &clock);
         let come = || {
             let callers = (0..3).map(|_| {
                 let (cache, clock) = (cache.clone(), clock.clone());
@@ -45,11 +52,7 @@ pub fn one_task_keeps_warm_whoever_comes_first_and_ends_with_the_account() {
 pub fn keep_warm_misses_no_news_however_it_comes() {
     explore(|| {
         let (endpoint, clock) = (Endpoint::default(), HandClock::new());
-        let oauth = OAuthSettings {
-            keep_warm: true,
-            ..oauth(Grant::client_credentials(), &endpoint)
-        };
-        let cache = cache_with(oauth, &endpoint, &clock);
+        let cache = warm(&endpoint, &clock);
         let first = block_on(cache.token(Need::Usable, IMPATIENT)).expect("a token");
         assert_eq!(first.generation(), 1);
         let other = cache.clone();
