@@ -15,7 +15,7 @@ use crate::auth::testing::IMPATIENT;
 use crate::auth::token::Token;
 use crate::clock::Clock;
 use crate::clock::hands::HandClock;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::event::RejectionVerdict;
 use crate::sync::tear_down;
 
@@ -149,8 +149,9 @@ pub fn callers_refusals_and_invalidations_never_make_two_flights_at_once() {
             tasks.push(spawn(async move {
                 let _ = cache.refused(&first, true);
                 let need = Need::NewerThan(first.generation());
-                if let Ok(next) = cache.token(need, IMPATIENT).await {
-                    assert!(next.generation() > first.generation());
+                match cache.token(need, IMPATIENT).await {
+                    Ok(next) => assert!(next.generation() > first.generation()),
+                    Err(error) => is_of_the_failure(&error),
                 }
             }));
         }
@@ -159,7 +160,9 @@ pub fn callers_refusals_and_invalidations_never_make_two_flights_at_once() {
         let (other, hands) = (cache.clone(), clock.clone());
         tasks.push(spawn(async move {
             hands.turn_to(hands.now().moment + Duration::from_secs(580));
-            let _ = token(&other).await;
+            if let Err(error) = token(&other).await {
+                is_of_the_failure(&error);
+            }
         }));
         all(tasks);
         stop.store(true, Ordering::SeqCst);
@@ -167,7 +170,16 @@ pub fn callers_refusals_and_invalidations_never_make_two_flights_at_once() {
         assert!(endpoint.requests() <= 4);
         settled(&cache);
         at_rest(&cache, &endpoint);
+        // Longer than the back-off after one failure.
+        clock.turn_to(clock.now().moment + Duration::from_secs(60));
+        let last = block_on(token(&cache)).expect("a token");
+        assert!(last.generation() > first.generation());
     });
+}
+
+/// What it met itself, or when to come again.
+fn is_of_the_failure(error: &Error) {
+    assert_eq!(error.kind(), ErrorKind::TokenEndpoint, "{error}");
 }
 
 /// A flight that nobody waits for may be under way at the end of a scenario.
