@@ -8,6 +8,7 @@
 //! soon as *either* says so.
 
 #[cfg(any(test, tollgate_model))]
+#[allow(clippy::expect_used)] // The lint spares what is for tests alone.
 pub(crate) mod hands;
 
 use std::cell::Cell;

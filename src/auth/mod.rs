@@ -56,6 +56,7 @@ mod state;
 pub(crate) mod store;
 mod table;
 #[cfg(any(test, tollgate_model))]
+#[allow(clippy::expect_used)] // The lint spares what is for tests alone.
 mod testing;
 #[cfg(test)]
 mod tests;
