@@ -302,8 +302,8 @@ fn rotating(store: impl TokenStore) -> OAuthSettings {
 }
 
 /// The refresh token in the store, under the only key in use.
-async fn stored(store: &MemoryStore, oauth: &OAuthSettings) -> Option<String> {
-    let key = crate::auth::record::key("test", oauth);
+async fn stored(store: &MemoryStore) -> Option<String> {
+    let key = crate::auth::record::key("test", &rotating(store.clone()));
     let record = store.load(&key).await.expect("no error")?;
     let tokens = crate::auth::record::Tokens::from_bytes(&record.bytes).expect("tokens");
     tokens.refresh_token.clone()
@@ -316,10 +316,7 @@ async fn a_rotated_refresh_token_is_stored_and_presented_next() {
     let log = Log::default();
     let cache = cache_with(rotating(store.clone()), &script, &log);
     assert_eq!(secret(&cache).await, "a1");
-    assert_eq!(
-        stored(&store, &rotating(store.clone())).await.as_deref(),
-        Some("r1")
-    );
+    assert_eq!(stored(&store).await.as_deref(), Some("r1"));
     pass(580 * SECOND).await;
     assert_eq!(secret(&cache).await, "a2");
     assert_eq!(script.presented(), ["r0", "r1"]);
@@ -342,10 +339,7 @@ async fn an_answer_without_a_refresh_token_keeps_the_old_one() {
         pass(580 * SECOND).await;
     }
     assert_eq!(script.presented(), ["r0", "r1", "r1", "r1"]);
-    assert_eq!(
-        stored(&store, &rotating(store.clone())).await.as_deref(),
-        Some("r1")
-    );
+    assert_eq!(stored(&store).await.as_deref(), Some("r1"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -355,10 +349,7 @@ async fn a_refresh_token_is_salvaged_from_an_answer_without_access_token() {
     let script = Script::of([wreck, rotate("a2", "r2")]);
     let cache = cache_with(rotating(store.clone()), &script, &Log::default());
     failure(&cache).await;
-    assert_eq!(
-        stored(&store, &rotating(store.clone())).await.as_deref(),
-        Some("r1")
-    );
+    assert_eq!(stored(&store).await.as_deref(), Some("r1"));
     assert_eq!(secret(&cache).await, "a2");
     assert_eq!(script.presented(), ["r0", "r1"]);
 }
@@ -409,7 +400,7 @@ async fn a_new_login_in_the_configuration_succeeds_a_chain_that_is_refused() {
     let script = Script::of([refuse(400, "invalid_grant"), rotate("a2", "s1")]);
     assert_eq!(secret(&anew(&script, "s0")).await, "a2");
     assert_eq!(script.presented(), ["r1", "s0"]);
-    let stored = stored(&store, &rotating(store.clone())).await;
+    let stored = stored(&store).await;
     assert_eq!(stored.as_deref(), Some("s1"));
 }
 
@@ -601,9 +592,9 @@ async fn a_save_that_fails_is_tried_again_in_the_background() {
     let cache = cache_with(rotating(store.clone()), &script, &log);
     assert_eq!(secret(&cache).await, "a1");
     assert_eq!(log.count("TokenSaveFailed"), 1);
-    assert_eq!(stored(&store.inner, &rotating(store.clone())).await, None);
+    assert_eq!(stored(&store.inner).await, None);
     pass(10 * SECOND).await;
-    let saved = stored(&store.inner, &rotating(store.clone())).await;
+    let saved = stored(&store.inner).await;
     assert_eq!(saved.as_deref(), Some("r1"));
     assert_eq!(
         (log.count("TokenSaveFailed"), log.count("TokenSaved")),
@@ -642,7 +633,7 @@ async fn a_token_waits_two_seconds_at_most_for_its_refresh_token_to_be_saved() {
         secret(&cache).await;
         assert_eq!(clock().now().moment - started, SECOND + waiting);
         pass(saving).await;
-        let stored = stored(&store, &rotating(store.clone())).await;
+        let stored = stored(&store).await;
         assert_eq!(
             stored.as_deref(),
             Some("r1"),
@@ -664,10 +655,7 @@ async fn a_rotated_refresh_token_goes_last_whatever_another_process_wrote_meanwh
     let swap = store.compare_and_swap(&key, None, &theirs).await;
     assert_eq!(swap.expect("no error"), Swap::Saved);
     flight.await.expect("no panic").expect("a token");
-    assert_eq!(
-        stored(&store, &rotating(store.clone())).await.as_deref(),
-        Some("r1")
-    );
+    assert_eq!(stored(&store).await.as_deref(), Some("r1"));
     let record = store.load(&key).await.expect("no error").expect("a record");
     assert_eq!(record.version, 6);
 }
@@ -687,7 +675,7 @@ async fn a_refresh_token_that_stayed_the_same_never_overwrites_anothers_newer_on
     let swap = store.inner.compare_and_swap(&key, Some(1), &theirs).await;
     assert_eq!(swap.expect("no error"), Swap::Saved);
     pass(580 * SECOND).await;
-    let stored = stored(&store.inner, &rotating(store.clone())).await;
+    let stored = stored(&store.inner).await;
     assert_eq!(stored.as_deref(), Some("r3"));
     secret(&cache).await;
     assert_eq!(script.presented(), ["r0", "r1", "r3"]);
