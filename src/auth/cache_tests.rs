@@ -517,6 +517,7 @@ async fn a_lost_answer_that_comes_the_second_time_is_no_failure() {
     let script = Script::of([Act::Lost, rotate("a1", "r1")]);
     let cache = cache_with(rotating(MemoryStore::new()), &script, &Log::default());
     assert_eq!(secret(&cache).await, "a1");
+    assert_eq!(script.presented(), ["r0", "r0"]);
 }
 
 #[tokio::test(start_paused = true)]
