@@ -224,6 +224,20 @@ async fn a_spent_day_that_is_called_forbidden_fails_at_once_with_its_end() {
     assert_eq!(error.status().unwrap(), 403);
 }
 
+/// It was sent again after a second, and after two more.
+#[tokio::test(start_paused = true)]
+async fn what_is_called_spent_is_left_alone_for_an_hour_though_no_window_is_known() {
+    let stub = Stub::answering([answer(403)]);
+    let rule = Rule::new(403, Verdict::QuotaSpent);
+    let account = acme().query("apiKey", CANARY).rule(rule).build().unwrap();
+    let error = client(&account, &stub).get(API).send().await.unwrap_err();
+    let error = Error::find(&error).unwrap();
+    assert_eq!(error.kind(), ErrorKind::QuotaExceeded);
+    let end = common::noon() + Verdict::LOOK_AGAIN;
+    assert_eq!(error.recovery(), Recovery::WaitUntil(end));
+    assert_eq!(stub.count(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_merely_forbidden_is_handed_on_untouched() {
     let stub = Stub::answering([answer(403).body("Access denied")]);

@@ -202,7 +202,10 @@ impl QuotaLine {
     ) -> Option<Option<Duration>> {
         let span = match verdict {
             Verdict::RateExceeded => self.quota.windows.first().map(Window::length),
-            Verdict::QuotaSpent => self.quota.windows.last().map(|window| window.pause(now)),
+            Verdict::QuotaSpent => {
+                let longest = self.quota.windows.last();
+                Some(longest.map_or(Verdict::LOOK_AGAIN, |window| window.pause(now)))
+            }
             _ => return None,
         };
         let told = headers::retry_after(headers, now);
