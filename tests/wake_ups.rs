@@ -64,7 +64,7 @@ async fn who_leaves_one_by_one_is_woken_once_when_its_turn_is() {
 }
 
 /// Waits for a permit whose request takes a while; how often that was polled for it.
-async fn wait_and_hold(account: Account) -> u64 {
+async fn wait_and_hold(account: Account) -> usize {
     let options = RequestOptions::new();
     let (permit, polls) = counted(account.permit(ANY, &options)).await;
     sleep(millis(10)).await;
