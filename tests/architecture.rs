@@ -157,6 +157,8 @@ fn pure_files_hold_no_async_no_io_no_clock_and_no_lock() {
         "auth/token.rs",
         "rate_limit/alarm.rs",
         "rate_limit/answered.rs",
+        "rate_limit/answered/calendar.rs",
+        "rate_limit/answered/rolling.rs",
         "rate_limit/answered/saved.rs",
         "rate_limit/gate.rs",
         "rate_limit/headers.rs",
