@@ -2,7 +2,7 @@
 //! governor, whose permits are never told about, on one thread and on eight that contend for it.
 //!
 //! ```text
-//! cargo run --release --manifest-path benches/peers/Cargo.toml --bin limiter
+//! cargo run --profile lto --manifest-path benches/peers/Cargo.toml --bin limiter
 //! ```
 //!
 //! The time per operation is the time of the round divided by all operations of all its threads:
