@@ -189,6 +189,7 @@ fn pure_files_hold_no_async_no_io_no_clock_and_no_lock() {
         "rate_limit/ticket.rs",
         "rate_limit/window.rs",
         "rate_limit/window/headers.rs",
+        "rate_limit/window/offset.rs",
         "rate_limit/window/span.rs",
         "rate_limit/window/text.rs",
         "percent.rs",

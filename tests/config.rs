@@ -215,6 +215,32 @@ fn every_bad_value_of_every_account_is_listed() {
 }
 
 #[test]
+fn a_day_that_ends_at_another_midnight_replaces_the_presets() {
+    let accounts = built(
+        "[accounts.a]\ndistributor = \"digikey\"\nclient_id = \"i\"\nclient_secret = \"s\"\n\
+         windows = [\"2000/day-06:00\", { rate = \"9000/month+05:30\", reserve = 7 }]",
+    );
+    let quotas = accounts["a"].quotas();
+    let default = quotas.iter().find(|quota| quota.quota() == "default");
+    let windows = default.expect("it always is").windows();
+    let limits: Vec<_> = windows.iter().map(|window| window.limit).collect();
+    assert_eq!(limits, [120, 2000, 9000]);
+}
+
+#[test]
+fn an_offset_that_no_clock_has_is_refused_with_one_that_may_be() {
+    for rate in ["9/day+15:00", "9/month+5", "9/month", "9/day+05:75"] {
+        let expected = "\"1000/utc-day\" or \"1000/day-06:00\" (up to 14:00)";
+        let problem = only_problem(&format!(
+            "base_url = \"https://a.example\"\nwindows = [{rate:?}]"
+        ));
+        let begin = format!("accounts.a.windows[0]: found {rate:?}; expected LIMIT/LENGTH");
+        assert!(problem.starts_with(&begin), "{problem}");
+        assert!(problem.ends_with(expected), "{problem}");
+    }
+}
+
+#[test]
 fn what_a_distributor_or_a_grant_needs_is_told() {
     let lines = refused("[accounts.a]\ndistributor = \"digikey\"");
     assert_eq!(

@@ -91,6 +91,20 @@ async fn a_utc_day_begins_anew_at_midnight_with_one_probe() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_day_of_six_hours_behind_utc_begins_anew_at_six() {
+    let account = acme()
+        .window(Window::per_local_day(2, "-06:00"))
+        .options(RequestOptions::new().max_wait(seconds(24 * 60 * 60)))
+        .build()
+        .unwrap();
+    let stub = Stub::answering([]);
+    send_all(&client(&account, &stub), 4).await;
+    // It is noon in UTC.
+    let midnight = (12 + 6) * 60 * 60;
+    assert_eq!(stub.arrivals(), [0, 0, midnight + 2, midnight + 2]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn those_who_wait_leave_in_the_order_they_came() {
     let account = acme().window("1/s".parse().unwrap()).build().unwrap();
     let stub = Stub::answering([]);

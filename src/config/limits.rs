@@ -48,7 +48,8 @@ pub(super) fn window(value: Value) -> Result<Window, Problems> {
 }
 
 fn rate(value: Value) -> Result<Window, String> {
-    let expected = "LIMIT/LENGTH, such as \"120/min\", \"20/500ms\" or \"1000/utc-day\"";
+    let expected = "LIMIT/LENGTH, such as \"120/min\", \"20/500ms\", \"1000/utc-day\" or \
+                    \"1000/day-06:00\" (up to 14:00)";
     parsed(value, |text| text.parse().ok(), expected)
 }
 

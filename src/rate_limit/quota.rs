@@ -91,4 +91,12 @@ mod tests {
             .window(Window::per_utc_day(7));
         assert_eq!(quota.windows, [Window::per_utc_day(7)]);
     }
+
+    #[test]
+    fn a_day_at_another_midnight_replaces_the_day_of_utc() {
+        let quota = Quota::new("q")
+            .window(Window::per_utc_day(5))
+            .window(Window::per_local_day(7, "-06:00"));
+        assert_eq!(quota.windows, [Window::per_local_day(7, "-06:00")]);
+    }
 }

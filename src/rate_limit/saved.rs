@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use super::headers::LONGEST_PAUSE;
-use super::window::{Period, Span};
+use super::window::{Offset, Period, Span};
 use crate::clock::{Moment, Now};
 
 /// What this version writes, and all that it reads.
@@ -73,6 +73,9 @@ pub(super) enum SavedSpan {
     Rolling(u64),
     UtcDay,
     UtcMonth,
+    /// At so many minutes ahead of UTC.
+    LocalDay(i16),
+    LocalMonth(i16),
 }
 
 /// Reads saved times.
@@ -137,8 +140,10 @@ impl From<Span> for SavedSpan {
             Span::Rolling(length) => {
                 Self::Rolling(u64::try_from(length.as_nanos()).unwrap_or(u64::MAX))
             }
-            Span::Calendar(Period::UtcDay) => Self::UtcDay,
-            Span::Calendar(Period::UtcMonth) => Self::UtcMonth,
+            Span::Calendar(Period::Day(Offset::UTC)) => Self::UtcDay,
+            Span::Calendar(Period::Month(Offset::UTC)) => Self::UtcMonth,
+            Span::Calendar(Period::Day(offset)) => Self::LocalDay(offset.minutes()),
+            Span::Calendar(Period::Month(offset)) => Self::LocalMonth(offset.minutes()),
         }
     }
 }
@@ -148,8 +153,12 @@ impl From<SavedSpan> for Span {
         match span {
             // Nothing that is no length at all was ever saved.
             SavedSpan::Rolling(nanos) => Self::Rolling(Duration::from_nanos(nanos.max(1))),
-            SavedSpan::UtcDay => Self::Calendar(Period::UtcDay),
-            SavedSpan::UtcMonth => Self::Calendar(Period::UtcMonth),
+            SavedSpan::UtcDay => Self::Calendar(Period::Day(Offset::UTC)),
+            SavedSpan::UtcMonth => Self::Calendar(Period::Month(Offset::UTC)),
+            SavedSpan::LocalDay(ahead) => Self::Calendar(Period::Day(Offset::of_minutes(ahead))),
+            SavedSpan::LocalMonth(ahead) => {
+                Self::Calendar(Period::Month(Offset::of_minutes(ahead)))
+            }
         }
     }
 }

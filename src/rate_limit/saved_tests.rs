@@ -263,6 +263,57 @@ fn a_day_that_is_over_is_forgotten() {
 }
 
 #[test]
+fn a_local_day_is_known_after_a_restart_until_it_is_over_there() {
+    const HOUR: u64 = 60 * 60 * 1_000;
+    // From noon of the 21st to 06:00 of the 22nd, and to 18:30 of the 30th.
+    for (window, end) in [
+        (Window::per_local_day(5, "-06:00"), 18 * HOUR),
+        (
+            Window::per_local_month(5, "+05:30"),
+            9 * 24 * HOUR + 6 * HOUR + HOUR / 2,
+        ),
+    ] {
+        let windows = [window];
+        let mut ledger = new(&windows, at(0));
+        ledger.grant(Ticket::numbered(1), &Costs::ONE, at(0));
+        let lost = ledger.grant(Ticket::numbered(2), &Costs::ONE, at(0));
+        ledger.settle(lost, Ticket::numbered(2), &Settlement::Lost, at(0));
+        let mut restored = restart(&mut ledger, &windows, at(0), at(end + 1_999));
+        assert_eq!(left(&mut restored), [3]);
+        let mut restored = restart(&mut ledger, &windows, at(0), at(end + 2_000));
+        assert_eq!(left(&mut restored), [4]);
+    }
+}
+
+#[test]
+fn a_day_that_moves_to_another_midnight_goes_on_with_what_was_counted() {
+    let mut ledger = new(&[Window::per_utc_day(5)], at(0));
+    ledger.grant(Ticket::numbered(1), &Costs::ONE, at(0));
+    let windows = [Window::per_local_day(5, "-06:00")];
+    let mut restored = restart(&mut ledger, &windows, at(0), at(1));
+    assert_eq!(left(&mut restored), [4]);
+}
+
+/// As versions without offsets wrote it, and what no version writes.
+#[test]
+fn a_saved_day_without_an_offset_is_of_utc_and_no_offset_is_beyond_a_clock() {
+    let windows = [Window::per_utc_day(5)];
+    let mut ledger = new(&windows, at(0));
+    ledger.grant(Ticket::numbered(1), &Costs::ONE, at(0));
+    let quotas = [("q".to_owned(), ledger.save(at(0)))].into();
+    let text = String::from_utf8(Saved::new(quotas, at(0)).to_bytes()).unwrap();
+    assert!(text.contains(r#""span":"utc-day""#), "{text}");
+    let strange = text.replace(r#""utc-day""#, r#"{"local-day":32767}"#);
+    let furthest = [Window::per_local_day(5, "+14:00")];
+    for (text, windows) in [(text, windows), (strange, furthest)] {
+        let saved = Saved::parse(text.as_bytes()).unwrap();
+        let mut restored =
+            new(&windows, at(1)).restored(&saved.quotas["q"], &windows, saved.dial(at(1)));
+        assert_eq!(left(&mut restored), [4]);
+    }
+}
+
+#[test]
 fn what_others_took_of_a_shared_window_is_known_after_a_restart() {
     let windows = [Window::new(20, Duration::from_secs(10))];
     let mut ledger = new(&windows, at(0));

@@ -4,6 +4,7 @@
 //! one quota (`quota.rs`) for each product.
 
 mod headers;
+mod offset;
 mod span;
 mod text;
 
@@ -20,6 +21,7 @@ use crate::verdict::Verdict;
 
 pub use headers::ResetUnit;
 pub(crate) use headers::WindowHeaders;
+pub(crate) use offset::Offset;
 pub(crate) use span::{Period, Span};
 pub(crate) use text::parse_length;
 
@@ -42,7 +44,8 @@ const LONGEST: Duration = Duration::from_nanos(u64::MAX);
 ///
 /// Written as text (configuration files, command lines, [`FromStr`]) it is `LIMIT/LENGTH`:
 /// `120/min`, `10/s`, `20/500ms`, `3000/12h`, `5000/day` (any 24 hours), `1000/utc-day` (resets at
-/// 00:00 UTC), `10000/utc-month`.
+/// 00:00 UTC), `10000/utc-month`, `5000/day-06:00` and `20000/month+01:00` (reset at 00:00 by a
+/// clock of that offset: [`per_local_day`](Self::per_local_day)).
 ///
 /// Responses may report on it. Without header names of its own a window reads those in common use:
 /// the IETF's `RateLimit` and `RateLimit-Policy` (drafts 06 to 10; the policy of its length or
@@ -103,7 +106,7 @@ impl Window {
         Self::new(limit, HOUR)
     }
 
-    /// `limit` requests in any 24 hours.
+    /// `limit` requests in any 24 hours; so of any day too, wherever its midnight lies.
     pub fn per_day(limit: u64) -> Self {
         Self::new(limit, DAY)
     }
@@ -114,13 +117,41 @@ impl Window {
     /// nobody knows in which day a request counts: a fiftieth of the limit may leave then, and
     /// counts in both; the others wait.
     pub fn per_utc_day(limit: u64) -> Self {
-        Self::with_span(limit, Span::Calendar(Period::UtcDay))
+        Self::with_span(limit, Span::Calendar(Period::Day(Offset::UTC)))
     }
 
     /// `limit` requests in a calendar month, which begins on the 1st at 00:00 UTC.
     /// Around that moment it is as with [`per_utc_day`](Self::per_utc_day).
     pub fn per_utc_month(limit: u64) -> Self {
-        Self::with_span(limit, Span::Calendar(Period::UtcMonth))
+        Self::with_span(limit, Span::Calendar(Period::Month(Offset::UTC)))
+    }
+
+    /// `limit` requests from 00:00 to 00:00 by a clock of this offset from UTC, written `±HH:MM`
+    /// (RFC 3339 section 5.6): `"-06:00"` is six hours behind UTC, and its day ends at 06:00 UTC.
+    /// Up to 14 hours.
+    ///
+    /// For a vendor whose day ends at another midnight than that of UTC, and whose responses do not
+    /// tell when: DigiKey's old documentation has 00:00 US Central.
+    ///
+    /// The offset is fixed, daylight saving is not followed. Where the vendor's clock knows it, the
+    /// two days end an hour apart for a part of the year; what leaves in that hour counts in
+    /// different days, and only the server's word or its rejection tells. Where that is too much,
+    /// or the offset is not known, [`per_day`](Self::per_day) keeps to the limit of any day.
+    ///
+    /// ```
+    /// use reqwest_tollgate::Window;
+    ///
+    /// let window = Window::per_local_day(5000, "-06:00");
+    /// assert_eq!(window.to_string(), "5000/day-06:00");
+    /// ```
+    pub fn per_local_day(limit: u64, offset: &str) -> Self {
+        Self::local(limit, offset, Period::Day)
+    }
+
+    /// `limit` requests in a calendar month, which begins on the 1st at 00:00 by a clock of this
+    /// offset: see [`per_local_day`](Self::per_local_day).
+    pub fn per_local_month(limit: u64, offset: &str) -> Self {
+        Self::local(limit, offset, Period::Month)
     }
 
     /// What the window counts; default `"requests"`, of which every request costs one.
@@ -271,6 +302,18 @@ impl Window {
             reserve: 0,
             problems,
         }
+    }
+
+    fn local(limit: u64, offset: &str, period: fn(Offset) -> Period) -> Self {
+        let parsed = Offset::parse(offset);
+        let span = Span::Calendar(period(parsed.unwrap_or(Offset::UTC)));
+        let mut window = Self::with_span(limit, span);
+        if parsed.is_none() {
+            let expected = "expected -14:00 to +14:00, written like -06:00 or +05:30";
+            let problem = format!("found the offset {offset:?}; {expected}");
+            window.problems.push(problem);
+        }
+        window
     }
 
     fn header_name(&mut self, name: &str) -> Option<HeaderName> {

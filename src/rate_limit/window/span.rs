@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use time::{Date, Month, OffsetDateTime, Time};
 
-use super::DAY;
+use super::{DAY, Offset};
 
 /// When a window forgets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,42 +17,44 @@ pub(crate) enum Span {
     Calendar(Period),
 }
 
-/// A calendar period, in UTC.
+/// A calendar period, by a clock of this offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Period {
     /// From 00:00 to 00:00.
-    UtcDay,
+    Day(Offset),
     /// From the 1st, 00:00, to the next 1st.
-    UtcMonth,
+    Month(Offset),
 }
 
 impl Period {
     /// How long it is at most.
     pub(crate) fn longest(self) -> Duration {
         match self {
-            Self::UtcDay => DAY,
-            Self::UtcMonth => 31 * DAY,
+            Self::Day(_) => DAY,
+            Self::Month(_) => 31 * DAY,
         }
     }
 
     /// How long it is at least.
     pub(crate) fn shortest(self) -> Duration {
         match self {
-            Self::UtcDay => DAY,
-            Self::UtcMonth => 28 * DAY,
+            Self::Day(_) => DAY,
+            Self::Month(_) => 28 * DAY,
         }
     }
 
     /// The first boundary after `time`.
     pub(crate) fn ends_after(self, time: SystemTime) -> SystemTime {
-        let date = OffsetDateTime::from(time).date();
-        let next = match self {
-            Self::UtcDay => date.next_day(),
-            Self::UtcMonth => first_of_next_month(date),
-        };
+        let (Self::Day(offset) | Self::Month(offset)) = self;
+        let offset = offset.to_time();
+        let there = OffsetDateTime::from(time).checked_to_offset(offset);
+        let next = there.and_then(|there| match self {
+            Self::Day(_) => there.date().next_day(),
+            Self::Month(_) => first_of_next_month(there.date()),
+        });
         // Without a next day the calendar has ended; a day on is as good as anything.
         next.map_or(time + DAY, |day| {
-            day.with_time(Time::MIDNIGHT).assume_utc().into()
+            day.with_time(Time::MIDNIGHT).assume_offset(offset).into()
         })
     }
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::{DAY, HOUR, MINUTE, Period, SECOND, Span, Window};
+use super::{DAY, HOUR, MINUTE, Offset, Period, SECOND, Span, Window};
 use crate::error::Error;
 
 impl FromStr for Window {
@@ -18,7 +18,7 @@ impl FromStr for Window {
         let wrong = || {
             Error::config(format!(
                 "{text:?} is not a window: expected LIMIT/LENGTH with a LENGTH such as s, min, h, \
-                 day, 500ms, 12h, utc-day or utc-month"
+                 day, 500ms, 12h, utc-day, utc-month, day-06:00 or month+05:30 (up to 14:00)"
             ))
         };
         let (limit, length) = text.split_once('/').ok_or_else(wrong)?;
@@ -29,7 +29,9 @@ impl FromStr for Window {
             "utc-day" => Ok(Self::per_utc_day(limit)),
             "utc-month" => Ok(Self::per_utc_month(limit)),
             other => parse_length(other)
-                .map(|length| Self::new(limit, length))
+                .map(Span::Rolling)
+                .or_else(|| parse_local(other).map(Span::Calendar))
+                .map(|span| Self::with_span(limit, span))
                 .ok_or_else(wrong),
         }
     }
@@ -62,6 +64,13 @@ pub(crate) fn parse_length(text: &str) -> Option<Duration> {
         .filter(|length| !length.is_zero())
 }
 
+/// A calendar period by a clock other than UTC: `day+05:30`, `month-06:00`.
+fn parse_local(text: &str) -> Option<Period> {
+    let offset_of = |period| text.strip_prefix(period).and_then(Offset::parse);
+    let day = offset_of("day").map(Period::Day);
+    day.or_else(|| offset_of("month").map(Period::Month))
+}
+
 impl fmt::Display for Window {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.limit, self.span)
@@ -71,8 +80,10 @@ impl fmt::Display for Window {
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let length = match self {
-            Self::Calendar(Period::UtcDay) => return f.write_str("utc-day"),
-            Self::Calendar(Period::UtcMonth) => return f.write_str("utc-month"),
+            Self::Calendar(Period::Day(Offset::UTC)) => return f.write_str("utc-day"),
+            Self::Calendar(Period::Month(Offset::UTC)) => return f.write_str("utc-month"),
+            Self::Calendar(Period::Day(offset)) => return write!(f, "day{offset}"),
+            Self::Calendar(Period::Month(offset)) => return write!(f, "month{offset}"),
             Self::Rolling(length) => length,
         };
         let units = [(DAY, "day"), (HOUR, "h"), (MINUTE, "min"), (SECOND, "s")];
