@@ -74,7 +74,7 @@ use crate::rate_limit::QuotaStore;
 /// | `grant` | `"client_credentials"`; `"refresh_token"` with a `refresh_token` to begin with; `"authorization_code"` with a `redirect_uri`; `"password"` with `user` and `password`; `"jwt_bearer"` with an `assertion` |
 /// | `assertion` | a table: `algorithm` (`"HS256"`; with the feature `jwt` also `"RS256"`, `"ES256"`), `issuer`, `key`; `key_id`, `subject`, `audience`, `lifetime` |
 /// | `refresh_lead`, `fallback_lifetime`, `max_wait`, `timeout`, `unanswered_after` | spans: `"500ms"`, `"30s"`, `"15min"`, `"12h"` |
-/// | `windows` | a list of `"120/min"` (how a [`Window`](crate::Window) is written) or `{ rate = "5000/day", unit, limit_header, remaining_header, reset_header, reset_time_header, reset_unit, pacing, reserve }`, with a `pacing` of `"auto"`, `"burst"` or `"spread"` and an integer for `reserve` |
+/// | `windows` | a list of `"120/min"` (how a [`Window`](crate::Window) is written) or `{ rate = "5000/day", unit, limit_header, remaining_header, reset_header, reset_time_header, reset_unit, pacing, reserve, follow_raises }`, with a `pacing` of `"auto"`, `"burst"` or `"spread"`, an integer for `reserve` and true or false for `follow_raises` |
 /// | `token_windows` | a list of `"2/s"` |
 /// | `quotas` | a list of `{ name, paths, windows }` |
 /// | `costs` | a table of units, each with the integer that a request costs in it: [`RequestOptions::cost`](crate::RequestOptions::cost) |

@@ -84,7 +84,7 @@ fn every_problem_is_listed_on_its_own_line_with_its_field() {
         "\nunanswered_after: found 0; expected more",
         "\nfallback_lifetime: found 0; expected more",
         "\ntoken_windows[0]: a reserve of 1 leaves nothing of a limit of 1",
-        "\ntoken_windows[0]: has pacing, a reserve or headers",
+        "\ntoken_windows[0]: has a unit, pacing, a reserve, headers or raises to follow",
         "\nnot_the_token: found an empty phrase",
         "\nredirect_uri: found \"nonsense\"; expected the absolute URL",
         "\ntoken_store: is missing;",

@@ -105,6 +105,22 @@ async fn a_day_of_six_hours_behind_utc_begins_anew_at_six() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_raise_lets_those_go_who_wait_where_raises_are_followed() {
+    for (follow, arrivals) in [
+        (true, [0, 0, 1, 1, 1, 1, 11, 11]),
+        (false, [0, 0, 11, 11, 22, 22, 33, 33]),
+    ] {
+        let window: Window = "2/10s".parse().unwrap();
+        let account = acme().window(window.follow_raises(follow)).build().unwrap();
+        let stub = Stub::new(|_| answer(200).header("x-ratelimit-limit", 6).after(seconds(1)));
+        send_all(&client(&account, &stub), 8).await;
+        assert_eq!(stub.arrivals(), arrivals, "follows: {follow}");
+        let limit = account.quotas()[0].windows()[0].limit;
+        assert_eq!(limit, if follow { 6 } else { 2 });
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn those_who_wait_leave_in_the_order_they_came() {
     let account = acme().window("1/s".parse().unwrap()).build().unwrap();
     let stub = Stub::answering([]);

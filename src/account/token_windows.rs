@@ -45,7 +45,8 @@ pub(super) fn check(windows: &[Window], problems: &mut Problems) {
             problems.add(field.clone(), problem.clone());
         }
         if !window.is_plain() {
-            let text = "has pacing, a reserve or headers; only limit and length count here";
+            let text = "has a unit, pacing, a reserve, headers or raises to follow; only limit and \
+                        length count here";
             problems.add(field, text);
         }
     }

@@ -88,6 +88,9 @@ fn window_table(mut fields: Fields) -> Result<Window, Problems> {
     if let Some(amount) = fields.read("reserve", Value::into_integer) {
         built = built.reserve(amount);
     }
+    if let Some(follow) = fields.read("follow_raises", Value::into_flag) {
+        built = built.follow_raises(follow);
+    }
     fields.finish().into_result(built)
 }
 

@@ -11,15 +11,20 @@ use super::saved::{self, Dial, SavedLive};
 use super::window::{Span, Window};
 use crate::clock::{Moment, Now};
 
-/// A lower limit that the server does not tell again is kept for so many windows: it may have been
-/// of that hour alone.
+/// A limit other than the configured one that the server does not tell again is kept for so many
+/// windows: it may have been of that hour alone.
 const LIMIT_KEPT: u32 = 10;
+
+/// No limit that a server tells is taken for more, so that sums with it do not overflow.
+const LARGEST_LIMIT: u64 = 1 << 40;
 
 /// One window's state.
 #[derive(Clone, Debug)]
 pub(crate) struct Live {
     configured: u64,
-    /// The limit in force for us: the configured one, or the server's if that is lower.
+    follows_raises: bool,
+    /// The limit in force for us: the configured one, or the server's if that is lower; a higher one
+    /// too, if raises are followed.
     limit: u64,
     /// What the server allows all its users together, as far as it is known.
     total: u64,
@@ -75,6 +80,7 @@ impl Live {
     pub(crate) fn new(window: &Window, now: Now) -> Self {
         Self {
             configured: window.limit,
+            follows_raises: window.follows_raises,
             limit: window.limit,
             total: window.limit,
             limit_told: Moment::ZERO,
@@ -97,7 +103,18 @@ impl Live {
             self.total = window.limit;
             self.answered.set_limit(window.limit);
         }
+        self.follows_raises = window.follows_raises;
+        self.limit = self.limit.min(self.highest());
         self
+    }
+
+    /// The highest limit that is taken from the server. Who configured less than that meant it (two
+    /// machines that share a quota), unless raises are followed.
+    fn highest(&self) -> u64 {
+        match self.follows_raises {
+            true => self.configured.max(LARGEST_LIMIT),
+            false => self.configured,
+        }
     }
 
     /// A new window that begins with what others know of its requests, whichever knows most.
@@ -125,6 +142,7 @@ impl Live {
         SavedLive {
             configured: self.configured,
             limit: self.limit,
+            limit_told: Some(saved::saved(self.limit_told, now)),
             total: self.total,
             answered: self.answered.save(now),
             others: shared
@@ -139,9 +157,12 @@ impl Live {
     /// The window as it was saved, with what was in flight then.
     pub(super) fn restored(window: &Window, saved: &SavedLive, in_flight: u64, dial: Dial) -> Self {
         let mut live = Self::new(window, dial.now);
-        live.limit = saved.limit.min(window.limit);
+        // A raise too, until it shows whether the window still follows them.
+        live.limit = saved.limit.min(window.limit.max(LARGEST_LIMIT));
         live.total = saved.total.max(live.limit);
-        live.limit_told = dial.now.moment;
+        live.limit_told = saved
+            .limit_told
+            .map_or(dial.now.moment, |told| dial.past(told));
         live.answered.restore(&saved.answered, dial);
         live.answered.push(dial.now.moment, in_flight, dial.now);
         live.others = saved.others.map(|(count, until)| Others {
@@ -188,12 +209,15 @@ impl Live {
         looks_again || (rolled_over && was_full)
     }
 
+    /// A lower limit of a calendar's period is kept: a rejection there costs the rest of it.
     fn forget_limit(&mut self, now: Now) {
-        if self.limit >= self.configured {
+        if self.limit == self.configured {
             return;
         }
-        let Some(length) = self.answered.rolling() else {
-            return;
+        let length = match self.span() {
+            Span::Rolling(length) => length,
+            Span::Calendar(period) if self.limit > self.configured => period.longest(),
+            Span::Calendar(_) => return,
         };
         if self.limit_told + length.saturating_mul(LIMIT_KEPT) <= now.moment {
             self.limit = self.configured;

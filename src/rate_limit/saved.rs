@@ -2,7 +2,8 @@
 //!
 //! Whatever the clock did meanwhile, a restored state admits no more than the true one would: what
 //! lies in the future is taken for now, an end is never further off than it was, and what was in
-//! flight counts as answered now. Only a clock that was set ahead makes old requests older.
+//! flight counts as answered now. Only a clock that was set ahead makes old requests older, and one
+//! that was set back keeps a limit of the server's for longer.
 //!
 //! Pure: `now` is an argument.
 
@@ -48,6 +49,9 @@ pub(super) struct SavedWindow {
 pub(super) struct SavedLive {
     pub(super) configured: u64,
     pub(super) limit: u64,
+    /// When the server told its limit last; none: it is not known, as in older files.
+    #[serde(default)]
+    pub(super) limit_told: Option<u64>,
     pub(super) total: u64,
     /// When answered, and how many; of a calendar's period, when it ends and how many.
     pub(super) answered: Vec<(u64, u64)>,

@@ -334,6 +334,42 @@ fn what_others_took_of_a_shared_window_is_known_after_a_restart() {
     assert_eq!(left(&mut restored), [4]);
 }
 
+#[test]
+fn a_raise_survives_a_restart_only_where_raises_are_followed_and_while_it_is_told() {
+    let window = Window::new(20, Duration::from_secs(10));
+    let following = [window.clone().follow_raises(true)];
+    let mut ledger = new(&following, at(0));
+    let permit = ledger.grant(Ticket::numbered(1), &Costs::ONE, at(0));
+    let reading = Reading {
+        limit: Some(50),
+        ..Reading::default()
+    };
+    let report = Report {
+        status: StatusCode::OK,
+        rejected: None,
+        readings: &[reading],
+    };
+    ledger.settle(
+        permit,
+        Ticket::numbered(1),
+        &Settlement::Answered(report),
+        at(0),
+    );
+    let mut of = |windows: &[Window], now| left(&mut restart(&mut ledger, windows, at(0), at(now)));
+    assert_eq!(of(&following, 9_000), [49]);
+    assert_eq!(of(&[window], 9_000), [19]);
+    assert_eq!(
+        of(&[following[0].clone(), Window::per_hour(9)], 9_000),
+        [49, 8]
+    );
+    let mut restored = restart(&mut ledger, &following, at(9_000), at(50_000));
+    // The second restart does not begin the ten windows anew.
+    let mut again = restart(&mut restored, &following, at(51_000), at(99_000));
+    assert_eq!(left(&mut again), [50]);
+    let mut again = restart(&mut restored, &following, at(51_000), at(101_000));
+    assert_eq!(left(&mut again), [20]);
+}
+
 /// It was cut to 31 days.
 #[test]
 fn the_longest_pause_that_a_server_can_mean_survives_a_restart() {

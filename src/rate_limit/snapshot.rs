@@ -57,7 +57,8 @@ pub struct WindowSnapshot {
     pub length: Duration,
     /// What it counts: `"requests"`, or what [`Window::unit`](crate::Window::unit) says.
     pub unit: Arc<str>,
-    /// The limit in force: the configured one, or the server's if that is lower.
+    /// The limit in force: the configured one, or the server's if that is lower, or if the window
+    /// [follows raises](crate::Window::follow_raises).
     pub limit: u64,
     /// How much is left, in its unit: the smaller of the server's count and ours.
     pub remaining: u64,

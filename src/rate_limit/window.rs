@@ -72,6 +72,7 @@ pub struct Window {
     pub(crate) headers: WindowHeaders,
     pub(crate) pacing: Pacing,
     pub(crate) reserve: u64,
+    pub(crate) follows_raises: bool,
     // Setters never fail; `build()` reports what they could not take.
     pub(crate) problems: Vec<String>,
 }
@@ -202,6 +203,32 @@ impl Window {
         self
     }
 
+    /// Whether a limit that the server tells is taken too where it is above the configured one;
+    /// default false. A lower one is taken always.
+    ///
+    /// For an account whose limits the vendor raises now and then, without a word but that in its
+    /// responses. Either limit counts until the server tells another one; a higher one that it does
+    /// not tell again is forgotten after ten windows, days or months too.
+    ///
+    /// Not where several machines divide a limit by configuration, 500 of 1000 each: every one of
+    /// them would take all that the server tells. And not where responses may tell the limit of
+    /// something else: the usual names do not say whose it is, so better name the
+    /// [`limit_header`](Self::limit_header).
+    ///
+    /// ```
+    /// use reqwest_tollgate::Window;
+    ///
+    /// let window = Window::per_utc_day(1000)
+    ///     .limit_header("x-ratelimit-limit")
+    ///     .remaining_header("x-ratelimit-remaining")
+    ///     .follow_raises(true);
+    /// ```
+    #[must_use]
+    pub fn follow_raises(mut self, follow: bool) -> Self {
+        self.follows_raises = follow;
+        self
+    }
+
     /// The response header that tells the window's limit.
     #[must_use]
     pub fn limit_header(mut self, name: &str) -> Self {
@@ -266,8 +293,9 @@ impl Window {
 
     /// Whether it was told no more than its limit and its length.
     pub(crate) fn is_plain(&self) -> bool {
-        let is_default =
-            self.pacing == Pacing::default() && self.reserve == 0 && &*self.unit == REQUESTS;
+        let is_paced = self.pacing != Pacing::default() || self.reserve > 0;
+        let counts_requests = &*self.unit == REQUESTS;
+        let is_default = counts_requests && !is_paced && !self.follows_raises;
         is_default && self.headers == WindowHeaders::default()
     }
 
@@ -300,6 +328,7 @@ impl Window {
             headers: WindowHeaders::default(),
             pacing: Pacing::default(),
             reserve: 0,
+            follows_raises: false,
             problems,
         }
     }

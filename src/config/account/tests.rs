@@ -75,7 +75,8 @@ fn the_keys_of_limits_and_refusals_reach_their_settings() {
         r#"{
         "base_url": "https://a.example",
         "windows": ["10/s", {"rate": "5/day", "limit_header": "l", "remaining_header": "m",
-            "reset_header": "r", "reset_time_header": "t", "reset_unit": "unix-milliseconds"}],
+            "reset_header": "r", "reset_time_header": "t", "reset_unit": "unix-milliseconds",
+            "follow_raises": true}],
         "quotas": [{"name": "q", "paths": ["/a", "/b"], "windows": ["1/min"]}],
         "max_replays": 1, "max_in_flight": 2, "max_queue": 3,
         "max_wait": "0s", "timeout": "4s", "unanswered_after": "5s",
@@ -88,7 +89,8 @@ fn the_keys_of_limits_and_refusals_reach_their_settings() {
         .remaining_header("m")
         .reset_header("r")
         .reset_time_header("t")
-        .reset_unit(ResetUnit::UnixMilliseconds);
+        .reset_unit(ResetUnit::UnixMilliseconds)
+        .follow_raises(true);
     assert_eq!(settings.windows, [Window::per_second(10), day]);
     let quota = Quota::new("q")
         .path("/a")

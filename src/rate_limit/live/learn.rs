@@ -78,9 +78,9 @@ impl Live {
         if limit < self.total && sent < self.limit_sent {
             return;
         }
-        // A limit above the configured one is not taken, since who configured less meant it (two
-        // machines that share a quota); but what others took counts against it alone.
-        self.limit = limit.min(self.configured);
+        // Where a limit above the configured one is not taken, what others took counts against it
+        // alone.
+        self.limit = limit.min(self.highest());
         self.total = limit;
         self.limit_told = now.moment;
         self.limit_sent = self.limit_sent.max(sent);

@@ -22,6 +22,13 @@ fn remaining(remaining: u64, reset: Option<u64>) -> Reading {
     }
 }
 
+fn limit(limit: u64) -> Reading {
+    Reading {
+        limit: Some(limit),
+        ..Reading::default()
+    }
+}
+
 #[test]
 fn a_request_counts_until_its_answer_plus_the_window() {
     let mut live = live("1/10s");
@@ -88,10 +95,6 @@ fn a_day_that_others_spent_is_closed_until_its_reset() {
 #[test]
 fn a_lower_limit_is_taken_and_a_higher_one_only_up_to_the_configured() {
     let mut live = live("10/10s");
-    let limit = |limit| Reading {
-        limit: Some(limit),
-        ..Reading::default()
-    };
     live.learn(limit(4), 0, at(0).moment, at(0));
     assert_eq!(live.limit(), 4);
     live.learn(limit(1_000), 0, at(0).moment, at(0));
@@ -119,10 +122,7 @@ fn a_lower_limit_that_an_overtaken_answer_tells_is_not_taken() {
 #[test]
 fn a_lower_limit_that_is_never_told_again_is_forgotten_after_ten_windows() {
     let mut live = live("10/10s");
-    let reading = Reading {
-        limit: Some(4),
-        ..Reading::default()
-    };
+    let reading = limit(4);
     live.learn(reading, 0, at(5).moment, at(5));
     live.forget(at(104));
     assert_eq!(live.limit(), 4);
@@ -130,6 +130,75 @@ fn a_lower_limit_that_is_never_told_again_is_forgotten_after_ten_windows() {
     assert_eq!(live.limit(), 10);
     live.learn(reading, 0, at(106).moment, at(106));
     assert_eq!(live.limit(), 4, "it is told again");
+}
+
+fn following(window: &str) -> Window {
+    let window: Window = window.parse().expect(window);
+    window.follow_raises(true)
+}
+
+#[test]
+fn a_higher_limit_is_taken_where_raises_are_followed_and_a_lower_one_too() {
+    let mut live = Live::new(&following("10/10s"), at(0));
+    let mut hear = |told, now| {
+        live.learn(limit(told), 0, at(now).moment, at(now));
+        live.limit()
+    };
+    assert_eq!(hear(40, 0), 40);
+    assert_eq!(hear(4, 1), 4);
+    assert_eq!(hear(20, 2), 20);
+    assert_eq!(live.room(19, at(2)), Room::Now);
+    assert_eq!(live.room(20, at(2)), Room::WhenAnswered);
+}
+
+#[test]
+fn a_higher_limit_that_is_never_told_again_is_forgotten_after_ten_windows() {
+    const DAY: u64 = 24 * 60 * 60;
+    for (window, end) in [("10/10s", 105), ("10/utc-day", 5 + 10 * DAY)] {
+        let mut live = Live::new(&following(window), at(0));
+        live.learn(limit(40), 0, at(5).moment, at(5));
+        live.forget(at(end - 1));
+        assert_eq!(live.limit(), 40, "{window}");
+        live.forget(at(end));
+        assert_eq!(live.limit(), 10, "{window}");
+        live.count(10, at(end));
+        assert_ne!(live.room(0, at(end)), Room::Now, "{window}");
+    }
+}
+
+#[test]
+fn a_lower_limit_of_a_day_is_kept() {
+    let mut live = live("10/utc-day");
+    live.learn(limit(4), 0, at(5).moment, at(5));
+    live.forget(at(100 * 24 * 60 * 60));
+    assert_eq!(live.limit(), 4);
+}
+
+#[test]
+fn a_raise_beyond_all_reason_overflows_nothing_and_does_not_last() {
+    let window = following("10/10s");
+    let mut live = Live::new(&window, at(0));
+    let reading = Reading {
+        limit: Some(u64::MAX),
+        ..remaining(u64::MAX, Some(9))
+    };
+    live.learn(reading, 0, at(0).moment, at(0));
+    assert_eq!(live.limit(), LARGEST_LIMIT);
+    live.count(u64::MAX, at(0));
+    assert_ne!(live.room(u64::MAX, at(0)), Room::Now);
+    assert_eq!(live.left(u64::MAX), 0);
+    live.forget(at(100));
+    assert_eq!(live.limit(), 10);
+}
+
+#[test]
+fn a_window_that_no_longer_follows_raises_falls_back_at_once() {
+    let mut live = Live::new(&following("10/10s"), at(0));
+    live.learn(limit(40), 0, at(0).moment, at(0));
+    let live = live.changed(&following("10/10s"));
+    assert_eq!(live.limit(), 40);
+    let live = live.changed(&"10/10s".parse().expect("a window"));
+    assert_eq!(live.limit(), 10);
 }
 
 #[test]
