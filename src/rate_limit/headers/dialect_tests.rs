@@ -290,6 +290,47 @@ fn each_family_and_each_draft_is_understood() {
             ..three
         },
         Row {
+            sent_by: "IETF draft 10: two partitions of one policy, and nobody says which is ours",
+            lines: &[
+                r#"RateLimit-Policy: "peruser";q=100;w=60"#,
+                r#"RateLimit: "peruser";r=50;t=30;pk=:QQ==:, "peruser";r=90;t=7;pk=:Qg==:"#,
+            ],
+            ..three
+        },
+        Row {
+            sent_by: "the same, the other way round, in two lines and without the policy",
+            lines: &[
+                r#"RateLimit: "peruser";r=90;t=7;pk=:Qg==:"#,
+                r#"RateLimit: "peruser";r=50;t=30;pk=:QQ==:"#,
+            ],
+            limit: None,
+            ..three
+        },
+        Row {
+            sent_by: "the same, with as much left of each: until the later reset",
+            lines: &[
+                r#"RateLimit: "peruser";r=50;t=30;pk=:QQ==:, "peruser";r=50;t=7;pk=:Qg==:"#,
+                r#"RateLimit-Policy: "peruser";q=100;w=60;pk=:Qg==:, "peruser";q=100;w=60;pk=:QQ==:"#,
+            ],
+            ..three
+        },
+        Row {
+            sent_by: "the same, with a policy for each, and what is left of one",
+            lines: &[
+                r#"RateLimit-Policy: "peruser";q=100;w=60;pk=:Qg==:, "peruser";q=100;w=60;pk=:QQ==:"#,
+                r#"RateLimit: "peruser";r=50;t=30;pk=:QQ==:"#,
+            ],
+            ..three
+        },
+        Row {
+            sent_by: "the same, with a policy for each, and one is as it was configured",
+            lines: &[
+                r#"RateLimit-Policy: "peruser";q=9;w=60;pk=:Qg==:, "peruser";q=100;w=60;pk=:QQ==:"#,
+                r#"RateLimit: "peruser";r=50;t=30;pk=:QQ==:, "peruser";r=2;t=7;pk=:Qg==:"#,
+            ],
+            ..three
+        },
+        Row {
             sent_by: "express-rate-limit, two limiters: two lines of each",
             lines: &[
                 r#"RateLimit-Policy: "day"; q=1000; w=86400; pk=:MTI3:"#,

@@ -10,6 +10,7 @@
 //! strict: a malformed line counts as absent.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::convert::Infallible;
 
 use http::{HeaderMap, HeaderValue};
@@ -24,6 +25,8 @@ use super::value;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Policy<'h> {
     name: Option<Cow<'h, str>>,
+    /// Whose part of the quota it is, in the server's own terms.
+    partition: Option<Vec<u8>>,
     pub(super) limit: Option<u64>,
     /// In seconds; servers round it up.
     pub(super) length: Option<u64>,
@@ -42,6 +45,26 @@ pub(super) enum Reset<'h> {
 pub(super) type Policies<'h> = SmallVec<[Policy<'h>; 2]>;
 
 impl Policy<'_> {
+    fn has_name_of(&self, other: &Self) -> bool {
+        self.name.is_some() && self.name == other.name
+    }
+
+    /// Whether they differ in their partitions at most, and in what is left of each.
+    fn is_alike(&self, other: &Self) -> bool {
+        let both = |policy: &Self| (policy.limit, policy.length);
+        self.has_name_of(other) && both(self) == both(other)
+    }
+
+    /// Less left, or the same for longer.
+    fn leaves_less_than(&self, other: &Self) -> bool {
+        let left = |policy: &Self| policy.remaining.unwrap_or(u64::MAX);
+        let seconds = |policy: &Self| match policy.reset {
+            Some(Reset::Seconds(seconds)) => seconds,
+            _ => 0,
+        };
+        (left(self), Reverse(seconds(self))) < (left(other), Reverse(seconds(other)))
+    }
+
     /// Whether it tells more than the policy itself.
     pub(super) fn has_state(&self) -> bool {
         self.remaining.is_some() || self.reset.is_some()
@@ -70,6 +93,7 @@ pub(super) fn read(headers: &HeaderMap) -> Policies<'_> {
         .into_iter()
         .for_each(|state| merge(&mut policies, state));
     policies.retain(|policy| !policy.counts_something_else);
+    keep_the_least(&mut policies);
     policies
 }
 
@@ -77,19 +101,40 @@ fn lines<'h>(headers: &'h HeaderMap, name: &str) -> impl Iterator<Item = &'h str
     headers.get_all(name).into_iter().filter_map(value::text)
 }
 
-/// Puts what is left to the policy it is of: the one of its name; of those without names, the one
-/// of its limit, else the only one.
+/// Puts what is left to the policy it is of: the one of its name, and of its partition if there are
+/// several; of those without names, the one of its limit, else the only one.
 fn merge<'h>(policies: &mut Policies<'h>, mut state: Policy<'h>) {
-    let found = match &state.name {
-        Some(name) => (policies.iter()).position(|policy| policy.name.as_ref() == Some(name)),
+    let named = || {
+        let of_name = |policy: &Policy<'_>| policy.has_name_of(&state);
+        let of_partition = |policy: &Policy<'_>| policy.partition == state.partition;
+        let both = |policy: &Policy<'_>| of_name(policy) && of_partition(policy);
+        (policies.iter().position(both)).or_else(|| policies.iter().position(of_name))
+    };
+    let found = match state.name {
+        Some(_) => named(),
         None => unnamed(policies, state.limit),
     };
-    if let Some(policy) = found.map(|index| policies.swap_remove(index)) {
+    if let Some((index, policy)) = found.and_then(|index| Some((index, policies.get(index)?))) {
         state.limit = state.limit.or(policy.limit);
         state.length = policy.length;
         state.counts_something_else |= policy.counts_something_else;
+        let of_another_partition = state.name.is_some() && policy.has_state();
+        if !of_another_partition {
+            policies.swap_remove(index);
+        }
     }
     policies.push(state);
+}
+
+/// Which partition of a policy is ours only the server knows: it may be the one with the least left.
+fn keep_the_least(policies: &mut Policies<'_>) {
+    for policy in std::mem::take(policies) {
+        match policies.iter_mut().find(|known| known.is_alike(&policy)) {
+            Some(known) if policy.leaves_less_than(known) => *known = policy,
+            Some(_) => {}
+            None => policies.push(policy),
+        }
+    }
 }
 
 fn unnamed(policies: &Policies<'_>, limit: Option<u64>) -> Option<usize> {
@@ -223,6 +268,7 @@ impl<'h> ParameterVisitor<'h> for Policy<'h> {
             "w" => self.length = integer(&item),
             "r" => self.remaining = integer(&item),
             "t" => self.reset = integer(&item).map(Reset::Seconds),
+            "pk" => self.partition = item.as_byte_sequence().map(<[u8]>::to_vec),
             // Bytes of content, or requests at the same time.
             "qu" => self.counts_something_else = !is_requests(&item),
             _ => {}
