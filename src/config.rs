@@ -78,6 +78,7 @@ use crate::rate_limit::QuotaStore;
 /// | `token_windows` | a list of `"2/s"` |
 /// | `quotas` | a list of `{ name, paths, windows }` |
 /// | `costs` | a table of units, each with the integer that a request costs in it: [`RequestOptions::cost`](crate::RequestOptions::cost) |
+/// | `priority` | `"low"`, `"normal"`, `"high"`, of the requests that name none: [`RequestOptions::priority`](crate::RequestOptions::priority) |
 /// | `max_replays`, `max_in_flight`, `max_queue` | integers |
 /// | `rejection_statuses` | a list of integers |
 /// | `rules` | a list of `{ status = 403, body = ["phrase"], headers = { Name = "phrase" }, verdict }`, with a verdict of `"fine"`, `"token-rejected"`, `"not-the-token"`, `"rate-exceeded"` or `"quota-spent"`: see [`Rule`](crate::Rule); the first that matches decides |

@@ -176,6 +176,7 @@ fn every_bad_value_of_every_account_is_listed() {
         windows = ["120/fortnight", "5/s", 7]
         max_queue = -1
         max_wait = 30
+        priority = "urgent"
         rejection_statuses = [200, 9999]
 
         [accounts.two]
@@ -184,10 +185,11 @@ fn every_bad_value_of_every_account_is_listed() {
         origins = "https://a.example"
         replay_unauthorized = "no"
         timeout = "soon"
+        priority = 1
         "#
     ));
     let expected = [
-        "17 problems in the configuration:",
+        "19 problems in the configuration:",
         "accounts.one.client_id: found an integer; expected a string, {",
         "accounts.one.client_secret: found a list; expected a string, {",
         "accounts.one.client_auth: found \"digest\"; expected \"basic\" or \"basic-raw\" or \"body\"",
@@ -195,6 +197,8 @@ fn every_bad_value_of_every_account_is_listed() {
         "accounts.one.windows[0]: found \"120/fortnight\"; expected LIMIT/LENGTH",
         "accounts.one.windows[2]: found an integer; expected LIMIT/LENGTH",
         "accounts.one.max_queue: found -1, which is out of range",
+        "accounts.one.priority: found \"urgent\"; expected \"low\" or \"normal\" or \"high\"",
+        "accounts.two.priority: found an integer; expected \"low\" or \"normal\" or \"high\"",
         "accounts.one.max_wait: found an integer; expected a span of time such as",
         "accounts.one.rejection_statuses: found 200; expected a status of 400 to 499",
         "accounts.one.base_url: found \"http://api.one.example\": credentials would travel over plain",

@@ -167,6 +167,25 @@ async fn of_those_who_wait_the_higher_priority_leaves_first() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_without_a_priority_has_that_of_its_account() {
+    let account = acme()
+        .window("1/s".parse().unwrap())
+        .options(RequestOptions::new().priority(Priority::Low))
+        .build()
+        .unwrap();
+    let stub = Stub::answering([]);
+    let client = client(&account, &stub);
+    let get = |name| client.get(format!("{API}/{name}"));
+    let normal = RequestOptions::new().priority(Priority::Normal);
+    let _ = tokio::join!(
+        get("first").send(),
+        get("silent").send(),
+        get("normal").with_extension(normal).send(),
+    );
+    assert_eq!(paths(&stub), ["/first", "/normal", "/silent"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_low_priority_does_not_wait_for_ever() {
     let account = acme()
         .window("1/10min".parse().unwrap())

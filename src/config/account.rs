@@ -13,7 +13,7 @@ use crate::account::problems::Problems;
 use crate::account::{Account, AccountBuilder, Environment, build};
 use crate::auth::ClientAuth;
 use crate::distributors::{PRESETS, Preset, Set};
-use crate::options::RequestOptions;
+use crate::options::{Priority, RequestOptions};
 use crate::rate_limit::Quota;
 use crate::verdict::{Rule, Verdict};
 
@@ -26,6 +26,12 @@ const CLIENT_AUTHS: [(&str, ClientAuth); 3] = [
     ("basic", ClientAuth::Basic),
     ("basic-raw", ClientAuth::BasicRaw),
     ("body", ClientAuth::Body),
+];
+
+const PRIORITIES: [(&str, Priority); 3] = [
+    ("low", Priority::Low),
+    ("normal", Priority::Normal),
+    ("high", Priority::High),
 ];
 
 /// The account, or everything that is wrong with its table.
@@ -277,6 +283,8 @@ fn patience(fields: &mut Fields, builder: AccountBuilder) -> AccountBuilder {
         fields.read("timeout", span),
         RequestOptions::timeout,
     );
+    let priority = fields.choice("priority", &PRIORITIES);
+    let options = set(options, priority, RequestOptions::priority);
     let costs = costs(fields).into_iter();
     let options = costs.fold(options, |options, (unit, amount)| {
         options.cost(&unit, amount)

@@ -79,7 +79,7 @@ fn the_keys_of_limits_and_refusals_reach_their_settings() {
             "follow_raises": true}],
         "quotas": [{"name": "q", "paths": ["/a", "/b"], "windows": ["1/min"]}],
         "max_replays": 1, "max_in_flight": 2, "max_queue": 3,
-        "max_wait": "0s", "timeout": "4s", "unanswered_after": "5s",
+        "max_wait": "0s", "timeout": "4s", "unanswered_after": "5s", "priority": "low",
         "rejection_statuses": [403], "not_the_token": ["no"], "replay_unauthorized": false,
         "request_id_header": "X-Id"
         }"#,
@@ -102,6 +102,7 @@ fn the_keys_of_limits_and_refusals_reach_their_settings() {
     assert_eq!(settings.max_queue, Some(3));
     assert_eq!(settings.options.max_wait, Some(Duration::ZERO));
     assert_eq!(settings.options.timeout, Some(Duration::from_secs(4)));
+    assert_eq!(settings.options.priority, Some(Priority::Low));
     assert_eq!(settings.unanswered_after, Duration::from_secs(5));
     assert_eq!(
         settings.rejection_statuses,
