@@ -3,11 +3,11 @@
 //! Pure: `now` is an argument.
 
 mod learn;
+mod saved;
 
 use std::time::SystemTime;
 
 use super::answered::Answered;
-use super::saved::{self, Dial, SavedLive};
 use super::window::{Span, Window};
 use crate::clock::{Moment, Now};
 
@@ -132,51 +132,6 @@ impl Live {
         if let Some(answered) = candidates.max_by_key(Answered::total) {
             live.answered = answered;
         }
-        live
-    }
-
-    /// `shared` is what others took by the word of the window's share, and until when that counts.
-    pub(super) fn save(&self, shared: Option<(u64, Moment)>, now: Now) -> SavedLive {
-        let end = |moment| saved::saved_end(moment, now);
-        let others = self.others.map(|others| (others.count, others.until));
-        SavedLive {
-            configured: self.configured,
-            limit: self.limit,
-            limit_told: Some(saved::saved(self.limit_told, now)),
-            total: self.total,
-            answered: self.answered.save(now),
-            others: shared
-                .or(others)
-                .and_then(|(count, until)| Some((count, end(until)?))),
-            spent_until: end(self.spent_until),
-            reset: self.reset.and_then(|reset| end(reset.at)),
-            left_by_server: self.left_by_server,
-        }
-    }
-
-    /// The window as it was saved, with what was in flight then.
-    pub(super) fn restored(window: &Window, saved: &SavedLive, in_flight: u64, dial: Dial) -> Self {
-        let mut live = Self::new(window, dial.now);
-        // A raise too, until it shows whether the window still follows them.
-        live.limit = saved.limit.min(window.limit.max(LARGEST_LIMIT));
-        live.total = saved.total.max(live.limit);
-        live.limit_told = saved
-            .limit_told
-            .map_or(dial.now.moment, |told| dial.past(told));
-        live.answered.restore(&saved.answered, dial);
-        live.answered.push(dial.now.moment, in_flight, dial.now);
-        live.others = saved.others.map(|(count, until)| Others {
-            count,
-            until: dial.until(until),
-        });
-        live.spent_until = saved
-            .spent_until
-            .map_or(Moment::ZERO, |end| dial.until(end));
-        live.reset = saved.reset.map(|end| Reset {
-            at: dial.until(end),
-            told: dial.now.moment,
-        });
-        live.left_by_server = saved.reset.and(saved.left_by_server);
         live
     }
 

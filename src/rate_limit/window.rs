@@ -4,6 +4,7 @@
 //! one quota (`quota.rs`) for each product.
 
 mod headers;
+mod lengths;
 mod offset;
 mod span;
 mod text;
@@ -44,7 +45,7 @@ const LONGEST: Duration = Duration::from_nanos(u64::MAX);
 ///
 /// Written as text (configuration files, command lines, [`FromStr`]) it is `LIMIT/LENGTH`:
 /// `120/min`, `10/s`, `20/500ms`, `3000/12h`, `5000/day` (any 24 hours), `1000/utc-day` (resets at
-/// 00:00 UTC), `10000/utc-month`, `5000/day-06:00` and `20000/month+01:00` (reset at 00:00 by a
+/// 00:00 UTC), `10000/utc-month`, and `5000/day-06:00` or `20000/month+01:00` (resets at 00:00 by a
 /// clock of that offset: [`per_local_day`](Self::per_local_day)).
 ///
 /// Responses may report on it. Without header names of its own a window reads those in common use:
@@ -78,83 +79,6 @@ pub struct Window {
 }
 
 impl Window {
-    /// `limit` requests in any span of this length.
-    ///
-    /// A request counts from the moment it leaves until `length` after its response arrived, since
-    /// the server may have counted it at any moment between.
-    pub fn new(limit: u64, length: Duration) -> Self {
-        let mut window = Self::with_span(limit, Span::Rolling(length));
-        if length.is_zero() {
-            window
-                .problems
-                .push("a window's length must be more than zero".to_owned());
-        }
-        window
-    }
-
-    /// `limit` requests in any second.
-    pub fn per_second(limit: u64) -> Self {
-        Self::new(limit, SECOND)
-    }
-
-    /// `limit` requests in any minute.
-    pub fn per_minute(limit: u64) -> Self {
-        Self::new(limit, MINUTE)
-    }
-
-    /// `limit` requests in any hour.
-    pub fn per_hour(limit: u64) -> Self {
-        Self::new(limit, HOUR)
-    }
-
-    /// `limit` requests in any 24 hours; so of any day too, wherever its midnight lies.
-    pub fn per_day(limit: u64) -> Self {
-        Self::new(limit, DAY)
-    }
-
-    /// `limit` requests from 00:00 UTC to 00:00 UTC.
-    ///
-    /// The server's clock may differ from ours by two seconds. So long before midnight and after it
-    /// nobody knows in which day a request counts: a fiftieth of the limit may leave then, and
-    /// counts in both; the others wait.
-    pub fn per_utc_day(limit: u64) -> Self {
-        Self::with_span(limit, Span::Calendar(Period::Day(Offset::UTC)))
-    }
-
-    /// `limit` requests in a calendar month, which begins on the 1st at 00:00 UTC.
-    /// Around that moment it is as with [`per_utc_day`](Self::per_utc_day).
-    pub fn per_utc_month(limit: u64) -> Self {
-        Self::with_span(limit, Span::Calendar(Period::Month(Offset::UTC)))
-    }
-
-    /// `limit` requests from 00:00 to 00:00 by a clock of this offset from UTC, written `±HH:MM`
-    /// (RFC 3339 section 5.6): `"-06:00"` is six hours behind UTC, and its day ends at 06:00 UTC.
-    /// Up to 14 hours.
-    ///
-    /// For a vendor whose day ends at another midnight than that of UTC, and whose responses do not
-    /// tell when: DigiKey's old documentation has 00:00 US Central.
-    ///
-    /// The offset is fixed, daylight saving is not followed. Where the vendor's clock knows it, the
-    /// two days end an hour apart for a part of the year; what leaves in that hour counts in
-    /// different days, and only the server's word or its rejection tells. Where that is too much,
-    /// or the offset is not known, [`per_day`](Self::per_day) keeps to the limit of any day.
-    ///
-    /// ```
-    /// use reqwest_tollgate::Window;
-    ///
-    /// let window = Window::per_local_day(5000, "-06:00");
-    /// assert_eq!(window.to_string(), "5000/day-06:00");
-    /// ```
-    pub fn per_local_day(limit: u64, offset: &str) -> Self {
-        Self::local(limit, offset, Period::Day)
-    }
-
-    /// `limit` requests in a calendar month, which begins on the 1st at 00:00 by a clock of this
-    /// offset: see [`per_local_day`](Self::per_local_day).
-    pub fn per_local_month(limit: u64, offset: &str) -> Self {
-        Self::local(limit, offset, Period::Month)
-    }
-
     /// What the window counts; default `"requests"`, of which every request costs one.
     ///
     /// A request is concerned by a window of another unit only if it names its cost in that unit
@@ -206,13 +130,14 @@ impl Window {
     /// Whether a limit that the server tells is taken too where it is above the configured one;
     /// default false. A lower one is taken always.
     ///
-    /// For an account whose limits the vendor raises now and then, without a word but that in its
-    /// responses. Either limit counts until the server tells another one; a higher one that it does
-    /// not tell again is forgotten after ten windows, days or months too.
+    /// For an account whose limits the vendor raises now and then, and tells so in its responses
+    /// alone. A higher limit counts until the server tells another one, or for ten windows after it
+    /// was told last (of a day, ten days), restarts between included where there is a
+    /// [`quota_store`](crate::AccountBuilder::quota_store).
     ///
     /// Not where several machines divide a limit by configuration, 500 of 1000 each: every one of
-    /// them would take all that the server tells. And not where responses may tell the limit of
-    /// something else: the usual names do not say whose it is, so better name the
+    /// them would take all that the server tells. Nor where responses may tell the limit of another
+    /// window: the usual names do not say whose it is, so it is better to name the
     /// [`limit_header`](Self::limit_header).
     ///
     /// ```
@@ -311,36 +236,6 @@ impl Window {
             let by_theirs = length.saturating_add(length / CLOCK_DRIFT + CLOCK_GRAIN);
             window.span = Span::Rolling(by_theirs.min(LONGEST));
             window.shown = Some(length);
-        }
-        window
-    }
-
-    pub(crate) fn with_span(limit: u64, span: Span) -> Self {
-        let problems = match limit {
-            0 => vec!["a window's limit must be at least 1".to_owned()],
-            _ => Vec::new(),
-        };
-        Self {
-            limit,
-            span,
-            unit: REQUESTS.into(),
-            shown: None,
-            headers: WindowHeaders::default(),
-            pacing: Pacing::default(),
-            reserve: 0,
-            follows_raises: false,
-            problems,
-        }
-    }
-
-    fn local(limit: u64, offset: &str, period: fn(Offset) -> Period) -> Self {
-        let parsed = Offset::parse(offset);
-        let span = Span::Calendar(period(parsed.unwrap_or(Offset::UTC)));
-        let mut window = Self::with_span(limit, span);
-        if parsed.is_none() {
-            let expected = "expected -14:00 to +14:00, written like -06:00 or +05:30";
-            let problem = format!("found the offset {offset:?}; {expected}");
-            window.problems.push(problem);
         }
         window
     }
