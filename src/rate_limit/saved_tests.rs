@@ -266,16 +266,24 @@ fn a_day_that_is_over_is_forgotten() {
 fn a_local_day_is_known_after_a_restart_until_it_is_over_there() {
     const HOUR: u64 = 60 * 60 * 1_000;
     // From noon of the 21st to 06:00 of the 22nd, and to 18:30 of the 30th.
-    for (window, end) in [
-        (Window::per_local_day(5, "-06:00"), 18 * HOUR),
+    for (window, span, end) in [
+        (
+            Window::per_local_day(5, "-06:00"),
+            r#"{"local-day":-360}"#,
+            18 * HOUR,
+        ),
         (
             Window::per_local_month(5, "+05:30"),
+            r#"{"local-month":330}"#,
             9 * 24 * HOUR + 6 * HOUR + HOUR / 2,
         ),
     ] {
         let windows = [window];
         let mut ledger = new(&windows, at(0));
         ledger.grant(Ticket::numbered(1), &Costs::ONE, at(0));
+        let saved = Saved::new([("q".to_owned(), ledger.save(at(0)))].into(), at(0));
+        let text = String::from_utf8(saved.to_bytes()).unwrap();
+        assert!(text.contains(&format!(r#""span":{span},"#)), "{text}");
         let lost = ledger.grant(Ticket::numbered(2), &Costs::ONE, at(0));
         ledger.settle(lost, Ticket::numbered(2), &Settlement::Lost, at(0));
         let mut restored = restart(&mut ledger, &windows, at(0), at(end + 1_999));

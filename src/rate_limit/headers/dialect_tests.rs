@@ -309,7 +309,7 @@ fn each_family_and_each_draft_is_understood() {
         Row {
             sent_by: "the same, with as much left of each: until the later reset",
             lines: &[
-                r#"RateLimit: "peruser";r=50;t=30;pk=:QQ==:, "peruser";r=50;t=7;pk=:Qg==:"#,
+                r#"RateLimit: "peruser";r=50;t=7;pk=:Qg==:, "peruser";r=50;t=30;pk=:QQ==:"#,
                 r#"RateLimit-Policy: "peruser";q=100;w=60;pk=:Qg==:, "peruser";q=100;w=60;pk=:QQ==:"#,
             ],
             ..three

@@ -147,6 +147,12 @@ fn an_offset_of_nothing_is_utc() {
 }
 
 #[test]
+fn no_offset_is_beyond_a_clock() {
+    assert_eq!(Offset::of_minutes(i16::MAX).to_string(), "+14:00");
+    assert_eq!(Offset::of_minutes(i16::MIN).to_string(), "-14:00");
+}
+
+#[test]
 fn an_offset_that_is_none_is_told_with_what_was_expected() {
     for offset in ["", "Z", "+15:00", "-14:01", "CST", "-6", "-06:00 "] {
         for window in [
