@@ -23,8 +23,8 @@ const LARGEST_LIMIT: u64 = 1 << 40;
 pub(crate) struct Live {
     configured: u64,
     follows_raises: bool,
-    /// The limit in force for us: the configured one, or the server's if that is lower; a higher one
-    /// too, if raises are followed.
+    /// The limit in force for us: the configured one, or the server's if that is lower; a higher
+    /// one too, if raises are followed.
     limit: u64,
     /// What the server allows all its users together, as far as it is known.
     total: u64,

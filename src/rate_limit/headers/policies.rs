@@ -126,7 +126,7 @@ fn merge<'h>(policies: &mut Policies<'h>, mut state: Policy<'h>) {
     policies.push(state);
 }
 
-/// Which partition of a policy is ours only the server knows: it may be the one with the least left.
+/// Which partition of a policy is ours only the server knows: maybe the one with the least left.
 fn keep_the_least(policies: &mut Policies<'_>) {
     for policy in std::mem::take(policies) {
         match policies.iter_mut().find(|known| known.is_alike(&policy)) {
