@@ -22,12 +22,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{API, Stub, acme, answer, client, millis, noon, seconds, send_all};
+use common::{
+    API, Stub, acme, answer, client, millis, noon, paused_runtime, seconds, send_all, watched,
+};
+use futures_util::FutureExt as _;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use reqwest_tollgate::{
     Account, BoxFuture, Clock, Error, ErrorKind, Now, Pacing, PausedClock, Quota, Recovery,
     RequestOptions, SystemClock, Window,
 };
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, advance, sleep};
 
 /// discord.py lets more leave than the limit once an answer overtakes another and tells of more.
 #[tokio::test(start_paused = true)]
@@ -51,9 +55,71 @@ async fn a_stale_remaining_gives_nothing_back() {
     }
 }
 
-/// serenity stalls. A lock held across a sleep lets one 429 delay other URLs: by 2.9 s, once.
+/// An answer that was under way while the window began anew tells of the one before.
 #[tokio::test(start_paused = true)]
-async fn nobody_holds_a_lock_while_it_waits() {
+async fn an_answer_of_the_window_before_raises_no_limit_and_stops_nobody() {
+    let account = acme().window("5/10s".parse().unwrap()).build().unwrap();
+    let permit = || account.try_permit(API, &RequestOptions::new()).unwrap();
+    let old = [permit().unwrap(), permit().unwrap()];
+    // The server's window ends, and its next one allows less.
+    sleep(seconds(2)).await;
+    let new = permit().unwrap();
+    sleep(millis(100)).await;
+    assert!(new.answered(StatusCode::OK, &told(3, 2, 10)).is_none());
+    let window = || account.quotas()[0].windows()[0].clone();
+    let known = window();
+    assert_eq!((known.limit, known.remaining), (3, 0), "two fly");
+    for (permit, stale) in old.into_iter().zip([told(5, 4, 1), told(3, 0, 1)]) {
+        sleep(millis(100)).await;
+        assert!(permit.answered(StatusCode::OK, &stale).is_none());
+        let now = window();
+        assert_eq!((now.limit, now.reset), (known.limit, known.reset));
+    }
+    assert!(permit().is_none(), "the limit that is in force is reached");
+    sleep(seconds(10)).await;
+    assert!(permit().is_some());
+}
+
+/// What a cache kept told the truth when it was asked last, not now (RFC 9111 section 5.1).
+#[tokio::test(start_paused = true)]
+async fn a_cached_answer_tells_nothing_of_the_quota() {
+    for (age, left) in [("3600", 8), ("1", 8), ("0", 0)] {
+        let account = acme().window("9/60s".parse().unwrap()).build().unwrap();
+        let stub = Stub::answering([answer(200)
+            .header("age", age)
+            .header("x-ratelimit-limit", 9)
+            .header("x-ratelimit-remaining", 0)
+            .header("x-ratelimit-reset", 60)]);
+        let client = client(&account, &stub);
+        client.get(API).send().await.unwrap();
+        let window = account.quotas()[0].windows()[0].clone();
+        assert_eq!((window.limit, window.remaining), (9, left), "age {age}");
+        assert_eq!(window.reset.is_some(), left == 0, "age {age}");
+        send_all(&client, 8).await;
+        let at_once = stub.arrivals().iter().filter(|at| **at == 0).count();
+        assert_eq!(at_once as u64, 1 + left, "age {age}");
+    }
+}
+
+/// What a server says of limit, remaining and reset.
+fn told(limit: u64, remaining: u64, reset: u64) -> HeaderMap {
+    let names = ["limit", "remaining", "reset"];
+    let fields = names.into_iter().zip([limit, remaining, reset]);
+    let field = |(name, value)| {
+        let name = HeaderName::try_from(format!("x-ratelimit-{name}")).unwrap();
+        (name, HeaderValue::from(value))
+    };
+    fields.map(field).collect()
+}
+
+/// serenity stalls. A lock held across a sleep lets one 429 delay other URLs: by 2.9 s, once.
+#[test]
+fn nobody_holds_a_lock_while_it_waits() {
+    // Who finds a lock held hangs with its thread, and so would a test that does not watch it.
+    watched(|| paused_runtime().block_on(others_go_on_while_one_waits()));
+}
+
+async fn others_go_on_while_one_waits() {
     let account = acme()
         .window("1/60s".parse().unwrap())
         .quota(
@@ -69,13 +135,18 @@ async fn nobody_holds_a_lock_while_it_waits() {
     let waiting = tokio::spawn(client.get(API).send());
     sleep(seconds(1)).await;
     let begun = Instant::now();
-    client.get(format!("{API}/other")).send().await.unwrap();
-    client
-        .get("https://elsewhere.example")
-        .send()
-        .await
-        .unwrap();
+    // Of the same quota, and so of the same lock.
+    let options = RequestOptions::new();
+    assert!(account.try_permit(API, &options).unwrap().is_none());
     assert_eq!(account.quotas()[0].windows()[0].remaining, 0);
+    account.charge(Quota::DEFAULT, "requests", 1).unwrap();
+    let impatient = RequestOptions::new().max_wait(Duration::ZERO);
+    let permit = account.permit(API, &impatient).await;
+    assert_eq!(permit.expect_err("spent").kind(), ErrorKind::QuotaExceeded);
+    // Of another quota of the account, and of none.
+    for url in [&*format!("{API}/other"), "https://elsewhere.example"] {
+        client.get(url).send().await.unwrap();
+    }
     assert_eq!(begun.elapsed(), Duration::ZERO);
     assert!(!waiting.is_finished());
     waiting.abort();
@@ -225,24 +296,6 @@ async fn no_retry_after_makes_anybody_sleep_for_years() {
     assert_eq!(begun.elapsed(), Duration::ZERO);
 }
 
-/// Keeps the length of every sleep.
-#[derive(Clone)]
-struct Sleeps {
-    clock: PausedClock,
-    spans: Arc<Mutex<Vec<Duration>>>,
-}
-
-impl Clock for Sleeps {
-    fn now(&self) -> Now {
-        self.clock.now()
-    }
-
-    fn sleep(&self, span: Duration) -> BoxFuture<'static, ()> {
-        self.spans.lock().unwrap().push(span);
-        self.clock.sleep(span)
-    }
-}
-
 /// Who takes `Retry-After: 0` at its word sends again at once, and again.
 #[tokio::test(start_paused = true)]
 async fn a_retry_after_of_zero_backs_off() {
@@ -253,14 +306,45 @@ async fn a_retry_after_of_zero_backs_off() {
     assert_eq!(stub.arrivals(), [0, 1, 3, 7]);
 }
 
+/// Keeps the length of every sleep. None of its own is shorter than the grain of tokio's timer, so
+/// that a loop of those shows in their number, and ends.
+#[derive(Clone)]
+struct Sleeps {
+    clock: PausedClock,
+    spans: Arc<Mutex<Vec<Duration>>>,
+}
+
+const GRAIN: Duration = Duration::from_millis(1);
+
+impl Sleeps {
+    fn new() -> Self {
+        Self {
+            clock: PausedClock::starting_at(noon()),
+            spans: Arc::default(),
+        }
+    }
+
+    fn taken(&self) -> Vec<Duration> {
+        std::mem::take(&mut *self.spans.lock().unwrap())
+    }
+}
+
+impl Clock for Sleeps {
+    fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    fn sleep(&self, span: Duration) -> BoxFuture<'static, ()> {
+        self.spans.lock().unwrap().push(span);
+        self.clock.sleep(span.max(GRAIN))
+    }
+}
+
 /// `Retry-After: 0`, a reset that is over and a window that ends now are no reason to look at once,
 /// and at once again.
 #[tokio::test(start_paused = true)]
 async fn no_sleep_is_of_no_length() {
-    let sleeps = Sleeps {
-        clock: PausedClock::starting_at(noon()),
-        spans: Arc::default(),
-    };
+    let sleeps = Sleeps::new();
     let account = acme()
         .window("2/1s".parse().unwrap())
         .clock(sleeps.clone())
@@ -276,9 +360,32 @@ async fn no_sleep_is_of_no_length() {
             .header("x-ratelimit-reset", 0)
     });
     send_all(&client(&account, &stub), 20).await;
-    let spans = sleeps.spans.lock().unwrap();
+    let spans = sleeps.taken();
     assert!(spans.len() > 20, "{spans:?}");
-    assert!(spans.iter().all(|span| !span.is_zero()), "{spans:?}");
+    assert!(spans.iter().all(|span| *span >= GRAIN), "{spans:?}");
     // Every arrival needs the timer once or twice; a loop would need it for ever.
     assert!(spans.len() <= 3 * stub.count(), "{} sleeps", spans.len());
+}
+
+/// Less than the timer's grain before its turn, a request that slept for what is left would find it
+/// is not there yet, and sleep for less, and less.
+#[tokio::test(start_paused = true)]
+async fn the_last_bit_before_its_turn_nobody_sleeps_for_less_than_a_timer_can() {
+    let sleeps = Sleeps::new();
+    let account = acme()
+        .window("1/1s".parse().unwrap())
+        .clock(sleeps.clone())
+        .build()
+        .unwrap();
+    let options = RequestOptions::new();
+    let permit = account.permit(API, &options).await.unwrap();
+    advance(Duration::from_micros(300)).await;
+    drop(permit);
+    // One looks once, which says how long it would have to sleep, and gives up.
+    assert!(account.permit(API, &options).now_or_never().is_none());
+    let left = *sleeps.taken().last().expect("it has to wait");
+    assert!(left > millis(900), "{left:?}");
+    advance(left - Duration::from_micros(400)).await;
+    account.permit(API, &options).await.unwrap().unsent();
+    assert_eq!(sleeps.taken(), [GRAIN]);
 }

@@ -11,15 +11,21 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{
-    API, Answer, Stub, acme, answer, client, counted, millis, seconds, under_paused_time,
-};
+use common::{API, Answer, Stub, acme, answer, client, counted, millis, seconds};
 use futures_util::future::join_all;
 use proptest::prelude::*;
 use reqwest_tollgate::{RequestOptions, Window};
 use tokio::time::{Instant, sleep, timeout};
 
 const CASES: u32 = 160;
+
+/// No story takes so long by its own time; one in which somebody waits for ever ends by it.
+const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
+
+fn under_paused_time<T>(story: impl Future<Output = T>) -> T {
+    let ended = common::under_paused_time(async { timeout(PATIENCE, story).await });
+    ended.expect("somebody waits for ever")
+}
 
 /// How a server counts, by its own clock.
 #[derive(Clone, Copy, Debug)]

@@ -13,8 +13,11 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::io::Write as _;
+use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
@@ -24,6 +27,7 @@ use http::Extensions;
 use reqwest::{Request, Response, ResponseBuilderExt};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
 use reqwest_tollgate::{Account, AccountBuilder, Event, PausedClock};
+use tokio::runtime::Runtime;
 use tokio::time::{Instant, sleep};
 
 pub const API: &str = "https://api.acme.example";
@@ -46,11 +50,15 @@ pub fn acme() -> AccountBuilder {
     Account::builder("acme", API).clock(PausedClock::starting_at(noon()))
 }
 
+/// A runtime of paused time.
+pub fn paused_runtime() -> Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().start_paused(true).build().unwrap()
+}
+
 /// In a runtime of its own, which ends with the story.
 pub fn under_paused_time<T>(story: impl Future<Output = T>) -> T {
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    let runtime = builder.enable_all().start_paused(true).build().unwrap();
-    runtime.block_on(story)
+    paused_runtime().block_on(story)
 }
 
 /// What the stub answers: a status and headers, after some time.
@@ -231,6 +239,28 @@ pub fn auth_outside(account: &Account, stub: &Arc<Stub>) -> ClientWithMiddleware
         .with(account.rate_limit())
         .with(Terminal(stub.clone()))
         .build()
+}
+
+/// So long a story may take by the clock on the wall; it takes milliseconds.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A story that hangs its thread if it goes wrong. Then the whole program ends, since its other
+/// tests most likely hang too, and nobody would be told.
+pub fn watched<T: Send + 'static>(story: impl FnOnce() -> T + Send + 'static) -> T {
+    let (ended, end) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        let result = story();
+        let _ = ended.send(());
+        result
+    });
+    if end.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+        let test = std::thread::current();
+        let name = test.name().unwrap_or_default();
+        // Not `eprintln!`, which the test harness would swallow.
+        let _ = writeln!(std::io::stderr(), "{name}: FAILED, it hangs");
+        std::process::exit(101);
+    }
+    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 /// Sends so many GETs at once and gives their results in order.
