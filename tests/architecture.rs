@@ -183,6 +183,7 @@ fn pure_files_hold_no_async_no_io_no_clock_and_no_lock() {
         "rate_limit/share/rate.rs",
         "rate_limit/quota.rs",
         "rate_limit/saved.rs",
+        "rate_limit/saved/found.rs",
         "rate_limit/state.rs",
         "rate_limit/state/change.rs",
         "rate_limit/state/settle.rs",

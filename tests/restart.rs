@@ -169,11 +169,7 @@ async fn what_cannot_be_read_is_told_and_replaced() {
         send_all(&client(&account, &Stub::answering([])), 1).await;
         account.flush().await.unwrap();
         drop(account);
-        let is_ours = |path: &PathBuf| path.extension().is_some_and(|end| end == "quotas");
-        let mut files = std::fs::read_dir(&folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().path());
-        let file = files.find(is_ours).unwrap();
+        let file = file_of_quotas(&folder);
         std::fs::write(&file, content).unwrap();
         let events = Events::default();
         let builder = crawler().observer(events.observer());
@@ -275,13 +271,96 @@ async fn a_quota_that_is_added_later_finds_what_was_saved_of_it() {
     let url = format!("{API}/search");
     client(&account, &stub).get(url).send().await.unwrap();
     account.flush().await.unwrap();
-    // A run that does not know it keeps it for the next.
+    // A run that does not have it keeps it for the next.
     let between = crawler().quota_store(store.clone()).build().unwrap();
     client(&between, &stub).get(API).send().await.unwrap();
     between.flush().await.unwrap();
     let account = crawler().quota_store(store).build().unwrap();
     account.set_quota(search()).unwrap();
     assert_eq!(account.quotas()[1].windows()[0].remaining, 9);
+}
+
+/// A worker that names its quotas by customer would else save all that it ever had.
+#[tokio::test(start_paused = true)]
+async fn what_was_saved_of_a_quota_that_is_no_more_is_dropped_when_none_of_it_counts() {
+    let folder = folder("restart-no-more");
+    let search = Quota::new("search")
+        .path("/search")
+        .window(Window::per_minute(10));
+    let stub = Stub::new(|request| {
+        answer(200).after(match request.url().path() {
+            "/search" => seconds(30),
+            _ => seconds(0),
+        })
+    });
+    let account = crawler()
+        .quota_store(FileStore::new(&folder))
+        .quota(search)
+        .build()
+        .unwrap();
+    let url = format!("{API}/search");
+    let hanging = tokio::spawn(client(&account, &stub).get(url).send());
+    sleep(seconds(2)).await;
+    // As after a kill -9: one is on the wire, and stays there.
+    let again = crate::folder("restart-no-more-again");
+    std::fs::create_dir_all(&again).unwrap();
+    let saved = file_of_quotas(&folder);
+    std::fs::copy(&saved, again.join(saved.file_name().unwrap())).unwrap();
+    hanging.abort();
+
+    let after = noon() + seconds(10);
+    let builder = crawler().clock(PausedClock::starting_at(after));
+    let account = builder.quota_store(FileStore::new(&again)).build().unwrap();
+    let mut is_saved = Vec::new();
+    for _ in 0..3 {
+        client(&account, &stub).get(API).send().await.unwrap();
+        account.flush().await.unwrap();
+        let saved = std::fs::read_to_string(file_of_quotas(&again)).unwrap();
+        is_saved.push(saved.contains("search"));
+        sleep(seconds(40)).await;
+    }
+    assert_eq!(
+        is_saved,
+        [true, true, false],
+        "for a minute from the restart"
+    );
+}
+
+/// The file of the only account whose quotas are saved in this folder.
+fn file_of_quotas(folder: &Path) -> PathBuf {
+    let is_ours = |path: &PathBuf| path.extension().is_some_and(|end| end == "quotas");
+    let mut files = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    files.find(is_ours).unwrap()
+}
+
+/// A long-lived process that makes and drops accounts would else keep a file open for each.
+#[tokio::test(start_paused = true)]
+async fn an_account_that_has_ended_lets_go_of_its_store() {
+    let folder = folder("restart-let-go");
+    let store = FileStore::new(&folder);
+    let stub = Stub::answering([]);
+    let first = crawler().quota_store(store.clone()).build().unwrap();
+    send_all(&client(&first, &stub), 5).await;
+    first.flush().await.unwrap();
+    drop(first);
+    // Another store has its own locks, like another process.
+    let second = crawler()
+        .quota_store(FileStore::new(&folder))
+        .build()
+        .unwrap();
+    send_all(&client(&second, &stub), 1).await;
+    // The first saves once more, on a thread of its own.
+    let mut tries = 0;
+    while second.flush().await.is_err() {
+        tries += 1;
+        assert!(tries < 1_000, "the first has ended, and not let go");
+        tokio::task::spawn_blocking(std::thread::yield_now)
+            .await
+            .unwrap();
+    }
+    drop(store);
 }
 
 #[tokio::test(start_paused = true)]

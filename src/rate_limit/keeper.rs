@@ -31,7 +31,7 @@ pub(crate) struct Keeper {
     is_dirty: AtomicBool,
     /// A save is coming.
     is_due: AtomicBool,
-    /// What was read, until a quota of that name takes it.
+    /// What was read, until a quota of that name takes it or nothing of it counts any more.
     found: Mutex<BTreeMap<String, (SavedQuota, Dial)>>,
     /// Held for each save, the store's answer included: whether the last one failed.
     saving: Mutex<bool>,
@@ -83,8 +83,11 @@ impl Keeper {
         match loaded {
             Ok(saved) => {
                 let dial = saved.dial(now);
-                let found = saved.quotas.into_iter();
-                *self.found() = found.map(|(name, quota)| (name, (quota, dial))).collect();
+                let mut found = self.found();
+                for (name, mut quota) in saved.quotas {
+                    quota.land(dial);
+                    found.insert(name, (quota, dial));
+                }
             }
             Err(error) => self.tell("what was saved of the quotas cannot be read", error),
         }
@@ -121,16 +124,13 @@ impl Keeper {
     }
 
     /// Saves the state that `state` gives, if it has changed. It blocks.
-    pub(super) fn save(&self, state: impl FnOnce() -> Saved) -> Result<(), Error> {
+    pub(super) fn save(&self, state: impl FnOnce() -> (Saved, Now)) -> Result<(), Error> {
         let mut has_failed = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.is_dirty.swap(false, Ordering::AcqRel) {
             return Ok(());
         }
-        let mut state = state();
-        for (name, (quota, _)) in self.found().iter() {
-            let quotas = &mut state.quotas;
-            quotas.entry(name.clone()).or_insert_with(|| quota.clone());
-        }
+        let (mut state, now) = state();
+        self.pass_on(&mut state.quotas, now);
         let saved = self.store.save_quotas(&self.key, &state.to_bytes());
         let is_first = saved.is_err() && !*has_failed;
         *has_failed = saved.is_err();
@@ -143,6 +143,20 @@ impl Keeper {
             }
             error
         })
+    }
+
+    /// Adds what was found of quotas that the account does not have, while any of it counts.
+    fn pass_on(&self, quotas: &mut BTreeMap<String, SavedQuota>, now: Now) {
+        let mut found = self.found();
+        found.retain(|_, (quota, dial)| quota.counts(*dial, now));
+        for (name, (quota, _)) in found.iter() {
+            quotas.entry(name.clone()).or_insert_with(|| quota.clone());
+        }
+    }
+
+    /// The account has ended, and saves no more: another process may.
+    pub(super) fn release(&self) {
+        self.store.release_quotas(&self.key);
     }
 
     fn tell(&self, message: &str, error: BoxError) {

@@ -209,13 +209,14 @@ impl Limiter {
         }
     }
 
-    fn saved(&self) -> Saved {
+    /// The state, and of when it is.
+    fn saved(&self) -> (Saved, Now) {
         let now = self.settings.clock.now();
         let saved = |quota: &Arc<QuotaLine>| (quota.name.to_string(), quota.save(now));
         let saved = self
             .quotas
             .with(|quotas| quotas.iter().map(saved).collect());
-        Saved::new(saved, now)
+        (Saved::new(saved, now), now)
     }
 
     /// Waits until what is used is saved.
@@ -242,17 +243,20 @@ impl Limiter {
 }
 
 impl Drop for Limiter {
-    /// The last state is saved, without keeping a runtime's thread.
+    /// The last state is saved, without keeping a runtime's thread, and the store let go.
     fn drop(&mut self) {
         let Some(keeper) = self.settings.keeper.take() else {
             return;
         };
         let state = self.saved();
-        let save = move || keeper.save(|| state);
-        match Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn_blocking(save)),
+        let end = move || {
             // The observers know what failed.
-            Err(_) => drop(save()),
+            let _ = keeper.save(|| state);
+            keeper.release();
+        };
+        match Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(end)),
+            Err(_) => end(),
         }
     }
 }

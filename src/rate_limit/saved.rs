@@ -7,6 +7,8 @@
 //!
 //! Pure: `now` is an argument.
 
+mod found;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -19,5 +19,8 @@ pub(crate) mod sealed {
 
         /// Replaces it.
         fn save_quotas(&self, key: &str, bytes: &[u8]) -> Result<(), BoxError>;
+
+        /// Whoever saved under this key does so no more.
+        fn release_quotas(&self, key: &str);
     }
 }

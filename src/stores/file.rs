@@ -73,7 +73,7 @@ struct Shared {
     folder: PathBuf,
     /// The lease files of this process, by path: open, and thereby locked.
     leases: Mutex<HashMap<PathBuf, File>>,
-    /// Likewise, of those whose quotas it saves.
+    /// Likewise, of the living accounts whose quotas it saves.
     quotas: Mutex<HashMap<PathBuf, File>>,
     #[cfg(feature = "encryption")]
     seal: Option<seal::Seal>,
@@ -177,8 +177,7 @@ impl Sealed for FileStore {
     fn save_quotas(&self, key: &str, bytes: &[u8]) -> Result<(), BoxError> {
         let place = Place::new(&self.shared.folder, key);
         let path = place.quotas();
-        let quotas = self.shared.quotas.lock();
-        let mut quotas = quotas.unwrap_or_else(PoisonError::into_inner);
+        let mut quotas = self.shared.quotas();
         if !quotas.contains_key(&path) {
             quotas.insert(path.clone(), place.hold_quotas()?);
         }
@@ -186,6 +185,12 @@ impl Sealed for FileStore {
         let _lock = place.lock()?;
         place.replace(&path, bytes)?;
         Ok(())
+    }
+
+    /// Another account of this process that saves them too takes the lock again.
+    fn release_quotas(&self, key: &str) {
+        let place = Place::new(&self.shared.folder, key);
+        self.shared.quotas().remove(&place.quotas());
     }
 }
 
@@ -257,6 +262,10 @@ impl Shared {
 
     fn leases(&self) -> MutexGuard<'_, HashMap<PathBuf, File>> {
         self.leases.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn quotas(&self) -> MutexGuard<'_, HashMap<PathBuf, File>> {
+        self.quotas.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lease(&self, place: &Place, holder: &str, span: Duration) -> Result<bool, FileStoreError> {

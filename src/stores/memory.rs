@@ -54,6 +54,8 @@ impl Sealed for MemoryStore {
         self.quotas().insert(key.to_owned(), bytes.to_vec());
         Ok(())
     }
+
+    fn release_quotas(&self, _: &str) {}
 }
 
 impl QuotaStore for MemoryStore {}

@@ -21,6 +21,10 @@ impl<T: QuotaStore + ?Sized> Sealed for Arc<T> {
     fn save_quotas(&self, key: &str, bytes: &[u8]) -> Result<(), BoxError> {
         (**self).save_quotas(key, bytes)
     }
+
+    fn release_quotas(&self, key: &str) {
+        (**self).release_quotas(key);
+    }
 }
 
 impl<T: QuotaStore + ?Sized> QuotaStore for Arc<T> {}

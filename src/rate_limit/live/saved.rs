@@ -27,13 +27,8 @@ impl Live {
         }
     }
 
-    /// The window as it was saved, with what was in flight then.
-    pub(in crate::rate_limit) fn restored(
-        window: &Window,
-        saved: &SavedLive,
-        in_flight: u64,
-        dial: Dial,
-    ) -> Self {
+    /// The window as it was saved.
+    pub(in crate::rate_limit) fn restored(window: &Window, saved: &SavedLive, dial: Dial) -> Self {
         let mut live = Self::new(window, dial.now);
         // A raise too, until it shows whether the window still follows them.
         live.limit = saved.limit.min(window.limit.max(LARGEST_LIMIT));
@@ -42,7 +37,6 @@ impl Live {
             .limit_told
             .map_or(dial.now.moment, |told| dial.past(told));
         live.answered.restore(&saved.answered, dial);
-        live.answered.push(dial.now.moment, in_flight, dial.now);
         live.others = saved.others.map(|(count, until)| Others {
             count,
             until: dial.until(until),

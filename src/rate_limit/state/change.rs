@@ -87,9 +87,8 @@ impl Ledger {
             ..self
         };
         for part in &saved.windows {
-            let window = Window::with_span(part.live.configured, part.span.into());
-            let window = window.unit(&part.unit);
-            let live = Live::restored(&window, &part.live, part.in_flight, dial);
+            let window = part.window();
+            let live = Live::restored(&window, &part.landed(dial), dial);
             old.parts.push(Part::new(&window, live));
         }
         old.change(windows, dial.now);
