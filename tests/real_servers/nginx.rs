@@ -1,4 +1,5 @@
-//! nginx with `limit_req`: a leaky bucket, counted by the millisecond, that answers a bare 429.
+//! nginx with `limit_req`: a leaky bucket, counted by the millisecond, that answers a bare 503, or
+//! a bare 429 where it is told so.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use reqwest_tollgate::Account;
+use reqwest_tollgate::{Account, Rule, Verdict};
 
 use crate::crawl::{Tally, client, crawl, parts, report};
 use crate::node::skip;
@@ -16,12 +17,15 @@ use crate::node::skip;
 /// Ten a second.
 const RATE: usize = 10;
 
-/// Ten at once, then ten a second: four seconds.
-const PARTS: usize = 50;
+/// Ten at once, then ten a second.
+const BUCKET: &str = "limit_req zone=clients burst=9 nodelay;";
+
+/// Its default is 503.
+const REJECT_BY_429: &str = "limit_req_status 429;";
 
 #[tokio::test]
 async fn limit_req_of_nginx_never_refuses_a_crawl_that_knows_its_rate() -> Result<()> {
-    never_refuses("burst", "limit_req zone=clients burst=9 nodelay;", "10/s").await
+    never_refuses("burst", BUCKET, "10/s").await
 }
 
 /// Then its capacity is one request, by the millisecond: ten a second are one in 100 ms.
@@ -30,8 +34,40 @@ async fn limit_req_of_nginx_without_a_burst_is_a_limit_of_one() -> Result<()> {
     never_refuses("no_burst", "limit_req zone=clients;", "1/100ms").await
 }
 
+/// A 503 that does not say when to come back may mean anything, so it is the caller's.
+#[tokio::test]
+async fn a_bare_503_of_nginx_is_no_rejection_unless_a_rule_says_so() -> Result<()> {
+    let Some(nginx) = Nginx::start("status_503", BUCKET)? else {
+        return Ok(());
+    };
+    // Twice as many as nginx takes; nobody has told this client.
+    let account = |name: &str| {
+        let builder = Account::builder(name, &nginx.url);
+        anyhow::Ok(builder.window("20/s".parse()?))
+    };
+    let ignorant = Tally::default();
+    let unruled = account("unruled")?.observer(ignorant.clone()).build()?;
+    let answers = crawl(&client(&unruled), &nginx.url, 30).await?;
+    assert!(answers.contains_key(&503), "{answers:?}");
+    assert_eq!(ignorant.rejections().len(), 0);
+
+    let tally = Tally::default();
+    let ruled = account("ruled")?
+        .rule(Rule::new(503, Verdict::RateExceeded))
+        .observer(tally.clone())
+        .build()?;
+    let parts = 60;
+    let begin = Instant::now();
+    let answers = crawl(&client(&ruled), &nginx.url, parts).await?;
+    let refused = tally.rejections().len();
+    report("nginx, 503 by a rule", parts, begin, refused);
+    assert_eq!(answers, BTreeMap::from([(200, parts)]), "none is lost");
+    assert!(refused > 0);
+    Ok(())
+}
+
 async fn never_refuses(name: &str, rule: &str, window: &str) -> Result<()> {
-    let Some(nginx) = Nginx::start(name, rule)? else {
+    let Some(nginx) = Nginx::start(name, &format!("{rule} {REJECT_BY_429}"))? else {
         return Ok(());
     };
     let tally = Tally::default();
@@ -40,7 +76,7 @@ async fn never_refuses(name: &str, rule: &str, window: &str) -> Result<()> {
         .observer(tally.clone())
         .build()?;
 
-    let parts = parts(PARTS, RATE, Duration::from_secs(1));
+    let parts = parts(RATE, Duration::from_secs(1));
     let begin = Instant::now();
     let answers = crawl(&client(&account), &nginx.url, parts).await?;
     let refused = tally.rejections().len();
@@ -147,7 +183,6 @@ http {{
         root "{folder}";
         location / {{
             {rule}
-            limit_req_status 429;
             try_files /part =404;
         }}
     }}

@@ -11,6 +11,8 @@
 //   /stats         answers by path and status
 //
 // LIMIT (20) requests in WINDOW_MS (2000), DAY_LIMIT (1000) for /digikey and /d8two.
+// Of /digikey, whose documents disagree: RETRY_AFTER (delta, date, none), and DAY_RESET, which tells
+// the end of the day in seconds to go (delta) or since 1970 (epoch).
 import express from 'express';
 import { rateLimit } from 'express-rate-limit';
 
@@ -41,16 +43,26 @@ app.use('/both', telling('draft-7', { legacyHeaders: true }));
 app.use('/none', telling(false));
 
 // The library counts; DigiKey's names for the headers are put on here, refused or not.
+const choice = (name) => process.env[name] ?? 'delta';
+const epoch = (time) => Math.ceil(time / 1000);
 const secondsTo = (time) => Math.max(0, Math.ceil((time - Date.now()) / 1000));
+const retryAfter = {
+  delta: secondsTo,
+  date: (time) => new Date(epoch(time) * 1000).toUTCString(),
+  none: () => undefined,
+}[choice('RETRY_AFTER')];
+const dayReset = { delta: secondsTo, epoch }[choice('DAY_RESET')];
+const resets = { 'X-RateLimit': dayReset, 'X-BurstLimit': secondsTo };
 function describe(response, prefix, count) {
   response.set(`${prefix}-Limit`, `${count.limit}`);
   response.set(`${prefix}-Remaining`, `${count.remaining}`);
-  response.set(`${prefix}-Reset`, `${secondsTo(count.resetTime)}`);
+  response.set(`${prefix}-Reset`, `${resets[prefix](count.resetTime)}`);
 }
 function counter(name, prefix, quota) {
   const handler = (request, response) => {
     describe(response, prefix, request[name]);
-    response.set('Retry-After', `${secondsTo(request[name].resetTime)}`);
+    const until = retryAfter(request[name].resetTime);
+    if (until !== undefined) response.set('Retry-After', `${until}`);
     response.status(429).json({ ErrorMessage: `${name} exceeded`, StatusCode: 429 });
   };
   return rateLimit({ ...quota, ...silent, requestPropertyName: name, handler });
