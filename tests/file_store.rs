@@ -182,6 +182,30 @@ async fn a_lease_whose_holder_is_gone_is_free_at_once() {
     assert!(two.lease(KEY, "b", MINUTE).await.unwrap());
 }
 
+/// A process of many accounts that overstayed one lease each would else run out of files.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_lease_that_another_took_meanwhile_is_no_open_file_once_it_is_given_back() {
+    let folder = folder("overstayed");
+    let (one, two) = (FileStore::new(&folder), FileStore::new(&folder));
+    let open = || {
+        let files = fs::read_dir("/proc/self/fd").unwrap();
+        let files = files.filter_map(|file| fs::read_link(file.unwrap().path()).ok());
+        files.filter(|file| file.starts_with(&folder)).count()
+    };
+    assert!(one.lease(KEY, "a", Duration::ZERO).await.unwrap());
+    assert!(two.lease(KEY, "b", MINUTE).await.unwrap(), "it ran out");
+    assert_eq!(open(), 2);
+    one.release(KEY, "a").await.unwrap();
+    assert_eq!(open(), 1);
+    assert!(
+        !one.lease(KEY, "a", MINUTE).await.unwrap(),
+        "b has it still"
+    );
+    two.release(KEY, "b").await.unwrap();
+    assert_eq!(open(), 0);
+}
+
 #[tokio::test]
 async fn awkward_keys_stay_in_the_folder_and_apart() {
     let folder = folder("awkward");

@@ -71,9 +71,9 @@ pub struct FileStore {
 
 struct Shared {
     folder: PathBuf,
-    /// The lease files of this process, by path: open, and thereby locked.
-    leases: Mutex<HashMap<PathBuf, File>>,
-    /// Likewise, of the living accounts whose quotas it saves.
+    /// The lease files of this process and their holders, by path: open, and thereby locked.
+    leases: Mutex<HashMap<PathBuf, (String, File)>>,
+    /// Likewise, those of the living accounts whose quotas it saves.
     quotas: Mutex<HashMap<PathBuf, File>>,
     #[cfg(feature = "encryption")]
     seal: Option<seal::Seal>,
@@ -260,7 +260,7 @@ impl Shared {
         Ok(envelope)
     }
 
-    fn leases(&self) -> MutexGuard<'_, HashMap<PathBuf, File>> {
+    fn leases(&self) -> MutexGuard<'_, HashMap<PathBuf, (String, File)>> {
         self.leases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -274,16 +274,18 @@ impl Shared {
         let taken = lease::take(place, holder, span, now)?;
         let is_taken = taken.is_some();
         if let Some(file) = taken {
-            self.leases().insert(place.lease(), file);
+            self.leases()
+                .insert(place.lease(), (holder.to_owned(), file));
         }
         Ok(is_taken)
     }
 
     fn release(&self, place: &Place, holder: &str) -> Result<(), FileStoreError> {
         let _lock = place.lock()?;
-        if lease::give_back(place, holder)? {
-            self.leases().remove(&place.lease());
-        }
+        lease::give_back(place, holder)?;
+        // Who overstayed has a file that nobody looks at any more.
+        let is_ours = |path: &PathBuf, by: &str| *path == place.lease() && by == holder;
+        self.leases().retain(|path, (by, _)| !is_ours(path, by));
         Ok(())
     }
 }

@@ -65,15 +65,14 @@ pub(super) fn take(
     Ok(Some(file))
 }
 
-/// Whether it was the holder's to give.
-pub(super) fn give_back(place: &Place, holder: &str) -> Result<bool, FileStoreError> {
+/// Ends it, if it is the holder's.
+pub(super) fn give_back(place: &Place, holder: &str) -> Result<(), FileStoreError> {
     let present = read(place)?;
     if present.is_none_or(|(_, present)| present.holder != holder) {
-        return Ok(false);
+        return Ok(());
     }
     let path = place.lease();
-    fs::remove_file(&path).map_err(FileStoreError::io(&path))?;
-    Ok(true)
+    fs::remove_file(&path).map_err(FileStoreError::io(&path))
 }
 
 fn read(place: &Place) -> Result<Option<(File, Lease)>, FileStoreError> {
