@@ -327,11 +327,12 @@ impl AccountBuilder {
     /// cannot be read or written is an
     /// [`Event::QuotaStoreFailed`](crate::Event::QuotaStoreFailed), and the account goes on.
     ///
-    /// What was saved of a quota that the account does not have is kept for another run, for as long
-    /// as anything of it counts.
+    /// What was saved of a quota that the account does not have is kept for another run, for as
+    /// long as anything of it counts.
     ///
     /// It is the memory of one account of one process, not a way to share a quota: of two processes
-    /// with one folder only the first one saves, until its account ends, and each counts for itself.
+    /// with one folder only the first one saves, until its account ends, and each counts for
+    /// itself.
     ///
     /// ```
     /// use reqwest_tollgate::{Account, FileStore, Window};

@@ -243,13 +243,6 @@ impl Live {
         self.count(amount, now);
     }
 
-    /// Whether nothing that was counted or told holds anybody back any more.
-    pub(super) fn is_idle(&mut self, now: Now) -> bool {
-        self.forget(now);
-        let is_over = self.others.is_none() && self.reset.is_none();
-        is_over && self.own() == 0 && self.spent_until <= now.moment
-    }
-
     fn by_others(&self) -> u64 {
         self.others.map_or(0, |others| others.count)
     }

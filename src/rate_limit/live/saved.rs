@@ -51,4 +51,11 @@ impl Live {
         live.left_by_server = saved.reset.and(saved.left_by_server);
         live
     }
+
+    /// Whether nothing that was counted or told holds anybody back any more.
+    pub(in crate::rate_limit) fn is_idle(&mut self, now: Now) -> bool {
+        self.forget(now);
+        let is_over = self.others.is_none() && self.reset.is_none();
+        is_over && self.own() == 0 && self.spent_until <= now.moment
+    }
 }

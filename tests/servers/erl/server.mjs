@@ -11,8 +11,8 @@
 //   /stats         answers by path and status
 //
 // LIMIT (20) requests in WINDOW_MS (2000), DAY_LIMIT (1000) for /digikey and /d8two.
-// Of /digikey, whose documents disagree: RETRY_AFTER (delta, date, none), and DAY_RESET, which tells
-// the end of the day in seconds to go (delta) or since 1970 (epoch).
+// Of /digikey, whose documents disagree: RETRY_AFTER (delta, date, none), and DAY_RESET, which
+// tells the end of the day in seconds to go (delta) or since 1970 (epoch).
 import express from 'express';
 import { rateLimit } from 'express-rate-limit';
 
