@@ -101,8 +101,13 @@ impl TokenStore for MemoryStore {
     }
 
     async fn release(&self, key: &str, holder: &str) -> Result<(), BoxError> {
-        if let Some(entry) = self.entries().get_mut(key) {
+        let mut entries = self.entries();
+        if let Some(entry) = entries.get_mut(key) {
             entry.lease.take_if(|(present, _)| present == holder);
+            // Of a login that nobody has there is only ever a lease.
+            if entry.record.is_none() && entry.lease.is_none() {
+                entries.remove(key);
+            }
         }
         Ok(())
     }
@@ -159,6 +164,24 @@ mod tests {
         assert!(lease("b").await.expect("no error"));
         SystemClock.sleep(Duration::from_secs(11)).await;
         assert!(lease("a").await.expect("no error"), "it ran out");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_left_of_a_lease_without_a_record() {
+        let store = MemoryStore::new();
+        let lease = |key| store.lease(key, "a", Duration::from_secs(10));
+        assert!(lease("k").await.expect("no error") && lease("l").await.expect("no error"));
+        let swap = store.compare_and_swap("l", None, &record(1, b"x")).await;
+        assert_eq!(swap.expect("no error"), Swap::Saved);
+        for key in ["k", "l"] {
+            store.release(key, "b").await.expect("no error");
+        }
+        assert_eq!(store.entries().len(), 2, "not b's to give");
+        for key in ["k", "l"] {
+            store.release(key, "a").await.expect("no error");
+        }
+        let entries = store.entries();
+        assert_eq!(entries.keys().collect::<Vec<_>>(), ["l"]);
     }
 
     #[test]
