@@ -11,6 +11,10 @@
     clippy::unwrap_used
 )]
 
+#[cfg(test)]
+mod line_tests;
+mod outcome;
+mod random;
 mod scenario;
 mod server;
 mod tollgate;
@@ -21,21 +25,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::{Instant, sleep, timeout_at};
 
+pub use outcome::Outcome;
 pub use scenario::{Headers, Scenario};
 use server::Server;
 
-/// What a run was like.
-#[derive(Clone, Copy, Debug)]
-pub struct Outcome {
-    pub utilisation: f64,
-    pub ideal: f64,
-    pub rejections: usize,
-    pub late_rejections: usize,
-    pub p99_wait: f64,
-    pub fairness: f64,
-    /// The share of somebody else's requests that the server rejected, in the whole run.
-    pub outside_rejected: f64,
-}
+/// 21 November 2026, 00:00 UTC.
+const MIDNIGHT: Duration = Duration::from_secs(1_795_219_200);
+const HALF_A_DAY: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// One request as the server decided on it.
 struct Decision {
@@ -47,6 +43,8 @@ struct Decision {
 pub struct World {
     pub scenario: Scenario,
     start: Instant,
+    /// The client's wall clock at the start, since 1970.
+    wall: Duration,
     server: Mutex<Server>,
     random: Mutex<fastrand::Rng>,
     decisions: Mutex<Vec<Decision>>,
@@ -80,9 +78,15 @@ pub struct Answer {
 
 async fn simulate(scenario: Scenario, make: &Make, seed: u64) -> Outcome {
     let mut random = fastrand::Rng::with_seed(seed);
-    let server = Server::new(&scenario, &mut random);
+    let gone = scenario.gone(&mut random);
+    let server = Server::new(&scenario, gone);
+    let of_day = match scenario.calendar {
+        true => Duration::from_secs_f64(gone),
+        false => HALF_A_DAY,
+    };
     let world = Arc::new(World {
         start: Instant::now(),
+        wall: MIDNIGHT + of_day,
         server: Mutex::new(server),
         random: Mutex::new(random),
         decisions: Mutex::default(),
@@ -99,7 +103,7 @@ async fn simulate(scenario: Scenario, make: &Make, seed: u64) -> Outcome {
     let everybody = futures_util::future::join_all(workers);
     let outside = consume(&world);
     let scenario = &world.scenario;
-    let end = world.start + scenario.warm_up() + scenario.length() * (scenario.windows + 1);
+    let end = world.start + scenario.warm_up() + scenario.measured();
     let _ = timeout_at(end, futures_util::future::join(everybody, outside)).await;
     world.outcome()
 }
@@ -116,12 +120,13 @@ async fn work(world: &World, client: &dyn Client, worker: usize) {
 
 /// Somebody else's requests, at random, each sent once.
 async fn consume(world: &World) {
-    let rate = world.scenario.outside * world.scenario.limit as f64 / world.scenario.window;
+    let window = world.scenario.seconds();
+    let rate = world.scenario.outside * world.scenario.limit as f64 / window;
     if rate <= 0.0 {
         return;
     }
     if world.scenario.bursty {
-        return consume_at_once(world, (rate * world.scenario.window).round() as u64).await;
+        return consume_at_once(world, (rate * window).round() as u64).await;
     }
     loop {
         let share = world.random.lock().unwrap().f64();
@@ -191,45 +196,4 @@ impl World {
         }
         way
     }
-
-    fn outcome(&self) -> Outcome {
-        let scenario = &self.scenario;
-        let decisions = self.decisions.lock().unwrap();
-        let late = || decisions.iter().filter(|one| one.at >= scenario.warm_up());
-        let accepted: Vec<_> = late()
-            .filter(|one| one.accepted)
-            .map(|one| one.at)
-            .collect();
-        let ways: f64 = decisions.iter().map(|one| one.way.as_secs_f64()).sum();
-        let round_trip = ways / decisions.len().max(1) as f64;
-        let rejected = |one: &&Decision| !one.accepted;
-        let served = self.served.lock().unwrap();
-        let outside = self.outside.lock().unwrap();
-        let fewest = served.iter().min().copied().unwrap_or(0).max(1);
-        Outcome {
-            utilisation: utilisation(&accepted, scenario),
-            ideal: scenario.window / (scenario.window + round_trip),
-            rejections: decisions.iter().filter(rejected).count(),
-            late_rejections: late().filter(rejected).count(),
-            p99_wait: p99(self.waits.lock().unwrap().clone()),
-            fairness: served.iter().max().copied().unwrap_or(0) as f64 / fewest as f64,
-            outside_rejected: outside.rejected as f64 / outside.sent.max(1) as f64,
-        }
-    }
-}
-
-fn utilisation(accepted: &[Duration], scenario: &Scenario) -> f64 {
-    let limit = usize::try_from(scenario.limit).unwrap();
-    let whole = accepted.len().saturating_sub(1) / limit;
-    if whole == 0 {
-        return 0.0;
-    }
-    let span = accepted[whole * limit] - accepted[0];
-    whole as f64 * scenario.window / span.as_secs_f64()
-}
-
-fn p99(mut waits: Vec<Duration>) -> f64 {
-    waits.sort_unstable();
-    let index = waits.len() * 99 / 100;
-    waits.get(index).map_or(0.0, Duration::as_secs_f64)
 }

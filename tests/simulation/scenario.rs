@@ -9,15 +9,26 @@ use serde_json::json;
 use super::server::Kind;
 use super::{Make, Outcome, simulate, tollgate};
 
+/// In seconds.
+pub const DAY: f64 = 24.0 * 60.0 * 60.0;
+
 /// Simulates a crawl against one server, without sockets and without waiting.
 ///
-/// Each seed gives one JSON line: `utilisation` is the share of the limit that was used, from the
-/// first request after the warm-up (n = ⌊(N − 1)/L⌋ whole limits among N accepted requests, n
-/// windows divided by the time from request 1 to request 1 + n·L); `ideal` is W/(W + mean round
-/// trip), which no client can exceed that knows no more than its own answers; `rejections` and
-/// `late_rejections` are those of the whole run and those after the warm-up; `p99_wait` is the wait
-/// for a permit in seconds; `fairness` is the most that a worker got divided by the fewest;
-/// `outside_rejected` is the share of somebody else's requests that the server rejected.
+/// Each seed gives one JSON line: the parameters, named as the options, and what came of them.
+/// `utilisation` is the share of the limit that was used, from the first request after the warm-up
+/// (n = ⌊(N − 1)/L⌋ whole limits among N accepted requests, n windows divided by the time from
+/// request 1 to request 1 + n·L; where not one whole limit was accepted, N divided by L and by the
+/// windows that passed); `rejections` and `late_rejections` are those of the whole run and those
+/// after the warm-up; `p99_wait` is the wait for a permit in seconds; `fairness` is the most that a
+/// worker got divided by the fewest, `null` if one got nothing; `outside_rejected` is the share of
+/// somebody else's requests that the server rejected.
+///
+/// `ideal` is W/(W + mean round trip): what a client has in the long run that takes a request for
+/// counted until a window after its answer, the only thing that is safe whatever the round trips.
+/// Who counts from the departure goes beyond, and is rejected where round trips differ by more than
+/// its margin. In a short run a burst's first request, at which the measure begins and ends, is
+/// ahead of the rest by the quickest round trips: 0.1 % of 30 windows at a round trip of 2.5 s,
+/// nothing of 3000.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "simulator")]
 pub struct Scenario {
@@ -33,6 +44,16 @@ pub struct Scenario {
     /// The window's length in seconds
     #[arg(long, default_value_t = 60.0, allow_negative_numbers = true, value_parser = |text: &str| within(text, 0.001, 1e7))]
     pub window: f64,
+    /// The window is a UTC day, whatever --window says: the client keeps to the calendar, and a
+    /// server's periods begin at 00:00
+    #[arg(long)]
+    pub calendar: bool,
+    /// With --calendar, how many seconds before midnight it starts [default: at random]
+    #[arg(long, value_parser = |text: &str| within(text, 0.0, DAY))]
+    pub to_midnight: Option<f64>,
+    /// With --calendar, by how many seconds the server's clock is ahead of the client's
+    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true, value_parser = |text: &str| within(text, -DAY, DAY))]
+    pub clock_off: f64,
     /// How the client uses its window
     #[arg(long, value_enum, default_value = "auto")]
     pub pacing: PacingName,
@@ -66,7 +87,7 @@ pub struct Scenario {
     /// Until this window
     #[arg(long, default_value_t = 15)]
     pub changed_until: u32,
-    /// When answers carry X-RateLimit-* headers
+    /// When answers carry X-RateLimit-* headers; a rejection tells Retry-After too, but for `bare`
     #[arg(long, value_enum, default_value = "always")]
     pub headers: Headers,
     /// The server rounds its times down to whole seconds, not up
@@ -104,6 +125,8 @@ pub enum Headers {
     Always,
     OnRejection,
     Never,
+    /// Nor Retry-After with a rejection, as nginx and HAProxy reject.
+    Bare,
     /// On all answers, of which one in four comes up to ten round trips late.
     Reordered,
 }
@@ -139,28 +162,37 @@ impl Scenario {
         runtime.block_on(simulate(self.clone(), make, seed))
     }
 
-    /// One line for a run of it.
+    /// One line for a run of it, with all that repeats it.
     pub fn line(&self, seed: u64, outcome: &Outcome) -> String {
-        let name = |value: &dyn std::fmt::Debug| format!("{value:?}");
         let rounded = |value: f64| (value * 10_000.0).round() / 10_000.0;
-        json!({
-            "server": name(&self.server), "limit": self.limit, "window": self.window,
-            "configured": self.configured(), "pacing": name(&self.pacing),
-            "workers": self.workers, "processes": self.processes, "outside": self.outside, "bursty": self.bursty,
-            "tail": self.tail, "floored": self.floored, "counts_rejected": self.counts_rejected,
-            "changed_limit": self.changed_limit,
-            "round_trip": self.round_trip, "headers": name(&self.headers), "seed": seed,
+        let parameters = json!({
+            "server": name(self.server), "limit": self.limit, "configured": self.configured(),
+            "window": self.seconds(), "calendar": self.calendar, "to_midnight": self.to_midnight,
+            "clock_off": self.clock_off, "pacing": name(self.pacing), "workers": self.workers,
+            "processes": self.processes, "round_trip": self.round_trip, "jitter": self.jitter,
+            "tail": self.tail, "outside": self.outside, "bursty": self.bursty,
+            "changed_limit": self.changed_limit, "changed_from": self.changed_from,
+            "changed_until": self.changed_until, "headers": name(self.headers),
+            "floored": self.floored, "counts_rejected": self.counts_rejected,
+            "windows": self.windows, "warm_up": self.warm_up, "seed": seed,
+        });
+        let found = json!({
             "utilisation": rounded(outcome.utilisation), "ideal": rounded(outcome.ideal),
             "rejections": outcome.rejections, "late_rejections": outcome.late_rejections,
             "p99_wait": rounded(outcome.p99_wait), "fairness": rounded(outcome.fairness),
             "outside_rejected": rounded(outcome.outside_rejected),
-        })
-        .to_string()
+        });
+        let (parameters, found) = (parameters.to_string(), found.to_string());
+        format!(
+            "{},{}",
+            parameters.trim_end_matches('}'),
+            found.trim_start_matches('{')
+        )
     }
 
     /// The server's limit at a time after the start.
     pub fn limit_at(&self, at: Duration) -> u64 {
-        let window = at.as_secs_f64() / self.window;
+        let window = at.as_secs_f64() / self.seconds();
         let is_changed =
             window >= f64::from(self.changed_from) && window < f64::from(self.changed_until);
         self.changed_limit
@@ -172,12 +204,45 @@ impl Scenario {
         self.configured.unwrap_or(self.limit)
     }
 
+    /// The window's length.
+    pub fn seconds(&self) -> f64 {
+        if self.calendar { DAY } else { self.window }
+    }
+
     pub fn length(&self) -> Duration {
-        Duration::from_secs_f64(self.window)
+        Duration::from_secs_f64(self.seconds())
+    }
+
+    /// How many seconds of the client's first period had gone at the start.
+    pub fn gone(&self, random: &mut fastrand::Rng) -> f64 {
+        let at_random = random.f64() * self.seconds();
+        match self.to_midnight {
+            Some(left) if self.calendar => DAY - left,
+            _ => at_random,
+        }
     }
 
     pub fn warm_up(&self) -> Duration {
         self.length() * self.warm_up
+    }
+
+    /// How long it is measured: one more than asked for, since the first request may come late.
+    pub fn measured(&self) -> Duration {
+        self.length() * (self.windows + 1)
+    }
+
+    /// Whether it may be expected to use nearly its ideal: half of the workers could use the limit
+    /// that the client knows, and none of it is left out (`Spread` leaves out one in each window).
+    pub fn nears_its_ideal(&self) -> bool {
+        // In the mean a tail is half as long, one time in a hundred, and so is a late answer, one
+        // time in four.
+        let late = match self.headers {
+            Headers::Reordered => self.round_trip * 10.0 / 8.0,
+            _ => 0.0,
+        };
+        let round_trip = self.round_trip + self.tail / 200.0 + late;
+        let requests = self.workers as f64 * (self.seconds() + round_trip) / round_trip;
+        self.pacing() != Pacing::Spread && requests >= 2.0 * self.configured() as f64
     }
 
     pub fn pacing(&self) -> Pacing {
@@ -187,6 +252,12 @@ impl Scenario {
             PacingName::Spread => Pacing::Spread,
         }
     }
+}
+
+/// As on the command line.
+fn name(value: impl ValueEnum) -> String {
+    let value = value.to_possible_value();
+    value.map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
 fn within(text: &str, least: f64, most: f64) -> Result<f64, String> {

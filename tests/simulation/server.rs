@@ -34,12 +34,13 @@ pub struct Server {
 }
 
 impl Server {
-    pub fn new(scenario: &Scenario, random: &mut fastrand::Rng) -> Self {
+    /// Of the client's first period so many seconds had gone.
+    pub fn new(scenario: &Scenario, gone: f64) -> Self {
         Self {
             kind: scenario.server,
             limit: scenario.limit as f64,
-            window: scenario.window,
-            phase: random.f64() * scenario.window,
+            window: scenario.seconds(),
+            phase: (gone + scenario.clock_off).rem_euclid(scenario.seconds()),
             counts_rejected: scenario.counts_rejected,
             floored: scenario.floored,
             headers: scenario.headers,
@@ -146,13 +147,13 @@ impl Server {
     pub fn headers(&self, accepted: bool, at: Duration) -> Vec<(&'static str, String)> {
         let at = at.as_secs_f64();
         let mut headers = Vec::new();
-        if !accepted {
+        if !accepted && self.headers != Headers::Bare {
             headers.push(("retry-after", self.rounded(self.wait(at))));
         }
         let tells = match self.headers {
             Headers::Always | Headers::Reordered => true,
             Headers::OnRejection => !accepted,
-            Headers::Never => false,
+            Headers::Never | Headers::Bare => false,
         };
         if tells {
             let left = self.left(at).max(0.0).floor();

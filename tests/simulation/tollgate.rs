@@ -23,7 +23,10 @@ struct Begun(Instant);
 
 pub fn client(world: &Arc<World>) -> Box<dyn Client> {
     let scenario = &world.scenario;
-    let window = Window::new(scenario.configured(), scenario.length());
+    let window = match scenario.calendar {
+        true => Window::per_utc_day(scenario.configured()),
+        false => Window::new(scenario.configured(), scenario.length()),
+    };
     // As long as it takes: after the limit a whole window passes, or two of a sliding counter.
     let options = RequestOptions::new().max_wait(scenario.length() * 4);
     let account = Account::builder("acme", API)
@@ -44,6 +47,7 @@ pub fn client(world: &Arc<World>) -> Box<dyn Client> {
 /// theirs from moments of their own, as on different machines.
 struct RunClock {
     start: Instant,
+    wall: Duration,
     ran_before: Duration,
 }
 
@@ -52,6 +56,7 @@ impl RunClock {
         let hours = world.random.lock().unwrap().f64() * 1_000.0;
         Self {
             start: world.start,
+            wall: world.wall,
             ran_before: Duration::from_secs_f64(hours * 3_600.0),
         }
     }
@@ -62,7 +67,7 @@ impl Clock for RunClock {
         let elapsed = self.start.elapsed();
         Now {
             moment: Moment::after_start(self.ran_before + elapsed),
-            wall: SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_262_400) + elapsed,
+            wall: SystemTime::UNIX_EPOCH + self.wall + elapsed,
         }
     }
 
