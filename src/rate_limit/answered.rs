@@ -9,6 +9,7 @@ mod saved;
 use std::time::{Duration, SystemTime};
 
 use self::calendar::Calendar;
+pub(super) use self::calendar::ends_of_those_that_count;
 use self::rolling::Rolling;
 use super::window::{Span, Window};
 use crate::clock::{Moment, Now};

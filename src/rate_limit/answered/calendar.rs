@@ -28,6 +28,11 @@ pub(in crate::rate_limit) struct Calendar {
     pub(super) next: u64,
 }
 
+/// The ends of the periods that count what is answered now; mostly they are the same.
+pub(in crate::rate_limit) fn ends_of_those_that_count(period: Period, now: Now) -> [SystemTime; 2] {
+    [now.wall - MARGIN, now.wall + MARGIN].map(|wall| period.ends_after(wall))
+}
+
 impl Calendar {
     pub(super) fn new(period: Period, now: Now) -> Self {
         Self {

@@ -9,6 +9,7 @@
 
 use super::{Dial, SavedLive, SavedQuota, SavedWindow, millis, saved};
 use crate::clock::Now;
+use crate::rate_limit::answered::ends_of_those_that_count;
 use crate::rate_limit::live::Live;
 use crate::rate_limit::window::{Span, Window};
 
@@ -46,11 +47,16 @@ impl SavedWindow {
     pub(in crate::rate_limit) fn landed(&self, dial: Dial) -> SavedLive {
         let mut live = self.live.clone();
         if self.in_flight > 0 {
-            let time = match Span::from(self.span) {
-                Span::Rolling(_) => saved(dial.now.moment, dial.now),
-                Span::Calendar(period) => millis(period.ends_after(dial.now.wall)),
+            let mut times = match Span::from(self.span) {
+                Span::Rolling(_) => vec![saved(dial.now.moment, dial.now)],
+                Span::Calendar(period) => {
+                    let ends = ends_of_those_that_count(period, dial.now);
+                    ends.map(millis).to_vec()
+                }
             };
-            live.answered.push((time, self.in_flight));
+            times.dedup();
+            let landed = times.into_iter().map(|time| (time, self.in_flight));
+            live.answered.extend(landed);
         }
         live
     }
