@@ -68,8 +68,15 @@ async fn the_first_request_after_a_long_pause_finds_a_fresh_token() {
     let cache = warm(&script);
     ask(&cache).await.expect("a token");
     pass(24 * 3_600 * SECOND).await;
-    let token = cache.ready(now(&cache)).expect("no waiting");
-    assert!(!token.times().is_stale(now(&cache)));
+    let is_stale = || {
+        let token = cache.ready(now(&cache)).expect("no waiting");
+        token.times().is_stale(now(&cache))
+    };
+    // One day in some hundreds ends in the very moment in which a token is being renewed.
+    if is_stale() {
+        pass(SECOND).await;
+    }
+    assert!(!is_stale());
     // Tokens of 600 s are stale after 420 to 450 s; a nap is a minute at most, but ends in time.
     let (least, most) = (86_400 / 452, 86_400 / 420 + 1);
     assert!(
