@@ -15,6 +15,7 @@
 //!
 //! Pure: `now` is an argument.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::saved::{self, Dial};
@@ -25,9 +26,13 @@ use crate::clock::{Moment, Now};
 const PROBE_PATIENCE: Duration = Duration::from_secs(5);
 const PROBE_ROUND_TRIPS: u32 = 4;
 
-/// The pause after a rejection that does not say how long; doubled for each in a row.
+/// The pause after a rejection that does not say how long; doubled for each in a row, up to a part
+/// of the longest window: where that is a day, it may be spent, and to try each minute would be 900
+/// rejections more until it ends.
 const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
-const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
+const LONGEST_BACK_OFF: RangeInclusive<Duration> =
+    Duration::from_secs(60)..=Duration::from_secs(60 * 60);
+const PART_OF_WINDOW: u32 = 24;
 
 /// Who waited for a probe is released for so long, or so many mean round trips if they take longer.
 const RELEASE: Duration = Duration::from_secs(60);
@@ -113,14 +118,19 @@ impl Gate {
     }
 
     /// The server rejected a request: nobody leaves for `told`, or for the back-off. Gives the end
-    /// of the pause, which a later rejection can only move on.
-    pub(crate) fn close(&mut self, told: Option<Duration>, now: Moment) -> Moment {
+    /// of the pause, which a later rejection can only move on. The longest window is so long.
+    pub(crate) fn close(
+        &mut self,
+        told: Option<Duration>,
+        longest: Duration,
+        now: Moment,
+    ) -> Moment {
         let old = self.closed_until();
         // While it is closed nobody leaves: a rejection then is of the burst that closed it.
         if old.is_none() {
             self.rejections = self.rejections.saturating_add(1);
         }
-        let span = told.unwrap_or_else(|| back_off(self.rejections));
+        let span = told.unwrap_or_else(|| back_off(self.rejections, longest));
         let until = (now + span).max(old.unwrap_or(Moment::ZERO));
         self.state = State::Closed { until };
         self.release = None;
@@ -212,9 +222,11 @@ impl Gate {
     }
 }
 
-fn back_off(rejections: u32) -> Duration {
-    let doublings = rejections.saturating_sub(1).min(6);
-    (FIRST_BACK_OFF * 2_u32.pow(doublings)).min(LONGEST_BACK_OFF)
+fn back_off(rejections: u32, longest: Duration) -> Duration {
+    let doublings = rejections.saturating_sub(1).min(u32::BITS - 1);
+    let (least, most) = LONGEST_BACK_OFF.into_inner();
+    let most = (longest / PART_OF_WINDOW).clamp(least, most);
+    (FIRST_BACK_OFF.saturating_mul(2_u32.pow(doublings))).min(most)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@ use super::*;
 
 const FIRST: Ticket = Ticket::numbered(1);
 const SECOND: Ticket = Ticket::numbered(2);
+const MINUTE: Duration = Duration::from_secs(60);
 
 fn at(seconds: u64) -> Moment {
     Moment::after_start(Duration::from_secs(seconds))
@@ -13,7 +14,7 @@ fn seconds(seconds: u64) -> Duration {
 
 fn closed_until(end: u64) -> Gate {
     let mut gate = Gate::default();
-    gate.close(Some(seconds(end)), at(0));
+    gate.close(Some(seconds(end)), MINUTE, at(0));
     gate
 }
 
@@ -27,8 +28,8 @@ fn a_rejection_stops_everybody() {
 #[test]
 fn a_pause_is_never_shortened() {
     let mut gate = closed_until(10);
-    assert_eq!(gate.close(Some(seconds(1)), at(1)), at(10));
-    assert_eq!(gate.close(Some(seconds(20)), at(2)), at(22));
+    assert_eq!(gate.close(Some(seconds(1)), MINUTE, at(1)), at(10));
+    assert_eq!(gate.close(Some(seconds(20)), MINUTE, at(2)), at(22));
 }
 
 #[test]
@@ -62,7 +63,7 @@ fn after_the_probe_the_number_on_the_wire_doubles_each_round_trip() {
     }
     assert_eq!(gate.most_in_flight(at(70)), Some(32));
     assert_eq!(gate.most_in_flight(at(71)), None);
-    gate.close(None, at(20));
+    gate.close(None, MINUTE, at(20));
     assert_eq!(gate.most_in_flight(at(20)), None);
 }
 
@@ -108,26 +109,35 @@ fn the_replay_of_a_401_inherits_the_probe() {
 #[test]
 fn a_rejection_without_a_time_backs_off_longer_each_time() {
     let mut gate = Gate::default();
-    assert_eq!(gate.close(None, at(0)), at(1));
+    assert_eq!(gate.close(None, MINUTE, at(0)), at(1));
     gate.opens(FIRST, at(1));
     gate.pass(FIRST, at(1));
-    assert_eq!(gate.close(None, at(1)), at(3));
+    assert_eq!(gate.close(None, MINUTE, at(1)), at(3));
     gate.opens(FIRST, at(3));
     gate.pass(FIRST, at(3));
-    assert_eq!(gate.close(None, at(3)), at(7));
+    assert_eq!(gate.close(None, MINUTE, at(3)), at(7));
 }
 
 #[test]
 fn the_late_rejections_of_one_burst_count_once() {
     let mut gate = Gate::default();
-    gate.close(None, at(0));
+    gate.close(None, MINUTE, at(0));
     for _ in 0..31 {
-        gate.close(None, at(0));
+        gate.close(None, MINUTE, at(0));
     }
     assert_eq!(gate.closed_until(), Some(at(1)));
 }
 
 #[test]
-fn a_long_row_of_rejections_backs_off_for_a_minute_at_most() {
-    assert_eq!(back_off(u32::MAX), LONGEST_BACK_OFF);
+fn a_long_row_of_rejections_backs_off_for_a_minute_at_most_and_of_a_day_for_an_hour() {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    let longest = |window| back_off(u32::MAX, window);
+    assert_eq!(longest(Duration::ZERO), MINUTE);
+    assert_eq!(longest(MINUTE), MINUTE);
+    assert_eq!(longest(DAY / 2), 30 * MINUTE);
+    assert_eq!(longest(DAY), 60 * MINUTE);
+    assert_eq!(longest(31 * DAY), 60 * MINUTE);
+    // A minute that is spent has begun anew by then, whatever else there is.
+    let first_six: Duration = (1..=6).map(|row| back_off(row, DAY)).sum();
+    assert_eq!(first_six, seconds(63));
 }

@@ -109,7 +109,9 @@ impl Ledger {
                 pace::slow_down(paces, span, slot.granted, now.moment);
             }
             let span = span.map(|span| span + self.shift(now));
-            return Change::ClosedUntil(self.gate.close(span, now.moment));
+            let longest = self.parts.iter().map(|part| part.meter.length).max();
+            let longest = longest.unwrap_or_default();
+            return Change::ClosedUntil(self.gate.close(span, longest, now.moment));
         }
         if report.status == StatusCode::UNAUTHORIZED {
             self.gate.unauthorized(ticket, now.moment);
