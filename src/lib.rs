@@ -61,7 +61,7 @@ pub use {auth::model, rate_limit::model as line_model};
 pub use account::{Account, AccountBuilder, Environment};
 pub use config::Config;
 
-pub use auth::store::{Record, Swap, TokenStore};
+pub use auth::store::{Lease, Record, Swap, TokenStore};
 pub use auth::{
     AccessToken, Attempt, AuthMiddleware, AuthorizationRequest, ClientAuth, Grant, Health,
     JwtBearer, Signer,

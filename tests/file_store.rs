@@ -25,7 +25,7 @@ fn folder(test: &str) -> PathBuf {
 
 fn record(version: u64, bytes: &[u8]) -> Record {
     let bytes = bytes.to_vec();
-    Record { version, bytes }
+    Record::new(version, bytes)
 }
 
 async fn save(store: &FileStore, key: &str, expected: Option<u64>, new: &Record) -> Swap {
@@ -156,19 +156,30 @@ async fn processes_that_add_to_one_number_lose_no_addition() {
 async fn a_lease_is_held_until_it_is_given_back_or_runs_out() {
     let folder = folder("lease");
     let (one, two) = (FileStore::new(&folder), FileStore::new(&folder));
-    assert!(one.lease(KEY, "a", MINUTE).await.unwrap());
-    assert!(one.lease(KEY, "a", MINUTE).await.unwrap(), "prolonged");
-    assert!(!two.lease(KEY, "b", MINUTE).await.unwrap());
-    assert!(two.lease("other", "b", MINUTE).await.unwrap());
+    assert!(one.lease(KEY, "a", MINUTE).await.unwrap().is_granted());
+    assert!(
+        one.lease(KEY, "a", MINUTE).await.unwrap().is_granted(),
+        "prolonged"
+    );
+    assert!(!two.lease(KEY, "b", MINUTE).await.unwrap().is_granted());
+    assert!(two.lease("other", "b", MINUTE).await.unwrap().is_granted());
     two.release(KEY, "b").await.unwrap();
     assert!(
-        !two.lease(KEY, "b", MINUTE).await.unwrap(),
+        !two.lease(KEY, "b", MINUTE).await.unwrap().is_granted(),
         "not b's to give"
     );
     one.release(KEY, "a").await.unwrap();
-    assert!(two.lease(KEY, "b", Duration::ZERO).await.unwrap());
-    assert!(one.lease(KEY, "a", MINUTE).await.unwrap(), "it ran out");
-    assert!(!two.lease(KEY, "b", MINUTE).await.unwrap());
+    assert!(
+        two.lease(KEY, "b", Duration::ZERO)
+            .await
+            .unwrap()
+            .is_granted()
+    );
+    assert!(
+        one.lease(KEY, "a", MINUTE).await.unwrap().is_granted(),
+        "it ran out"
+    );
+    assert!(!two.lease(KEY, "b", MINUTE).await.unwrap().is_granted());
 }
 
 #[cfg(unix)]
@@ -176,10 +187,10 @@ async fn a_lease_is_held_until_it_is_given_back_or_runs_out() {
 async fn a_lease_whose_holder_is_gone_is_free_at_once() {
     let folder = folder("dead-holder");
     let (one, two) = (FileStore::new(&folder), FileStore::new(&folder));
-    assert!(one.lease(KEY, "a", MINUTE).await.unwrap());
-    assert!(!two.lease(KEY, "b", MINUTE).await.unwrap());
+    assert!(one.lease(KEY, "a", MINUTE).await.unwrap().is_granted());
+    assert!(!two.lease(KEY, "b", MINUTE).await.unwrap().is_granted());
     drop(one);
-    assert!(two.lease(KEY, "b", MINUTE).await.unwrap());
+    assert!(two.lease(KEY, "b", MINUTE).await.unwrap().is_granted());
 }
 
 /// A process of many accounts that overstayed one lease each would else run out of files.
@@ -193,13 +204,21 @@ async fn a_lease_that_another_took_meanwhile_is_no_open_file_once_it_is_given_ba
         let files = files.filter_map(|file| fs::read_link(file.unwrap().path()).ok());
         files.filter(|file| file.starts_with(&folder)).count()
     };
-    assert!(one.lease(KEY, "a", Duration::ZERO).await.unwrap());
-    assert!(two.lease(KEY, "b", MINUTE).await.unwrap(), "it ran out");
+    assert!(
+        one.lease(KEY, "a", Duration::ZERO)
+            .await
+            .unwrap()
+            .is_granted()
+    );
+    assert!(
+        two.lease(KEY, "b", MINUTE).await.unwrap().is_granted(),
+        "it ran out"
+    );
     assert_eq!(open(), 2);
     one.release(KEY, "a").await.unwrap();
     assert_eq!(open(), 1);
     assert!(
-        !one.lease(KEY, "a", MINUTE).await.unwrap(),
+        !one.lease(KEY, "a", MINUTE).await.unwrap().is_granted(),
         "b has it still"
     );
     two.release(KEY, "b").await.unwrap();
@@ -334,7 +353,7 @@ mod permissions {
         let folder = folder("modes");
         let store = FileStore::new(&folder);
         save(&store, KEY, None, &record(1, b"x")).await;
-        assert!(store.lease(KEY, "a", MINUTE).await.unwrap());
+        assert!(store.lease(KEY, "a", MINUTE).await.unwrap().is_granted());
         assert_eq!(mode(&folder), 0o700);
         for extension in ["json", "lock", "lease"] {
             assert_eq!(mode(&file(&folder, extension)), 0o600, "{extension}");

@@ -466,10 +466,7 @@ async fn a_newer_record_with_the_access_token_just_refused_gives_its_refresh_tok
     let text = String::from_utf8(record.bytes)
         .expect("text")
         .replace("r1", "r2");
-    let newer = Record {
-        version: 2,
-        bytes: text.into_bytes(),
-    };
+    let newer = Record::new(2, text);
     let swap = store.compare_and_swap(&key, Some(1), &newer).await;
     assert_eq!(swap.expect("no error"), Swap::Saved);
     assert_eq!(cache.refused(&bad, true), RejectionVerdict::Renew);
@@ -652,7 +649,7 @@ async fn a_rotated_refresh_token_goes_last_whatever_another_process_wrote_meanwh
     pass(SECOND / 2).await;
     let key = crate::auth::record::key("test", &rotating(store.clone()));
     let bytes = br#"{"refresh_token":"theirs"}"#.to_vec();
-    let theirs = Record { version: 5, bytes };
+    let theirs = Record::new(5, bytes);
     let swap = store.compare_and_swap(&key, None, &theirs).await;
     assert_eq!(swap.expect("no error"), Swap::Saved);
     flight.await.expect("no panic").expect("a token");
@@ -672,7 +669,7 @@ async fn a_refresh_token_that_stayed_the_same_never_overwrites_anothers_newer_on
     assert_eq!(secret(&cache).await, "a2");
     let key = crate::auth::record::key("test", &rotating(store.clone()));
     let bytes = br#"{"refresh_token":"r3"}"#.to_vec();
-    let theirs = Record { version: 2, bytes };
+    let theirs = Record::new(2, bytes);
     let swap = store.inner.compare_and_swap(&key, Some(1), &theirs).await;
     assert_eq!(swap.expect("no error"), Swap::Saved);
     pass(580 * SECOND).await;

@@ -85,12 +85,9 @@ impl Saver {
             self.ended = true;
             return None;
         };
-        let record = Record {
-            version: memory
-                .version
-                .map_or(1, |version| version.saturating_add(1)),
-            bytes: tokens.to_bytes(),
-        };
+        let version = memory.version;
+        let version = version.map_or(1, |version| version.saturating_add(1));
+        let record = Record::new(version, tokens.to_bytes());
         Some((*number, memory.version, record))
     }
 

@@ -287,7 +287,7 @@ impl Vault {
         };
         let asked = store.lease(&self.key, &self.holder, LEASE);
         match self.within(LONGEST_LOAD, asked).await {
-            Some(Ok(granted)) => granted,
+            Some(Ok(lease)) => lease.is_granted(),
             Some(Err(error)) => {
                 self.report("cannot give a lease", Some(error));
                 true

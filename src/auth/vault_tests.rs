@@ -3,7 +3,7 @@ use crate::auth::testing::{SECOND, clock};
 use crate::stores::MemoryStore;
 use async_trait::async_trait;
 
-use super::super::store::Swap;
+use super::super::store::{Lease, Swap};
 
 fn vault(store: impl TokenStore) -> Arc<Vault> {
     let events = Events::new("test".into(), Vec::new());
@@ -16,10 +16,7 @@ fn secret(text: &str) -> Zeroizing<String> {
 
 /// Another process stores this refresh token.
 async fn store(store: &MemoryStore, version: u64, refresh_token: &str) {
-    let record = Record {
-        version,
-        bytes: Tokens::new(None, Some(refresh_token)).to_bytes(),
-    };
+    let record = Record::new(version, Tokens::new(None, Some(refresh_token)).to_bytes());
     let before = version.checked_sub(1).filter(|before| *before > 0);
     let swap = store.compare_and_swap("key", before, &record).await;
     assert_eq!(swap.expect("no error"), Swap::Saved);
@@ -110,7 +107,7 @@ impl TokenStore for Unable {
         Ok(Swap::Saved)
     }
 
-    async fn lease(&self, _: &str, _: &str, _: Duration) -> Result<bool, BoxError> {
+    async fn lease(&self, _: &str, _: &str, _: Duration) -> Result<Lease, BoxError> {
         if self.hangs {
             std::future::pending::<()>().await;
         }

@@ -24,7 +24,7 @@ use async_trait::async_trait;
 
 use self::disk::Place;
 use self::envelope::{Envelope, Flaw};
-use crate::auth::store::{Record, Swap, TokenStore};
+use crate::auth::store::{Lease, Record, Swap, TokenStore};
 use crate::clock::{Clock, SystemClock};
 use crate::error::BoxError;
 use crate::rate_limit::QuotaStore;
@@ -152,17 +152,22 @@ impl TokenStore for FileStore {
             .await
     }
 
-    async fn lease(&self, key: &str, holder: &str, lifetime: Duration) -> Result<bool, BoxError> {
-        let holder = holder.to_owned();
-        self.run(key, move |shared, place| {
-            shared.lease(place, &holder, lifetime)
+    async fn lease(&self, key: &str, id: &str, lifetime: Duration) -> Result<Lease, BoxError> {
+        let id = id.to_owned();
+        let granted = self
+            .run(key, move |shared, place| shared.lease(place, &id, lifetime))
+            .await?;
+        Ok(match granted {
+            true => Lease::Granted {
+                previous_is_dead: false,
+            },
+            false => Lease::Held { left: None },
         })
-        .await
     }
 
-    async fn release(&self, key: &str, holder: &str) -> Result<(), BoxError> {
-        let holder = holder.to_owned();
-        self.run(key, move |shared, place| shared.release(place, &holder))
+    async fn release(&self, key: &str, id: &str) -> Result<(), BoxError> {
+        let id = id.to_owned();
+        self.run(key, move |shared, place| shared.release(place, &id))
             .await
     }
 }

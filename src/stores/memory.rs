@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::auth::store::{Record, Swap, TokenStore};
+use crate::auth::store::{Lease, Record, Swap, TokenStore};
 use crate::clock::{Clock, Moment, SystemClock};
 use crate::error::BoxError;
 use crate::rate_limit::QuotaStore;
@@ -89,21 +89,28 @@ impl TokenStore for MemoryStore {
         Ok(Swap::Saved)
     }
 
-    async fn lease(&self, key: &str, holder: &str, lifetime: Duration) -> Result<bool, BoxError> {
+    async fn lease(&self, key: &str, id: &str, lifetime: Duration) -> Result<Lease, BoxError> {
         let now = SystemClock.now().moment;
         let mut entries = self.entries();
         let entry = entries.entry(key.to_owned()).or_default();
-        if matches!(&entry.lease, Some((other, until)) if other != holder && *until > now) {
-            return Ok(false);
+        match &entry.lease {
+            Some((other, until)) if other != id && *until > now => Ok(Lease::Held {
+                left: Some(*until - now),
+            }),
+            _ => {
+                entry.lease = Some((id.to_owned(), now + lifetime));
+                // It does not outlive the process, and neither did whoever had the right.
+                Ok(Lease::Granted {
+                    previous_is_dead: true,
+                })
+            }
         }
-        entry.lease = Some((holder.to_owned(), now + lifetime));
-        Ok(true)
     }
 
-    async fn release(&self, key: &str, holder: &str) -> Result<(), BoxError> {
+    async fn release(&self, key: &str, id: &str) -> Result<(), BoxError> {
         let mut entries = self.entries();
         if let Some(entry) = entries.get_mut(key) {
-            entry.lease.take_if(|(present, _)| present == holder);
+            entry.lease.take_if(|(present, _)| present == id);
             // Of a login that nobody has there is only ever a lease.
             if entry.record.is_none() && entry.lease.is_none() {
                 entries.remove(key);
@@ -118,10 +125,7 @@ mod tests {
     use super::*;
 
     fn record(version: u64, bytes: &[u8]) -> Record {
-        Record {
-            version,
-            bytes: bytes.to_vec(),
-        }
+        Record::new(version, bytes)
     }
 
     #[tokio::test]
@@ -149,28 +153,34 @@ mod tests {
     async fn a_lease_is_held_until_it_is_given_back_or_runs_out() {
         let store: Arc<dyn TokenStore> = Arc::new(MemoryStore::new());
         let lease = |holder| store.lease("k", holder, Duration::from_secs(10));
-        assert!(lease("a").await.expect("no error"));
+        assert!(lease("a").await.expect("no error").is_granted());
         assert!(
-            lease("a").await.expect("no error"),
+            lease("a").await.expect("no error").is_granted(),
             "the holder may prolong"
         );
-        assert!(!lease("b").await.expect("no error"));
+        assert!(!lease("b").await.expect("no error").is_granted());
         store.release("k", "b").await.expect("no error");
         assert!(
-            !lease("b").await.expect("no error"),
+            !lease("b").await.expect("no error").is_granted(),
             "it was not b's to give"
         );
         store.release("k", "a").await.expect("no error");
-        assert!(lease("b").await.expect("no error"));
+        assert!(lease("b").await.expect("no error").is_granted());
         SystemClock.sleep(Duration::from_secs(11)).await;
-        assert!(lease("a").await.expect("no error"), "it ran out");
+        assert!(
+            lease("a").await.expect("no error").is_granted(),
+            "it ran out"
+        );
     }
 
     #[tokio::test]
     async fn nothing_is_left_of_a_lease_without_a_record() {
         let store = MemoryStore::new();
         let lease = |key| store.lease(key, "a", Duration::from_secs(10));
-        assert!(lease("k").await.expect("no error") && lease("l").await.expect("no error"));
+        assert!(
+            lease("k").await.expect("no error").is_granted()
+                && lease("l").await.expect("no error").is_granted()
+        );
         let swap = store.compare_and_swap("l", None, &record(1, b"x")).await;
         assert_eq!(swap.expect("no error"), Swap::Saved);
         for key in ["k", "l"] {

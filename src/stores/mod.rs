@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::auth::store::{Record, Swap, TokenStore};
+use crate::auth::store::{Lease, Record, Swap, TokenStore};
 use crate::error::BoxError;
 use crate::rate_limit::QuotaStore;
 use crate::rate_limit::store::sealed::Sealed;
@@ -49,11 +49,23 @@ impl<T: TokenStore + ?Sized> TokenStore for Arc<T> {
         (**self).compare_and_swap(key, expected, new).await
     }
 
-    async fn lease(&self, key: &str, holder: &str, lifetime: Duration) -> Result<bool, BoxError> {
-        (**self).lease(key, holder, lifetime).await
+    async fn lease(&self, key: &str, id: &str, lifetime: Duration) -> Result<Lease, BoxError> {
+        (**self).lease(key, id, lifetime).await
     }
 
-    async fn release(&self, key: &str, holder: &str) -> Result<(), BoxError> {
-        (**self).release(key, holder).await
+    async fn release(&self, key: &str, id: &str) -> Result<(), BoxError> {
+        (**self).release(key, id).await
+    }
+
+    fn abandon(&self, key: &str, id: &str) {
+        (**self).abandon(key, id);
+    }
+
+    fn is_shared(&self) -> bool {
+        (**self).is_shared()
+    }
+
+    fn check(&self, key: &str) -> Result<(), BoxError> {
+        (**self).check(key)
     }
 }

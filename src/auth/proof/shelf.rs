@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::server::Server;
 use crate::auth::record::Tokens;
-use crate::auth::store::{Record, Swap, TokenStore};
+use crate::auth::store::{Lease, Record, Swap, TokenStore};
 use crate::clock::hands::HandClock;
 use crate::clock::{Clock, Moment, Now};
 use crate::error::BoxError;
@@ -82,7 +82,7 @@ impl Shelf {
             .as_ref()
             .map_or(1, |record| record.version + 1);
         let bytes = tokens.to_bytes();
-        shelved.record = Some(Record { version, bytes });
+        shelved.record = Some(Record::new(version, bytes));
     }
 
     /// Another process renews, under the lease, and stores what it got.
@@ -190,21 +190,26 @@ impl TokenStore for Shelf {
         Ok(swapped)
     }
 
-    async fn lease(&self, _: &str, holder: &str, lifetime: Duration) -> Result<bool, BoxError> {
+    async fn lease(&self, _: &str, id: &str, lifetime: Duration) -> Result<Lease, BoxError> {
         self.take_time(true).await?;
         let until = self.clock.now().moment + lifetime;
         let mut shelved = self.shelved();
         let granted = !shelved.leased_to_other;
         if granted {
-            shelved.lease = Some((holder.to_owned(), until));
+            shelved.lease = Some((id.to_owned(), until));
         }
-        Ok(granted)
+        Ok(match granted {
+            true => Lease::Granted {
+                previous_is_dead: false,
+            },
+            false => Lease::Held { left: None },
+        })
     }
 
-    async fn release(&self, _: &str, holder: &str) -> Result<(), BoxError> {
+    async fn release(&self, _: &str, id: &str) -> Result<(), BoxError> {
         self.take_time(true).await?;
         let mut shelved = self.shelved();
-        shelved.lease.take_if(|(present, _)| present == holder);
+        shelved.lease.take_if(|(present, _)| present == id);
         Ok(())
     }
 }

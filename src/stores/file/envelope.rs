@@ -65,10 +65,7 @@ impl Envelope {
             return Err(Flaw::Damaged);
         }
         let nonce = written.nonce.as_deref().map(decoded).transpose()?;
-        let record = Record {
-            version: written.version,
-            bytes: decoded(&written.bytes)?,
-        };
+        let record = Record::new(written.version, decoded(&written.bytes)?);
         match digest(&record) == written.sha256 {
             true => Ok(Self {
                 record,
@@ -119,10 +116,7 @@ mod tests {
 
     fn envelope() -> Envelope {
         Envelope {
-            record: Record {
-                version: 7,
-                bytes: b"secret".to_vec(),
-            },
+            record: Record::new(7, b"secret"),
             nonce: None,
             others: Map::new(),
         }

@@ -90,10 +90,7 @@ mod tests {
 
     fn envelope() -> Envelope {
         Envelope {
-            record: Record {
-                version: 1,
-                bytes: b"canary".to_vec(),
-            },
+            record: Record::new(1, b"canary"),
             nonce: None,
             others: serde_json::Map::new(),
         }

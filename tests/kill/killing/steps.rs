@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest_tollgate::{
-    BoxError, Clock as _, Event, FileStore, Observer, Record, Swap, SystemClock, TokenStore,
+    BoxError, Clock as _, Event, FileStore, Lease, Observer, Record, Swap, SystemClock, TokenStore,
 };
 
 /// What a process does from here on, until it writes down the next one.
@@ -196,16 +196,28 @@ impl TokenStore for Watched {
         swap
     }
 
-    async fn lease(&self, key: &str, holder: &str, span: Duration) -> Result<bool, BoxError> {
+    async fn lease(&self, key: &str, id: &str, span: Duration) -> Result<Lease, BoxError> {
         self.steps.take(Step::AskingForTheLease);
-        let granted = self.store.lease(key, holder, span).await;
-        if matches!(granted, Ok(false)) {
+        let lease = self.store.lease(key, id, span).await;
+        if matches!(lease, Ok(Lease::Held { .. })) {
             self.steps.take(Step::WaitingForTheLease);
         }
-        granted
+        lease
     }
 
-    async fn release(&self, key: &str, holder: &str) -> Result<(), BoxError> {
-        self.store.release(key, holder).await
+    async fn release(&self, key: &str, id: &str) -> Result<(), BoxError> {
+        self.store.release(key, id).await
+    }
+
+    fn abandon(&self, key: &str, id: &str) {
+        self.store.abandon(key, id);
+    }
+
+    fn is_shared(&self) -> bool {
+        self.store.is_shared()
+    }
+
+    fn check(&self, key: &str) -> Result<(), BoxError> {
+        self.store.check(key)
     }
 }
