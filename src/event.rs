@@ -59,6 +59,15 @@ pub enum Event {
         /// Why.
         error: Error,
     },
+    /// A refresh token that the store did not have yet gave way to another process's newer one.
+    TokenSuperseded,
+    /// A renewal was broken off with the runtime that it ran on, or by a panic.
+    RefreshAbandoned {
+        /// Whether its request had left. The answer is lost then, and with it perhaps the only
+        /// valid refresh token. End the renewal with [`Account::flush`](crate::Account::flush)
+        /// before a runtime ends.
+        sent: bool,
+    },
     /// The API refused a token of ours.
     TokenRejected {
         /// Which.
@@ -296,6 +305,8 @@ fn trace(account: &str, event: &Event) {
         | Event::QuotaRejected { .. }
         | Event::TokenFailed { .. }
         | Event::TokenSaveFailed { .. }
+        | Event::TokenSuperseded
+        | Event::RefreshAbandoned { .. }
         | Event::QuotaStoreFailed { .. }
         | Event::SecondLedger
         | Event::LiteralSecret { .. }

@@ -64,7 +64,7 @@ pub use config::Config;
 pub use auth::store::{Lease, Record, Swap, TokenStore};
 pub use auth::{
     AccessToken, Attempt, AuthMiddleware, AuthorizationRequest, ClientAuth, Grant, Health,
-    JwtBearer, Signer,
+    JwtBearer, RenewalElsewhere, Signer,
 };
 pub use rate_limit::{
     Pacing, Permit, Quota, QuotaSnapshot, QuotaStore, RateLimitMiddleware, Rejected, ResetUnit,

@@ -105,6 +105,8 @@ pub(crate) fn record(account: &Arc<str>, event: &Event) {
         | Event::TokenFailed { .. }
         | Event::TokenSaved
         | Event::TokenSaveFailed { .. }
+        | Event::TokenSuperseded
+        | Event::RefreshAbandoned { .. }
         | Event::TokenRejected { .. }
         | Event::TokenAwaited { .. } => meter.token(event),
         Event::Waited { .. }
@@ -147,6 +149,8 @@ impl Meter {
             }
             Event::TokenSaved => self.count(TOKEN_SAVES, "outcome", "saved"),
             Event::TokenSaveFailed { .. } => self.count(TOKEN_SAVES, "outcome", "failed"),
+            Event::TokenSuperseded => self.count(TOKEN_SAVES, "outcome", "superseded"),
+            Event::RefreshAbandoned { .. } => self.count(TOKEN_FAILURES, "kind", "abandoned"),
             Event::TokenRejected { verdict, .. } => {
                 self.count(TOKEN_REJECTIONS, "verdict", verdict.as_str());
             }

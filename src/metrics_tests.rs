@@ -39,6 +39,8 @@ fn events() -> Vec<Event> {
         Event::TokenSaveFailed {
             error: error.clone(),
         },
+        Event::TokenSuperseded,
+        Event::RefreshAbandoned { sent: true },
         Event::TokenRejected {
             generation: 1,
             status: StatusCode::UNAUTHORIZED,

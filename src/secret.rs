@@ -46,6 +46,14 @@ impl Secret {
         }
     }
 
+    /// The value, where it was given itself.
+    pub(crate) fn literal(&self) -> Option<&Zeroizing<String>> {
+        match &self.0 {
+            Place::Literal(value) => Some(value),
+            Place::Env(_) | Place::File(_) => None,
+        }
+    }
+
     /// Whether reading it again could give another value.
     pub(crate) fn is_reference(&self) -> bool {
         !matches!(self.0, Place::Literal(_))

@@ -48,6 +48,7 @@ pub(super) fn oauth(
         token_fields: settings.token_fields.clone(),
         token_client: token_client?,
         store: settings.token_store.clone(),
+        terms: settings.terms,
         limit: None,
         keep_warm: settings.keep_warm,
         refresh_lead: settings.refresh_lead,

@@ -7,6 +7,7 @@ use http::StatusCode;
 
 use super::builder::{AccountBuilder, Environment};
 use crate::auth::keys::HeaderPlace;
+use crate::auth::persistence::refresh_chain::Terms;
 use crate::auth::scheme::Scheme;
 use crate::auth::store::TokenStore;
 use crate::auth::{ClientAuth, Grant, Signer};
@@ -50,6 +51,7 @@ pub(crate) struct Settings {
     pub(crate) token_fields: Vec<(String, Secret)>,
     pub(crate) token_client: Option<reqwest::Client>,
     pub(crate) token_store: Option<Arc<dyn TokenStore>>,
+    pub(crate) terms: Terms,
     pub(crate) token_windows: Vec<Window>,
     pub(crate) keep_warm: bool,
     pub(crate) refresh_lead: Duration,
@@ -102,6 +104,7 @@ impl Settings {
             token_fields: Vec::new(),
             token_client: None,
             token_store: None,
+            terms: Terms::default(),
             token_windows: Vec::new(),
             keep_warm: false,
             refresh_lead: AccountBuilder::DEFAULT_REFRESH_LEAD,

@@ -9,6 +9,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::{Either, select};
 
@@ -27,7 +28,10 @@ use crate::clock::{Moment, Now};
 use crate::error::{Error, ErrorKind, Recovery};
 use crate::event::{Event, RejectionVerdict};
 use crate::options::Patience;
-use crate::sync::Handle;
+use crate::sync::{AtomicU64, Handle};
+
+/// How long a flush waits for a flight: the longest request and its repetition.
+const LONGEST_FLIGHT: Duration = Duration::from_secs(70);
 
 /// Keeps the token of an account.
 pub(crate) struct Cache {
@@ -56,6 +60,7 @@ impl Cache {
             clock: settings.clock.clone(),
             events: settings.events.clone(),
             warmth,
+            logins: AtomicU64::new(0),
         };
         Self {
             shared: Arc::new(shared),
@@ -100,13 +105,14 @@ impl Cache {
 
     async fn wait_or_fail(&self, need: Need, patience: Patience) -> Result<Arc<Token>, Error> {
         let generation = self.shared.board.read().state.generation();
-        let mut waited_until = None;
+        let begin = self.shared.clock.now().moment;
+        let mut has_waited = false;
         let mut torn_down = false;
         let mut awaiting = None;
         loop {
             let posting = Posting::clone(&self.shared.board.read());
             // Who has waited takes what the wait brought, even if it did not live long.
-            if waited_until.is_some() && posting.state.generation() > generation {
+            if has_waited && posting.state.generation() > generation {
                 return posting.state.token().cloned().ok_or_else(broken_off);
             }
             let waiter = match self.step(&posting, need) {
@@ -114,21 +120,38 @@ impl Cache {
                 Step::Fail(error) => return Err(error),
                 Step::Join(waiter) => waiter,
                 Step::WaitUntil(at) => {
+                    let now = self.shared.clock.now();
+                    if !patience.reaches(begin, at) {
+                        return Err(posting.state.not_before(at, now));
+                    }
                     awaiting.get_or_insert_with(|| Awaiting::new(&self.shared));
-                    self.sleep_until(at, &posting, patience, waited_until)
-                        .await?;
-                    waited_until = Some(at);
+                    self.shared.clock.sleep(at - now.moment).await;
+                    has_waited = true;
                     continue;
                 }
                 Step::Again => continue,
             };
             awaiting.get_or_insert_with(|| Awaiting::new(&self.shared));
             match self.join(waiter, patience.deadline).await {
-                Waited::Landed(result) => return result,
+                Waited::Landed(Ok(token)) => return Ok(token),
+                // Half a minute of an outage must not fail ten thousand parts in a millisecond:
+                // whoever may wait for the next flight does, and one request serves all of them.
+                Waited::Landed(Err(error)) => match self.next_attempt(&error) {
+                    Some(at) if patience.reaches(begin, at) => has_waited = true,
+                    _ => return Err(error),
+                },
                 Waited::TooLate => return Err(too_late()),
                 Waited::TornDown if torn_down => return Err(broken_off()),
                 Waited::TornDown => torn_down = true,
             }
+        }
+    }
+
+    /// When a failed renewal is tried again; none if that waits for a change.
+    fn next_attempt(&self, error: &Error) -> Option<Moment> {
+        match error.recovery() {
+            Recovery::WaitUntil(time) => Some(self.shared.clock.now().moment_at(time)),
+            _ => None,
         }
     }
 
@@ -147,29 +170,6 @@ impl Cache {
             Decision::Fail => Step::Fail(state.error().cloned().unwrap_or_else(broken_off)),
             Decision::LetStand => Step::Fail(storm()),
         }
-    }
-
-    /// Waits for the next chance, once: who waited for it and finds a later one has shared a
-    /// failure.
-    async fn sleep_until(
-        &self,
-        at: Moment,
-        posting: &Posting,
-        patience: Patience,
-        before: Option<Moment>,
-    ) -> Result<(), Error> {
-        let now = self.shared.clock.now();
-        let until = posting.state.backs_off_until();
-        let failed_again = before.is_some_and(|before| until.is_some_and(|until| until > before));
-        match posting.state.error() {
-            Some(error) if failed_again => return Err(error.clone()),
-            _ if !patience.reaches(now.moment, at) => {
-                return Err(posting.state.not_before(at, now));
-            }
-            _ => {}
-        }
-        self.shared.clock.sleep(at - now.moment).await;
-        Ok(())
     }
 
     async fn join(&self, mut waiter: Waiter, deadline: Option<Moment>) -> Waited {
@@ -218,7 +218,8 @@ impl Cache {
         Health::of(&self.shared)
     }
 
-    /// Waits until a flight under way has ended, and then until all is saved.
+    /// Waits until a flight under way has ended, a minute or so at most, and then until all is
+    /// saved.
     ///
     /// # Errors
     /// The store failed, or did not save in time.
@@ -228,9 +229,11 @@ impl Cache {
     pub(crate) async fn flush(&self) -> Result<(), Error> {
         let waiter = self.shared.board.read().waiter.clone();
         if let Some(waiter) = waiter {
-            self.join(waiter, None).await;
+            // To cut a request off is to lose its answer.
+            let end = self.shared.clock.now().moment + LONGEST_FLIGHT;
+            self.join(waiter, Some(end)).await;
         }
-        let flushed = self.shared.source.vault.flush().await;
+        let flushed = self.shared.source.persistence.flush().await;
         flushed.map_err(|refusal| {
             let error = refusal.error(Recovery::Retry);
             error.with_account(&self.shared.account)

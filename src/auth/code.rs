@@ -1,19 +1,25 @@
 //! Turning the code of a login into tokens (RFC 6749 section 4.1.3): send it once, keep what came.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
 use super::answer::{Answer, Class, Refusal};
 use super::endpoint::{Delivery, Presentation};
 use super::launch::Launch;
+use super::persistence::Taken;
 use super::present::LONGEST_REQUEST;
 use super::record::Tokens;
-use super::source::{LEASE_POLL, LEASE_POLLS, Source};
-use super::state::{Plan, Presents};
+use super::renewal::recovery_of;
+use super::source::{POLL, Source};
+use super::state::Plan;
 use super::token::Token;
 use crate::error::{Error, Recovery};
 use crate::event::Event;
+
+/// How long a login waits for another process that renews.
+const LONGEST_WAIT: Duration = Duration::from_secs(15);
 
 /// A code and what has to be sent with it. No `Debug`: it is secret.
 pub(super) struct Code {
@@ -37,28 +43,40 @@ pub(super) enum Redeemed {
 }
 
 impl Source {
-    /// Sends the code, once, and stores what it brings.
+    /// Sends the code, once, and stores what it brings. The store is proved first: a code is spent
+    /// by sending it.
     pub(super) async fn redeem(&self, plan: Plan, launch: Launch, code: &Code) -> Redeemed {
-        let leased = self.lease_for_login().await;
-        // For the record's version; what it holds ends with this login.
-        let _ = self.vault.look().await;
-        let redeemed = self.present_code(plan, launch, code).await;
-        if leased {
-            self.vault.release().await;
-        }
-        redeemed
+        let _hold = self.persistence.hold();
+        let redeemed = async {
+            self.wait_for_right_to_log_in().await;
+            if let Err(refusal) = self.prove_store().await {
+                return Redeemed::Unsent(unsent(&refusal));
+            }
+            self.present_code(plan, launch, code).await
+        };
+        self.persistence.while_right_is_kept(redeemed).await
     }
 
-    /// Another process that renews meanwhile would save a token of the former login over those of
-    /// this one. But a code does not keep, so in the end it is sent in any case.
-    async fn lease_for_login(&self) -> bool {
-        for _ in 0..LEASE_POLLS {
-            if self.vault.lease().await {
-                return true;
+    /// Proves that the store can be written.
+    ///
+    /// # Errors
+    /// It cannot, or cannot be read.
+    pub(super) async fn prove_store(&self) -> Result<(), Refusal> {
+        // For the record's version; what it holds ends with a login.
+        self.persistence.load().await?;
+        self.persistence.prove().await
+    }
+
+    /// Another process that renews meanwhile is waited for, but not for ever: a code does not keep,
+    /// and in a conflict the login stays.
+    async fn wait_for_right_to_log_in(&self) {
+        let until = self.clock.now().moment + LONGEST_WAIT;
+        while let Taken::Held = self.persistence.take_right().await {
+            if self.clock.now().moment >= until {
+                return;
             }
-            self.clock.sleep(LEASE_POLL).await;
+            self.clock.sleep(POLL).await;
         }
-        false
     }
 
     async fn present_code(&self, plan: Plan, mut launch: Launch, code: &Code) -> Redeemed {
@@ -70,7 +88,7 @@ impl Source {
             redirect_uri: &code.redirect_uri,
             verifier: &code.verifier,
         };
-        launch.leave(Presents::TheSame);
+        launch.leave();
         let delivery = self.send(presentation, LONGEST_REQUEST).await;
         let not_sent = matches!(delivery, Delivery::NotSent(_));
         launch.set_sent(!not_sent);
@@ -80,11 +98,14 @@ impl Source {
             Err(refusal) if not_sent => return Redeemed::Unsent(unsent(&refusal)),
             Err(refusal) => return Redeemed::Refused(refused(refusal)),
         };
-        let issued = answer.outcome.as_ref().ok();
-        let token = issued.and_then(|issued| self.token(plan.generation, issued, start));
-        if token.is_none() && answer.refresh_token.is_none() {
-            return Redeemed::Refused(refused(of(answer)));
-        }
+        let token = self.token(plan.generation, &answer, start);
+        let token = match token {
+            Ok(token) => Some(token),
+            Err(refusal) if answer.refresh_token.is_none() => {
+                return Redeemed::Refused(refused(refusal));
+            }
+            Err(_) => None,
+        };
         let saved = self.keep_login(&answer, token.as_ref()).await;
         let event = token
             .as_ref()
@@ -98,26 +119,15 @@ impl Source {
     }
 
     async fn keep_login(&self, answer: &Answer, token: Option<&Token>) -> bool {
-        self.vault.log_in(answer.refresh_token.clone());
         let refresh_token = answer.refresh_token.as_ref().map(|token| token.as_str());
-        let number = self.vault.save(Tokens::new(token, refresh_token));
-        self.vault.saved(number).await;
-        !self.vault.has_unsaved()
+        let number = self.persistence.log_in(Tokens::new(token, refresh_token));
+        self.persistence.saved(number).await;
+        !self.persistence.has_unsaved()
     }
 }
 
-fn of(answer: Answer) -> Refusal {
-    answer.outcome.err().unwrap_or_else(|| {
-        let message = "the token endpoint gave an access token that no header can hold";
-        Refusal::new(Class::Transient, message)
-    })
-}
-
 fn unsent(refusal: &Refusal) -> Error {
-    refusal.error(match refusal.class {
-        Class::Misconfigured => Recovery::Reconfigure,
-        _ => Recovery::Retry,
-    })
+    refusal.error(recovery_of(refusal))
 }
 
 /// A second attempt with the same code could void the tokens of the first (RFC 6749 section 4.1.2).

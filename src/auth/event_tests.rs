@@ -74,7 +74,7 @@ async fn a_renewal_its_saving_and_the_wait_for_it_are_told_once_each() {
 async fn a_failure_that_many_wait_for_is_told_once_and_each_wait_once() {
     let (script, log) = (Script::of([refuse(503, "x")]), Log::default());
     let cache = plain(&script, &log);
-    let waits = (0..100).map(|_| token(&cache));
+    let waits = (0..100).map(|_| cache.token(Need::Usable, IMPATIENT));
     let results = futures_util::future::join_all(waits).await;
     assert!(results.iter().all(Result::is_err));
     let once = [

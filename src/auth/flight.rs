@@ -4,6 +4,7 @@
 //! runtime that is shut down) drops it, and dropping frees its place.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::board::{Announcer, Board, Flown};
 use super::keep_warm::Warmth;
@@ -15,6 +16,7 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Recovery};
 use crate::event::{Event, Events};
 use crate::span::Span;
+use crate::sync::AtomicU64;
 
 /// What the cache and its flights share.
 pub(crate) struct Shared {
@@ -24,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) events: Events,
     pub(super) warmth: Warmth,
+    /// Logins that wait for the place of a flight.
+    pub(super) logins: AtomicU64,
 }
 
 /// A flight under way. Dropped before it lands, it frees its place.
@@ -60,10 +64,12 @@ impl FlightTask {
     pub(crate) async fn run(mut self) {
         let shared = self.shared.clone();
         let launch_another = || shared.launch_another();
+        let must_give_way = || shared.logins.load(Ordering::Relaxed) > 0;
         let flight = Flight {
             plan: self.plan,
             present: shared.board.read().state.token().cloned(),
             launch_another: &launch_another,
+            must_give_way: &must_give_way,
         };
         let flown = shared.source.fly(&flight, self.launch.take()).await;
         self.land(flown);
@@ -72,8 +78,6 @@ impl FlightTask {
     /// Publish, tell, wake.
     fn land(&mut self, (landing, event): source::Flown) {
         let announcer = self.announcer.take();
-        // The landing says it now.
-        self.shared.source.take_presenting();
         let now = self.shared.clock.now();
         let (result, next) = self.shared.board.change(|posting| {
             let landed = posting.state.land(&landing, now, fastrand::f64());
@@ -118,12 +122,14 @@ impl Drop for FlightTask {
             return;
         }
         self.span.ended("broken_off");
-        let lost = self.shared.source.take_presenting();
         let now = self.shared.clock.now();
         self.shared.board.change(|posting| {
-            posting.state.abandon(lost, now);
+            posting.state.abandon(now);
             posting.waiter = None;
         });
+        let persistence = &self.shared.source.persistence;
+        let sent = persistence.chain(|chain| chain.is_sent());
+        self.shared.events.emit(|| Event::RefreshAbandoned { sent });
         self.shared.warmth.tell();
     }
 }

@@ -35,6 +35,7 @@ fn noon() -> Now {
 }
 
 static SETTINGS: LazyLock<OAuthSettings> = LazyLock::new(|| OAuthSettings {
+    terms: Default::default(),
     token_url: Url::parse("https://api.example/token").unwrap(),
     client_id: None,
     client_secret: None,
@@ -128,7 +129,7 @@ pub fn callback(data: &[u8]) {
 
 /// What a token store gave.
 pub fn record(data: &[u8]) {
-    let Some(tokens) = Tokens::from_bytes(data) else {
+    let Ok(tokens) = Tokens::from_bytes(data) else {
         return;
     };
     assert!(
@@ -138,7 +139,7 @@ pub fn record(data: &[u8]) {
     );
     let now = noon();
     for draw in [0.0, 1.0] {
-        let Some(token) = tokens.fresh_token(1, &SETTINGS, None, draw, now) else {
+        let Some(token) = tokens.fresh_token(1, &SETTINGS, None, draw, None, now) else {
             continue;
         };
         let times = token.times();

@@ -26,9 +26,25 @@ pub struct Health {
     /// Whether the store still lacks a refresh token that may be good for one use only. It is
     /// tried again in the background; ending the process now would lose it.
     pub is_unsaved: bool,
+    /// When the refresh token expires, after which a person has to log in; none if its endpoint does
+    /// not say it.
+    pub refresh_token_expires_at: Option<SystemTime>,
+    /// Another process that has presented the refresh token and has not said how that ended. Where
+    /// that lasts for minutes, the process may be stopped, or ended on another machine.
+    pub renewed_elsewhere: Option<RenewalElsewhere>,
     /// Whether renewals have come to their end until a person logs in. The present token may still
     /// be good for a while.
     pub needs_login: bool,
+}
+
+/// A renewal by another process that shares the token store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RenewalElsewhere {
+    /// The process, such as `process 4711`.
+    pub holder: Arc<str>,
+    /// When it presented the refresh token, by its own clock.
+    pub since: Option<SystemTime>,
 }
 
 impl Health {
@@ -40,6 +56,8 @@ impl Health {
             expires_at: None,
             last_error: None,
             is_unsaved: false,
+            refresh_token_expires_at: None,
+            renewed_elsewhere: None,
             needs_login: false,
         }
     }
@@ -55,7 +73,21 @@ impl Health {
             expires_at: token.and_then(|token| token.times().expires_at()),
             needs_login: matches!(&last_error, Some(error) if error.recovery() == Recovery::LogIn),
             last_error: last_error.map(|error| error.with_account(&shared.account)),
-            is_unsaved: shared.source.vault.has_unsaved_refresh_token(),
+            is_unsaved: shared
+                .source
+                .persistence
+                .chain(|chain| chain.has_unsaved_refresh_token()),
+            refresh_token_expires_at: shared
+                .source
+                .persistence
+                .chain(|chain| chain.refresh_expires_at()),
+            renewed_elsewhere: shared.source.persistence.chain(|chain| {
+                let (holder, since) = chain.holder()?;
+                Some(RenewalElsewhere {
+                    holder: holder.into(),
+                    since,
+                })
+            }),
         }
     }
 }
@@ -75,6 +107,9 @@ impl fmt::Display for Health {
         }
         if self.is_unsaved {
             f.write_str(", its refresh token is not saved yet")?;
+        }
+        if let Some(other) = &self.renewed_elsewhere {
+            write!(f, ", {} is renewing its token", other.holder)?;
         }
         match &self.last_error {
             Some(error) => write!(f, "; the last renewal failed: {error}"),

@@ -9,17 +9,16 @@
 //! | client rejected | latched, with a probe after 1, 2, 4, 8, 15, 15 … minutes             |
 //! | grant rejected  | latched until the store has news; it is read again every 5 s at most |
 //!
-//! A usable token stays in use whatever happens to its renewal. Once the answer to a refresh token
-//! may be lost, that token is presented only once more, as the last resort: when nothing usable is
-//! left. A server that takes the repetition for theft voids the whole family (RFC 9700).
+//! A usable token stays in use whatever happens to its renewal. An answer that was lost is
+//! transient: only a decisive answer latches.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::answer::{Class, Refusal};
-use super::state::{Next, Phase, State};
+use super::state::{Latch, Phase, State};
 use super::token::Token;
-use crate::clock::Now;
+use crate::clock::{Moment, Now};
 use crate::error::{Error, Recovery};
 
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
@@ -27,18 +26,25 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
 const FIRST_PROBE: Duration = Duration::from_secs(60);
 const LONGEST_PROBE: Duration = Duration::from_secs(15 * 60);
 const REREAD: Duration = Duration::from_secs(5);
-const MAY_BE_LOST: &str = "log in again: the answer to a renewal was lost, and with it perhaps the \
-    only valid refresh token";
-/// What a process knows that finds the record of one that is no more.
-const MAY_BE_ELSEWHERE: &str = "; if a process with the same token store was ended while it \
-    renewed, the answer may be lost with it";
-
 /// How a flight failed.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
     pub(crate) refusal: Refusal,
-    /// A refresh token that may be good for one use was presented, and an answer may be lost.
-    pub(crate) lost: bool,
+    /// The next attempt makes no sense earlier.
+    not_before: Moment,
+}
+
+impl Failure {
+    pub(crate) fn new(refusal: Refusal) -> Self {
+        Self::not_before(refusal, Moment::ZERO)
+    }
+
+    pub(crate) fn not_before(refusal: Refusal, not_before: Moment) -> Self {
+        Self {
+            refusal,
+            not_before,
+        }
+    }
 }
 
 /// How a flight ended.
@@ -60,29 +66,23 @@ impl State {
         landed
     }
 
-    /// A flight ended without a result: it panicked, or its runtime is gone. `lost`: while a
-    /// refresh token that may be good for one use was presented.
-    pub(crate) fn abandon(&mut self, lost: bool, now: Now) {
+    /// A flight ended without a result: it panicked, or its runtime is gone. That is no verdict.
+    pub(crate) fn abandon(&mut self, now: Now) {
         let (forced, latch) = self.end_flight();
         if forced {
             self.forced.refund();
         }
-        match latch {
-            // That was the last resort.
-            _ if lost && self.lost => {
-                let refusal = Refusal::new(Class::GrantRejected, "the renewal was broken off");
-                self.last_error = Some(self.log_in(&refusal, now));
-            }
-            // A look into the store that nobody finished opens no latch.
-            Some(error) if !lost => self.latch(Next::Reread, REREAD, error, now),
-            _ => {}
+        // A look into the store that was broken off opens no latch.
+        if let Some((latch, error)) = latch {
+            let reread = now.moment + REREAD;
+            let latch = Latch { reread, ..latch };
+            self.phase = Phase::Latched { latch, error };
         }
-        self.lost |= lost;
     }
 
     /// The flight under way is over: whether it was forced, and the latch that it looked into the
     /// store for.
-    fn end_flight(&mut self) -> (bool, Option<Error>) {
+    fn end_flight(&mut self) -> (bool, Option<(Latch, Error)>) {
         match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Refreshing { forced, latch } => (forced, latch),
             _ => (false, None),
@@ -100,7 +100,6 @@ impl State {
                 }
                 self.token = Some(token.clone());
                 self.failures = 0;
-                self.lost = false;
                 Ok(())
             }
             Landing::Failed(failure) => {
@@ -110,8 +109,9 @@ impl State {
                 Err(self.fail(failure, now, draw))
             }
             Landing::NothingNew => {
-                let error = latch.unwrap_or_else(nothing_new);
-                self.latch(Next::Reread, REREAD, error.clone(), now);
+                let (latch, error) = latch.unwrap_or_else(nothing_new);
+                let reread = now.moment + REREAD;
+                self.latch(Latch { reread, ..latch }, error.clone());
                 Err(error)
             }
         }
@@ -119,27 +119,28 @@ impl State {
 
     fn fail(&mut self, failure: &Failure, now: Now, draw: f64) -> Error {
         let refusal = &failure.refusal;
-        let earlier = self.lost;
-        self.lost |= failure.lost;
         let failures = self.failures;
         self.failures = failures.saturating_add(1);
         match refusal.class {
             Class::GrantRejected => self.log_in(refusal, now),
-            _ if failure.lost && earlier => self.log_in(refusal, now),
             Class::ClientRejected | Class::Misconfigured => {
                 let span = doubled(FIRST_PROBE, failures, LONGEST_PROBE);
                 let error = refusal.error(Recovery::Reconfigure);
-                self.latch(Next::Probe, jittered(span, draw), error.clone(), now);
+                let latch = Latch {
+                    probe: now.moment + jittered(span, draw),
+                    reread: Moment::NEVER,
+                };
+                self.latch(latch, error.clone());
                 error
             }
-            Class::Transient | Class::Store => self.back_off(refusal, Duration::ZERO, now, draw),
+            Class::Transient | Class::Store => self.back_off(failure, Duration::ZERO, now, draw),
             Class::Throttled { retry_after } => {
-                self.back_off(refusal, retry_after.unwrap_or_default(), now, draw)
+                self.back_off(failure, retry_after.unwrap_or_default(), now, draw)
             }
         }
     }
 
-    fn back_off(&mut self, refusal: &Refusal, least: Duration, now: Now, draw: f64) -> Error {
+    fn back_off(&mut self, failure: &Failure, least: Duration, now: Now, draw: f64) -> Error {
         let good = |token: &&Arc<Token>| token.generation() > self.watermark;
         let left = self.token.as_ref().filter(good);
         let left = left.map(|token| token.times().left(now));
@@ -151,7 +152,10 @@ impl State {
             }
         };
         let until = now.moment + jittered(span, draw).max(least);
-        let error = refusal.error(Recovery::WaitUntil(now.wall_at(until)));
+        let until = until.max(failure.not_before);
+        let error = failure
+            .refusal
+            .error(Recovery::WaitUntil(now.wall_at(until)));
         self.phase = Phase::BackingOff {
             until,
             error: error.clone(),
@@ -160,36 +164,34 @@ impl State {
     }
 
     fn log_in(&mut self, refusal: &Refusal, now: Now) -> Error {
-        // A refusal without a status is not the endpoint's.
-        let is_shared = self.has_store && refusal.status.is_some();
-        let message = match self.lost {
-            true => format!("{MAY_BE_LOST} ({})", refusal.message),
-            false if is_shared => format!("log in again: {}{MAY_BE_ELSEWHERE}", refusal.message),
-            false => format!("log in again: {}", refusal.message),
-        };
         let refusal = Refusal {
-            class: Class::GrantRejected,
-            message,
-            status: refusal.status,
+            message: format!("log in again: {}", refusal.message),
+            ..refusal.clone()
         };
         let error = refusal.error(Recovery::LogIn);
-        let span = if self.has_store {
-            REREAD
-        } else {
-            Duration::MAX
+        let latch = Latch {
+            probe: Moment::NEVER,
+            reread: match self.has_store {
+                true => now.moment + REREAD,
+                false => Moment::NEVER,
+            },
         };
-        self.latch(Next::Reread, span, error.clone(), now);
+        self.latch(latch, error.clone());
         error
     }
 
-    fn latch(&mut self, next: Next, span: Duration, error: Error, now: Now) {
-        let at = now.moment + span;
-        self.phase = Phase::Latched { next, at, error };
+    fn latch(&mut self, latch: Latch, error: Error) {
+        self.phase = Phase::Latched { latch, error };
     }
 }
 
-fn nothing_new() -> Error {
-    Refusal::new(Class::GrantRejected, "log in again").error(Recovery::LogIn)
+fn nothing_new() -> (Latch, Error) {
+    let error = Refusal::new(Class::GrantRejected, "log in again").error(Recovery::LogIn);
+    let latch = Latch {
+        probe: Moment::NEVER,
+        reread: Moment::NEVER,
+    };
+    (latch, error)
 }
 
 fn doubled(first: Duration, times: u32, longest: Duration) -> Duration {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::board::Waiter;
 use super::flight::{FlightTask, Shared};
-use super::state::{Need, Presents};
+use super::state::Need;
 use super::table::Decision;
 use crate::clock::{Moment, Now};
 use crate::sync::{Handle, watch};
@@ -40,11 +40,11 @@ pub(crate) struct Launch {
 impl Launch {
     /// The request leaves. That may be long after it was allowed to, if the store is slow: by then
     /// the bucket would be full again for others.
-    pub(super) fn leave(&mut self, presents: Presents) {
+    pub(super) fn leave(&mut self) {
         self.sent = true;
         let now = self.shared.clock.now().moment;
         let board = &self.shared.board;
-        board.change(|posting| posting.state.leave(presents, now));
+        board.change(|posting| posting.state.leave(now));
     }
 
     /// The server has seen the request, or it turned out that it has not.
@@ -105,7 +105,7 @@ impl Shared {
                 Decision::Refresh | Decision::UseAndRefresh => {}
                 _ => return None,
             }
-            let launch = match posting.state.only_rereads(need, now) {
+            let launch = match posting.state.only_rereads(now) {
                 true => None,
                 // Another account may just have taken the last.
                 false => Some(self.launch(now)?),

@@ -182,7 +182,7 @@ async fn the_repetition_after_a_lost_answer_counts_too() {
 async fn a_request_that_was_not_sent_does_not_count() {
     let script = Script::of([Act::NotSent]);
     let cache = account("unsent", &["1/h"], &script);
-    token(&cache).await.expect_err("no route");
+    now_or_never(&cache).await.expect_err("no route");
     token(&cache).await.expect("the second attempt has room");
     assert_eq!(script.requests(), 2);
 }
@@ -191,7 +191,7 @@ async fn a_request_that_was_not_sent_does_not_count() {
 async fn who_waited_for_the_next_attempt_goes_on_waiting_for_room() {
     let script = Script::of([refuse(503, "x")]);
     let cache = account("both", &["1/20s"], &script);
-    token(&cache).await.expect_err("down");
+    now_or_never(&cache).await.expect_err("down");
     let (token, span) = timed(token(&cache)).await;
     token.expect("not the former error again");
     assert!(span > 20 * SECOND, "{span:?}");

@@ -36,15 +36,16 @@ pub mod model;
 mod own;
 mod pass;
 mod passing;
+pub(crate) mod persistence;
 mod place;
 mod present;
 #[cfg(test)]
 mod proof;
 mod record;
 mod rejection;
+mod renewal;
 mod reread;
 mod revocation;
-mod saver;
 pub(crate) mod scheme;
 mod signature;
 pub(crate) mod signer;
@@ -61,7 +62,6 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod token;
-mod vault;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,7 +79,7 @@ use crate::verdict::Rules;
 pub use access::AccessToken;
 pub use assertion::JwtBearer;
 pub use grant::{ClientAuth, Grant};
-pub use health::Health;
+pub use health::{Health, RenewalElsewhere};
 pub use login::AuthorizationRequest;
 pub use middleware::AuthMiddleware;
 pub(crate) use middleware::Authenticator;
@@ -116,6 +116,8 @@ pub(crate) struct OAuthSettings {
     pub(crate) token_fields: Vec<(String, Secret)>,
     pub(crate) token_client: reqwest::Client,
     pub(crate) store: Option<Arc<dyn store::TokenStore>>,
+    /// What may be done with a refresh token that was presented before.
+    pub(crate) terms: persistence::refresh_chain::Terms,
     /// The endpoint's published limits.
     pub(crate) limit: Option<Arc<dyn launch::TokenLimit>>,
     /// Renews while nobody asks, too.

@@ -2,6 +2,7 @@
 //! code, a revocation.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::board::Announcer;
@@ -32,6 +33,7 @@ impl Place {
     /// # Errors
     /// There is no room soon.
     pub(super) async fn take(shared: Arc<Shared>) -> Result<(Self, Launch), Error> {
+        let _waiting = Waiting::new(&shared);
         loop {
             let now = shared.clock.now();
             let Some(launch) = shared.launch(now) else {
@@ -124,6 +126,22 @@ impl Drop for Place {
             posting.state.phase = before;
             posting.waiter = None;
         });
+    }
+}
+
+/// A flight that has presented nothing yet gives way meanwhile.
+struct Waiting(Arc<Shared>);
+
+impl Waiting {
+    fn new(shared: &Arc<Shared>) -> Self {
+        shared.logins.fetch_add(1, Ordering::Relaxed);
+        Self(shared.clone())
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.logins.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

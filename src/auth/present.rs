@@ -1,6 +1,5 @@
 //! Presenting a grant to the token endpoint, and knowing whether its answer may be lost.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
@@ -8,11 +7,8 @@ use zeroize::Zeroizing;
 
 use super::answer::{self, Answer, Class, Refusal};
 use super::endpoint::{Delivery, Presentation};
-use super::grant::GrantKind;
 use super::launch::Launch;
-use super::record;
 use super::source::{Flight, Source};
-use super::state::Presents;
 use crate::clock::{BoxFuture, Now};
 use crate::event::Event;
 
@@ -25,31 +21,13 @@ const LONGEST_REPETITION: Duration = Duration::from_secs(10);
 pub(super) struct Presented {
     pub(super) delivery: Result<Answer, Refusal>,
     pub(super) start: Now,
+    /// The server may have acted on it, and its answer did not arrive.
     pub(super) lost: bool,
-    presents: Presents,
 }
 
 impl Source {
-    /// The refresh token to present; none for a grant that is presented anew each time.
-    pub(super) fn grant(&self) -> Result<Option<Zeroizing<String>>, Refusal> {
-        match (&self.settings.grant.0, self.vault.refresh_token()) {
-            (grant, _) if !grant.refreshes() => Ok(None),
-            (_, Some(refresh_token)) => Ok(Some(refresh_token)),
-            (GrantKind::RefreshToken { initial }, None) => match initial.read() {
-                Ok(initial) => {
-                    self.vault.begin(record::seed(&initial));
-                    Ok(Some(initial))
-                }
-                Err(sentence) => Err(Refusal::new(Class::Misconfigured, sentence)),
-            },
-            (_, None) => Err(Refusal::new(
-                Class::GrantRejected,
-                "the token store has no refresh token",
-            )),
-        }
-    }
-
-    /// Once more at once if the answer to a refresh token is lost.
+    /// Once more at once if the answer is lost: a server that forgives a repetition does so for
+    /// some ten seconds, and what a kept connection lost on its end was never acted on.
     pub(super) async fn present_twice(
         &self,
         flight: &Flight<'_>,
@@ -59,8 +37,8 @@ impl Source {
         let first = self
             .present(flight, launch, refresh_token, LONGEST_REQUEST)
             .await;
-        let last = flight.plan.last_resort && first.presents == Presents::TheSame;
-        if !first.lost || last {
+        let span = self.clock.now().moment - first.start.moment;
+        if !first.lost || span > LONGEST_REPETITION {
             return first;
         }
         let Some(launch) = (flight.launch_another)() else {
@@ -69,8 +47,7 @@ impl Source {
         let mut second = self
             .present(flight, launch, refresh_token, LONGEST_REPETITION)
             .await;
-        second.lost = !brought_token(&second);
-        self.presenting.store(second.lost, Ordering::Relaxed);
+        second.lost |= !brought_token(&second);
         second
     }
 
@@ -84,13 +61,10 @@ impl Source {
         let reason = flight.plan.reason;
         self.events.emit(|| Event::TokenRequested { reason });
         let start = self.clock.now();
-        let precious = refresh_token.is_some() && self.vault.is_single_use();
-        self.presenting.store(precious, Ordering::Relaxed);
-        let presents = match refresh_token {
-            Some(token) => self.vault.note_presented(token),
-            None => Presents::TheSame,
-        };
-        launch.leave(presents);
+        if refresh_token.is_some() {
+            self.persistence.chain(|chain| chain.sent(start.moment));
+        }
+        launch.leave();
         let delivery = match refresh_token {
             Some(token) => {
                 let presentation = Presentation::RefreshToken(token);
@@ -99,15 +73,12 @@ impl Source {
             None => self.send_own(start.wall, longest).await,
         };
         launch.set_sent(!matches!(delivery, Delivery::NotSent(_)));
-        let lost = matches!(delivery, Delivery::Lost(_)) && precious;
-        // Known until the flight has landed: it may be torn down before.
-        self.presenting.store(lost, Ordering::Relaxed);
+        let lost = matches!(delivery, Delivery::Lost(_));
         let delivery = self.parse(delivery, refresh_token.is_some());
         Presented {
             delivery,
             start,
             lost,
-            presents,
         }
     }
 

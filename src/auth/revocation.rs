@@ -10,7 +10,6 @@ use super::place::Place;
 use super::present::LONGEST_REQUEST;
 use super::record::Tokens;
 use super::source::Source;
-use super::state::Presents;
 use crate::error::{Error, Recovery};
 
 /// What is revoked. No `Debug`: it is secret.
@@ -50,22 +49,21 @@ impl Source {
     /// the access token.
     async fn revoke(&self, mut launch: Launch, access_token: Option<&str>) -> Result<(), Error> {
         // Another process may have rotated it.
-        let _ = self.vault.look().await;
-        let refresh_token = self.vault.refresh_token();
+        let _ = self.persistence.load().await;
+        let refresh_token = self.persistence.chain(|chain| chain.current());
         let revoked = match (&refresh_token, access_token) {
             (Some(token), _) => Revoked::RefreshToken(token),
             (None, Some(token)) => Revoked::AccessToken(token),
             (None, None) => return Ok(()),
         };
         let request = self.endpoint.revoke(revoked);
-        launch.leave(Presents::TheSame);
+        launch.leave();
         let delivery = self.within(LONGEST_REQUEST, request).await;
         launch.set_sent(!matches!(delivery, Delivery::NotSent(_)));
         drop(launch);
         self.confirmed(delivery)?;
-        self.vault.log_in(None);
-        let number = self.vault.save(Tokens::new(None, None));
-        self.vault.saved(number).await;
+        let number = self.persistence.log_in(Tokens::new(None, None));
+        self.persistence.saved(number).await;
         Ok(())
     }
 

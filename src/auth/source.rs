@@ -1,49 +1,51 @@
 //! One flight: adopt, ask, parse, save.
 //!
 //! 1. **Adopt.** Another process may have renewed already; its token is in the store.
-//! 2. **Ask** the token endpoint, once. A refresh token that may be good for one use is asked with
-//!    under the store's lease. If the answer is lost, it is presented once more at once, while a
-//!    server that forgives a repetition still does.
+//! 2. **Ask** the token endpoint, once. A refresh token is presented under the store's lease, after
+//!    its mark is written ([`refresh_chain`](super::persistence::refresh_chain) says when); grants
+//!    that can be repeated take the lease only where several processes share the store, so that
+//!    they share the token too. If the answer is lost, the grant is presented once more at once.
 //! 3. **Parse**, and salvage the refresh token whatever else the answer says.
-//! 4. **Save** it before the access token is used: after a crash in between, nobody could log in.
+//! 4. **Save** it before the access token is used: after a crash in between, a person would have to
+//!    log in.
 //!
 //! Publishing and waking are the cache's.
 
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use zeroize::Zeroizing;
-
-use super::answer::{Answer, Class, Issued, Refusal};
+use super::answer::{Answer, Issued, Refusal};
 use super::endpoint::TokenEndpoint;
-use super::grant::GrantKind;
 use super::landing::{Failure, Landing};
 use super::launch::Launch;
 use super::own::Offset;
+use super::persistence::{Taken, TokenPersistence};
 use super::present::{LONGEST_REQUEST, Presented};
 use super::record::{self, Tokens};
 use super::state::Plan;
 use super::token::{Lifetime, Times, Token, cap_after_refusal};
-use super::vault::Vault;
 use super::{AuthSettings, OAuthSettings};
-use crate::clock::{Clock, Now};
+use crate::clock::{Clock, Moment, Now};
 use crate::event::{Event, Events, RenewalReason};
-use crate::sync::{AtomicBool, Mutex, MutexGuard};
+use crate::sync::{Mutex, MutexGuard};
 
-pub(super) const LEASE_POLL: Duration = Duration::from_millis(250);
-pub(super) const LEASE_POLLS: u32 = 60;
+/// How often the store is looked into while another process has the right and a request waits.
+pub(super) const POLL: Duration = Duration::from_millis(250);
+/// The same while no request waits.
+const IDLE_POLL: Duration = Duration::from_secs(2);
+/// For a grant that can be repeated, the right of another process is waited for this long: its
+/// lease and a little more.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// Where an account's tokens come from.
 pub(crate) struct Source {
     pub(super) settings: Arc<OAuthSettings>,
     pub(super) endpoint: Box<dyn TokenEndpoint>,
-    pub(super) vault: Arc<Vault>,
+    pub(super) persistence: Arc<TokenPersistence>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) events: Events,
     /// Learned from a refused token of unknown expiry, for the next one.
     cap: Mutex<Option<Duration>>,
-    pub(super) presenting: AtomicBool,
     pub(super) offset: Offset,
 }
 
@@ -54,6 +56,26 @@ pub(crate) struct Flight<'a> {
     pub(crate) present: Option<Arc<Token>>,
     /// Asks for leave for another token request.
     pub(crate) launch_another: &'a (dyn Fn() -> Option<Launch> + Send + Sync),
+    /// Whether a login waits for the flight's place.
+    pub(crate) must_give_way: &'a (dyn Fn() -> bool + Send + Sync),
+}
+
+impl Flight<'_> {
+    /// Until when requests can go on with the token that is to be replaced; none if they wait.
+    pub(super) fn usable_until(&self, now: Now) -> Option<Moment> {
+        let is_used = matches!(self.plan.reason, RenewalReason::Stale);
+        let times = self.present.as_ref().filter(|_| is_used)?.times();
+        let left = times.left(now);
+        (!left.is_zero()).then(|| now.moment + left)
+    }
+
+    /// How long until the store is looked into again.
+    pub(super) fn poll(&self, now: Now) -> Duration {
+        match self.usable_until(now) {
+            Some(_) => IDLE_POLL,
+            None => POLL,
+        }
+    }
 }
 
 /// How it ended, and what to tell once it is published.
@@ -67,15 +89,20 @@ impl Source {
     ) -> Self {
         let key = record::key(&account.account, &settings);
         let (clock, events) = (account.clock.clone(), account.events.clone());
-        let vault = Vault::new(settings.store.clone(), key, clock.clone(), events.clone());
+        let persistence = TokenPersistence::new(
+            settings.store.clone(),
+            key,
+            settings.terms,
+            clock.clone(),
+            events.clone(),
+        );
         Self {
             settings,
             endpoint,
-            vault,
+            persistence,
             clock,
             events,
             cap: Mutex::default(),
-            presenting: AtomicBool::new(false),
             offset: Offset::default(),
         }
     }
@@ -89,55 +116,57 @@ impl Source {
         self.cap.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a flight torn down now may have lost the answer to a single-use refresh token;
-    /// asked again, it says no.
-    pub(crate) fn take_presenting(&self) -> bool {
-        self.presenting.swap(false, Ordering::Relaxed)
-    }
-
-    fn refreshes(&self) -> bool {
+    pub(super) fn refreshes(&self) -> bool {
         self.settings.grant.0.refreshes()
     }
 
     /// Runs one, with leave for its token request unless it only reads the store again.
     pub(crate) async fn fly(&self, flight: &Flight<'_>, launch: Option<Launch>) -> Flown {
-        if !self.refreshes() || flight.plan.reread_only {
+        if self.refreshes() {
+            return self.renew(flight, launch).await;
+        }
+        if flight.plan.reread_only || !self.persistence.is_shared() {
             return self.adopt_or_ask(flight, launch).await;
         }
-        for _ in 0..LEASE_POLLS {
-            if self.vault.lease().await {
-                let flown = self.adopt_or_ask(flight, launch).await;
-                self.vault.release().await;
-                return flown;
+        let _hold = self.persistence.hold();
+        let flown = async {
+            match self.wait_for_right(flight).await {
+                Some(flown) => flown,
+                None => self.adopt_or_ask(flight, launch).await,
             }
-            if let Some(flown) = self.look(flight).await.ok().flatten() {
-                return flown;
+        };
+        self.persistence.while_right_is_kept(flown).await
+    }
+
+    /// The right spares a token request. Without an answer, and after the time that a dead holder's
+    /// lease takes to run out, the grant goes without it: it can be repeated.
+    async fn wait_for_right(&self, flight: &Flight<'_>) -> Option<Flown> {
+        let until = self.clock.now().moment + LONGEST_WAIT;
+        while let Taken::Held = self.persistence.take_right().await {
+            if let Ok(Some(flown)) = self.look(flight).await {
+                return Some(flown);
             }
-            self.clock.sleep(LEASE_POLL).await;
+            if self.clock.now().moment >= until {
+                break;
+            }
+            self.clock.sleep(POLL).await;
         }
-        let message = "another process holds the right to renew the token and does not finish";
-        failed(Refusal::new(Class::Transient, message))
+        None
     }
 
     async fn adopt_or_ask(&self, flight: &Flight<'_>, launch: Option<Launch>) -> Flown {
-        match self.look(flight).await {
-            Ok(Some(flown)) => return flown,
-            Ok(None) => {}
-            // A refresh token from the configuration may have been spent long ago.
-            Err(refusal) if self.refreshes() && !self.vault.is_known() => return failed(refusal),
-            Err(_) => {}
+        if let Ok(Some(flown)) = self.look(flight).await {
+            return flown;
         }
-        // Not only what this look has found: an earlier one may have had no leave to ask with it.
-        let newer = || self.vault.unpresented().is_some();
-        match launch.or_else(|| newer().then(flight.launch_another).flatten()) {
+        match launch {
             Some(launch) => self.ask(flight, launch).await,
             None => (Landing::NothingNew, None),
         }
     }
 
     /// Adopts what another process has stored.
-    async fn look(&self, flight: &Flight<'_>) -> Result<Option<Flown>, Refusal> {
-        let Some(tokens) = self.vault.look().await? else {
+    pub(super) async fn look(&self, flight: &Flight<'_>) -> Result<Option<Flown>, Refusal> {
+        let Some((tokens, age)) = self.persistence.load().await? else {
             return Ok(None);
         };
         let Plan {
@@ -146,94 +175,51 @@ impl Source {
         let refused = flight.present.as_deref();
         let now = self.clock.now();
         let draw = fastrand::f64();
-        let token = tokens.fresh_token(generation, &self.settings, refused, draw, now);
+        let token = tokens.fresh_token(generation, &self.settings, refused, draw, age, now);
         Ok(token.map(|token| {
             let event = Event::TokenAdopted { reason, generation };
             (Landing::Adopted(Arc::new(token)), Some(event))
         }))
     }
 
+    /// A grant that is presented anew for each token.
     async fn ask(&self, flight: &Flight<'_>, launch: Launch) -> Flown {
-        let refresh_token = match self.grant() {
-            Ok(refresh_token) => refresh_token,
-            Err(refusal) => return failed(refusal),
-        };
-        let mut presented = self
-            .present_twice(flight, launch, refresh_token.as_ref())
-            .await;
+        let mut presented = self.present_twice(flight, launch, None).await;
         if self.clock_was_off(&presented) {
             if let Some(launch) = (flight.launch_another)() {
                 presented = self.present(flight, launch, None, LONGEST_REQUEST).await;
             }
         }
-        let flown = self.receive(flight, &presented).await;
-        let rejected = matches!(&flown.0, Landing::Failed(failure)
-            if failure.refusal.class == Class::GrantRejected);
-        match rejected {
-            true => self.second_opinion(flight, flown).await,
-            false => flown,
-        }
-    }
-
-    /// The refresh token was refused: perhaps because another process has spent it, whose successor
-    /// is in the store; or somebody has logged in anew and configured the new one. Once only.
-    async fn second_opinion(&self, flight: &Flight<'_>, refused: Flown) -> Flown {
-        if let Ok(Some(flown)) = self.look(flight).await {
-            return flown;
-        }
-        let newer = self.vault.unpresented().filter(|_| self.refreshes());
-        let Some(newer) = newer.or_else(|| self.new_login()) else {
-            return refused;
-        };
-        let Some(launch) = (flight.launch_another)() else {
-            return refused;
-        };
-        let presented = self.present(flight, launch, Some(&newer), LONGEST_REQUEST);
-        self.receive(flight, &presented.await).await
-    }
-
-    /// A configured refresh token that the refused chain did not begin with.
-    fn new_login(&self) -> Option<Zeroizing<String>> {
-        let GrantKind::RefreshToken { initial } = &self.settings.grant.0 else {
-            return None;
-        };
-        let initial = initial.read().ok()?;
-        let seed = record::seed(&initial);
-        if !self.vault.began_otherwise(&seed) {
-            return None;
-        }
-        self.vault.begin(seed);
-        Some(initial)
-    }
-
-    async fn receive(&self, flight: &Flight<'_>, presented: &Presented) -> Flown {
-        let fail = |refusal: &Refusal| {
-            let refusal = refusal.clone();
-            let lost = presented.lost;
-            (Landing::Failed(Failure { refusal, lost }), None)
-        };
         let answer = match &presented.delivery {
             Ok(answer) => answer,
-            Err(refusal) => return fail(refusal),
+            Err(refusal) => return failed(refusal.clone()),
         };
-        let generation = flight.plan.generation;
-        let token = match &answer.outcome {
-            Ok(issued) => self
-                .token(generation, issued, presented.start)
-                .ok_or_else(|| {
-                    let message = "the token endpoint gave an access token that no header can hold";
-                    Refusal::new(Class::Transient, message)
-                }),
-            Err(refusal) => Err(refusal.clone()),
-        };
-        let rotated = self.keep(answer, token.as_ref().ok()).await;
-        match token {
-            Ok(token) => self.renewed(flight.plan.reason, token, presented.start, rotated),
-            Err(refusal) => fail(&refusal),
+        match self.token(flight.plan.generation, answer, presented.start) {
+            Ok(token) => {
+                // Only other processes gain by it, so no request waits.
+                self.persistence.save(Tokens::new(Some(&token), None), true);
+                self.renewed(flight.plan.reason, token, &presented, false)
+            }
+            Err(refusal) => failed(refusal),
         }
     }
 
-    pub(super) fn token(&self, generation: u64, issued: &Issued, start: Now) -> Option<Token> {
+    /// The access token of an answer.
+    ///
+    /// # Errors
+    /// There is none, or none that a header can hold.
+    pub(super) fn token(
+        &self,
+        generation: u64,
+        answer: &Answer,
+        start: Now,
+    ) -> Result<Token, Refusal> {
+        let issued = answer.outcome.as_ref().map_err(Clone::clone)?;
+        let times = self.times(issued, start);
+        Token::new(generation, &issued.access_token, times).ok_or_else(unusable)
+    }
+
+    fn times(&self, issued: &Issued, start: Now) -> Times {
         let usual = self.settings.fallback_lifetime;
         // The cap is for the next token of unknown expiry, and for that one only: a token that was
         // revoked in its first second must not make all later ones short.
@@ -242,34 +228,17 @@ impl Source {
         if matches!(lifetime, Lifetime::Unknown(_)) {
             *self.cap() = None;
         }
-        let times = Times::new(start, lifetime, self.settings.refresh_lead, fastrand::f64());
-        Token::new(generation, &issued.access_token, times)
+        Times::new(start, lifetime, self.settings.refresh_lead, fastrand::f64())
     }
 
-    /// Keeps what has to be kept of an answer; tells whether the refresh token is a new one.
-    async fn keep(&self, answer: &Answer, token: Option<&Token>) -> bool {
-        if !self.refreshes() {
-            if token.is_some() {
-                // Only other processes gain by it, so nobody waits.
-                self.vault.save(Tokens::new(token, None));
-            }
-            return false;
-        }
-        if token.is_none() && answer.refresh_token.is_none() {
-            return false;
-        }
-        let rotated = self.vault.remember(answer.refresh_token.as_ref());
-        let refresh_token = self.vault.refresh_token();
-        let refresh_token = refresh_token.as_ref().map(|token| token.as_str());
-        let number = self.vault.save(Tokens::new(token, refresh_token));
-        if rotated {
-            self.vault.saved(number).await;
-        }
-        rotated
-    }
-
-    fn renewed(&self, reason: RenewalReason, token: Token, start: Now, rotated: bool) -> Flown {
-        let event = self.renewal(reason, &token, start, rotated);
+    pub(super) fn renewed(
+        &self,
+        reason: RenewalReason,
+        token: Token,
+        presented: &Presented,
+        rotated: bool,
+    ) -> Flown {
+        let event = self.renewal(reason, &token, presented.start, rotated);
         (Landing::Renewed(Arc::new(token)), Some(event))
     }
 
@@ -290,7 +259,11 @@ impl Source {
     }
 }
 
-fn failed(refusal: Refusal) -> Flown {
-    let lost = false;
-    (Landing::Failed(Failure { refusal, lost }), None)
+pub(super) fn failed(refusal: Refusal) -> Flown {
+    (Landing::Failed(Failure::new(refusal)), None)
+}
+
+fn unusable() -> Refusal {
+    let message = "the token endpoint gave an access token that no header can hold";
+    Refusal::new(super::answer::Class::Transient, message)
 }

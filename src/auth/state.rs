@@ -34,8 +34,6 @@ pub(crate) struct State {
     pub(super) failures: u32,
     pub(super) launches: Bucket,
     pub(super) forced: Bucket,
-    /// The answer to the refresh token may be lost: its next use is the last.
-    pub(super) lost: bool,
     /// Why the last renewal failed, if none has succeeded since.
     pub(super) last_error: Option<Error>,
     /// Whether a store may bring news from another process.
@@ -48,24 +46,26 @@ pub(super) enum Phase {
     Idle,
     Refreshing {
         forced: bool,
-        latch: Option<Error>,
+        /// The latch that the flight looks into the store for.
+        latch: Option<(Latch, Error)>,
     },
     BackingOff {
         until: Moment,
         error: Error,
     },
     Latched {
-        next: Next,
-        at: Moment,
+        latch: Latch,
         error: Error,
     },
 }
 
-/// What a latch waits for.
+/// What a latch waits for, beside a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
-    Probe,
-    Reread,
+pub(super) struct Latch {
+    /// The endpoint is asked once more.
+    pub(super) probe: Moment,
+    /// The store is looked into.
+    pub(super) reread: Moment,
 }
 
 /// Which token a request needs.
@@ -85,17 +85,6 @@ pub(crate) struct Plan {
     pub(crate) reason: RenewalReason,
     /// Only look for a newer record in the store.
     pub(crate) reread_only: bool,
-    /// The refresh token was presented before, and the answer was lost.
-    pub(crate) last_resort: bool,
-}
-
-/// What a token request presents.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Presents {
-    /// The refresh token of the request before, or none.
-    TheSame,
-    /// Another refresh token than the request before.
-    Another,
 }
 
 /// Why a login cannot exchange its code right now.
@@ -118,7 +107,6 @@ impl State {
             failures: 0,
             launches: Bucket::new(LAUNCH_BURST, LAUNCH_EVERY),
             forced: Bucket::new(FORCED_BURST, FORCED_EVERY),
-            lost: false,
             last_error: None,
             has_store,
         }
@@ -144,7 +132,7 @@ impl State {
         let row = self.row(need, now);
         let launch = Some(self.launches.next().max(room)).filter(|&at| at > now.moment);
         let forced = self.forced.next() <= now.moment;
-        decide(row, self.column(row, now.moment), launch, forced)
+        decide(row, self.column(now.moment), launch, forced)
     }
 
     fn row(&self, need: Need, now: Now) -> Row {
@@ -162,18 +150,15 @@ impl State {
         }
     }
 
-    fn column(&self, row: Row, now: Moment) -> Column {
+    fn column(&self, now: Moment) -> Column {
         match self.phase {
-            // The last resort is not for a token that still works.
-            _ if self.lost && row == Row::Stale => Column::Latched { reread: false },
             Phase::Idle => Column::Idle,
             Phase::Refreshing { .. } => Column::Refreshing,
             Phase::BackingOff { until, .. } if until > now => Column::BackingOff(until),
             Phase::BackingOff { .. } => Column::Idle,
-            Phase::Latched { at, .. } if at > now => Column::Latched { reread: false },
-            Phase::Latched { next, .. } => match next {
-                Next::Probe => Column::Idle,
-                Next::Reread => Column::Latched { reread: true },
+            Phase::Latched { latch, .. } if latch.probe <= now => Column::Idle,
+            Phase::Latched { latch, .. } => Column::Latched {
+                reread: latch.reread <= now,
             },
         }
     }
@@ -209,15 +194,14 @@ impl State {
     }
 
     /// Whether a flight that begins now would only read the store again.
-    pub(crate) fn only_rereads(&self, need: Need, now: Now) -> bool {
-        let row = self.row(need, now);
-        matches!(self.column(row, now.moment), Column::Latched { .. })
+    pub(crate) fn only_rereads(&self, now: Now) -> bool {
+        matches!(self.column(now.moment), Column::Latched { .. })
     }
 
     /// A flight begins, after [`State::decide`] said so.
     pub(crate) fn take_off(&mut self, need: Need, now: Now) -> Plan {
         let row = self.row(need, now);
-        let reread_only = self.only_rereads(need, now);
+        let reread_only = self.only_rereads(now);
         let forced = matches!(row, Row::Rejected | Row::Refused) && !reread_only;
         if forced {
             self.forced.take(now.moment);
@@ -225,14 +209,16 @@ impl State {
         if !reread_only {
             self.launches.take(now.moment);
         }
-        let latch = self.error().cloned().filter(|_| reread_only);
+        let latch = match &self.phase {
+            Phase::Latched { latch, error } if reread_only => Some((*latch, error.clone())),
+            _ => None,
+        };
         self.phase = Phase::Refreshing { forced, latch };
         self.issued += 1;
         Plan {
             generation: self.issued,
             reason: self.reason(row),
             reread_only,
-            last_resort: self.lost,
         }
     }
 
@@ -265,7 +251,6 @@ impl State {
             generation: self.issued,
             reason: RenewalReason::LoggedIn,
             reread_only: false,
-            last_resort: false,
         };
         Ok((plan, before))
     }
@@ -276,7 +261,6 @@ impl State {
         self.token = token;
         self.phase = Phase::Idle;
         self.failures = 0;
-        self.lost = false;
         self.last_error = None;
     }
 
@@ -286,10 +270,8 @@ impl State {
     }
 
     /// A token request leaves.
-    pub(super) fn leave(&mut self, presents: Presents, now: Moment) {
+    pub(super) fn leave(&mut self, now: Moment) {
         self.launches.leave(now);
-        // The answer that may be lost was another's.
-        self.lost &= presents == Presents::TheSame;
     }
 
     /// The API refused this generation: nobody begins with it while its successor is under way.

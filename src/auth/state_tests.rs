@@ -25,18 +25,7 @@ fn token(generation: u64, issued: f64) -> Arc<Token> {
 
 fn failure(class: Class) -> Landing {
     let refusal = Refusal::new(class, "no");
-    Landing::Failed(Failure {
-        refusal,
-        lost: false,
-    })
-}
-
-fn lost() -> Landing {
-    let refusal = Refusal::new(Class::Transient, "reset");
-    Landing::Failed(Failure {
-        refusal,
-        lost: true,
-    })
+    Landing::Failed(Failure::new(refusal))
 }
 
 /// With a token issued at 0.
@@ -179,27 +168,6 @@ fn a_rejected_grant_without_a_store_is_latched_for_good() {
 }
 
 #[test]
-fn a_rejected_grant_from_a_store_may_be_the_remains_of_a_process_that_was_ended() {
-    let log_in = |has_store, status| {
-        let refusal = Refusal {
-            status,
-            ..Refusal::new(Class::GrantRejected, "no")
-        };
-        let lost = false;
-        let failed = Landing::Failed(Failure { refusal, lost });
-        let mut state = State::new(has_store);
-        state.take_off(Need::Usable, at(0.0));
-        let error = state.land(&failed, at(0.0), HALF).expect_err("a failure");
-        error.to_string()
-    };
-    let refused = Some(http::StatusCode::BAD_REQUEST);
-    let says_so = |text: String| text.contains("the answer may be lost");
-    assert!(says_so(log_in(true, refused)));
-    assert!(!says_so(log_in(false, refused)), "nobody else has it");
-    assert!(!says_so(log_in(true, None)), "nobody has presented it");
-}
-
-#[test]
 fn a_rejected_grant_with_a_store_looks_there_every_five_seconds_and_asks_nobody() {
     let (mut state, _) = failed(State::new(true), Class::GrantRejected, 0.0);
     let mut now = 0.0;
@@ -234,7 +202,7 @@ fn token_requests_are_at_most_three_and_one_per_second_whatever_happens() {
         let now = at(f64::from(tenth) / 10.0);
         if state.decide(Need::Usable, now, OPEN) == Decision::Refresh {
             state.take_off(Need::Usable, now);
-            state.abandon(false, now);
+            state.abandon(now);
             launches += 1;
         }
         launches += usize::from(tenth % 7 == 0 && state.launch_another(now.moment));
@@ -296,66 +264,21 @@ fn a_forced_refresh_that_fails_costs_nothing_of_the_forced_bucket() {
 }
 
 #[test]
-fn after_a_lost_answer_a_usable_token_is_left_alone_and_then_comes_the_last_resort() {
-    let mut state = with_token();
-    state.take_off(Need::Usable, at(460.0));
-    let error = state.land(&lost(), at(460.0), HALF).expect_err("a failure");
-    assert!(matches!(error.recovery(), Recovery::WaitUntil(_)));
-    assert_eq!(state.decide(Need::Usable, at(569.0), OPEN), Decision::Use);
-
-    assert_eq!(
-        state.decide(Need::Usable, at(570.0), OPEN),
-        Decision::Refresh
-    );
-    assert!(state.take_off(Need::Usable, at(570.0)).last_resort);
-    let error = state.land(&lost(), at(570.0), HALF).expect_err("a failure");
-    assert_eq!(error.recovery(), Recovery::LogIn);
-    assert_eq!(error.kind(), ErrorKind::LoginRequired);
-    assert!(error.to_string().contains("lost"), "{error}");
-    assert_eq!(state.decide(Need::Usable, at(571.0), OPEN), Decision::Fail);
-}
-
-#[test]
-fn a_request_that_never_left_does_not_spend_the_last_resort() {
-    let mut state = State::new(false);
-    state.take_off(Need::Usable, at(0.0));
-    state.land(&lost(), at(0.0), HALF).expect_err("a failure");
-    state = transient(state, 10.0);
-    assert!(matches!(
-        state.decide(Need::Usable, at(10.0), OPEN),
-        Decision::WaitUntil(_)
-    ));
-    assert!(state.take_off(Need::Usable, at(20.0)).last_resort);
-}
-
-#[test]
 fn an_abandoned_flight_frees_its_place_and_its_forced_charge() {
     let mut state = with_token();
     for second in [1.0, 2.0, 3.0, 4.0] {
         let decision = state.decide(Need::NewerThan(1), at(second), OPEN);
         assert_eq!(decision, Decision::Refresh);
         state.take_off(Need::NewerThan(1), at(second));
-        state.abandon(false, at(second));
+        state.abandon(at(second));
     }
-}
-
-#[test]
-fn a_last_resort_that_was_broken_off_is_not_presented_again() {
-    let mut state = State::new(false);
-    state.take_off(Need::Usable, at(0.0));
-    state.abandon(true, at(1.0));
-    assert!(state.take_off(Need::Usable, at(2.0)).last_resort);
-    state.abandon(true, at(3.0));
-    assert_eq!(state.decide(Need::Usable, at(4.0), OPEN), Decision::Fail);
-    let error = state.last_error().expect("a reason");
-    assert_eq!(error.recovery(), Recovery::LogIn);
 }
 
 #[test]
 fn a_look_into_the_store_that_is_broken_off_opens_no_latch() {
     let (mut state, _) = failed(State::new(true), Class::GrantRejected, 0.0);
     assert!(state.take_off(Need::Usable, at(5.0)).reread_only);
-    state.abandon(false, at(6.0));
+    state.abandon(at(6.0));
     assert_eq!(state.decide(Need::Usable, at(7.0), OPEN), Decision::Fail);
     assert!(state.take_off(Need::Usable, at(12.0)).reread_only);
 }
@@ -437,28 +360,13 @@ fn a_look_into_the_store_costs_nothing_of_either_bucket_and_keeps_the_error() {
 }
 
 #[test]
-fn a_flight_torn_down_while_its_refresh_token_was_out_leaves_the_last_resort() {
-    let mut state = with_token();
-    state.take_off(Need::Usable, at(460.0));
-    state.abandon(true, at(465.0));
-    assert_eq!(
-        state.decide(Need::Usable, at(470.0), OPEN),
-        Decision::Use,
-        "not for a token that still works"
-    );
-    assert!(state.take_off(Need::Usable, at(580.0)).last_resort);
-}
-
-#[test]
 fn a_login_begins_with_a_clean_slate() {
     let mut state = with_token();
     for when in [600.0, 700.0, 800.0] {
         state = transient(state, when);
     }
-    state.take_off(Need::Usable, at(900.0));
-    state.land(&lost(), at(900.0), HALF).expect_err("lost");
     state.start_over(None);
-    assert!(!state.take_off(Need::Usable, at(1_000.0)).last_resort);
+    state.take_off(Need::Usable, at(1_000.0));
     state
         .land(&failure(Class::Transient), at(1_000.0), 1.0)
         .expect_err("a failure");
@@ -500,16 +408,26 @@ fn a_refused_token_is_no_reason_to_back_off_for_long() {
 }
 
 #[test]
-fn a_last_resort_that_worked_is_not_the_last() {
-    let mut state = with_token();
-    state.take_off(Need::Usable, at(600.0));
-    state.land(&lost(), at(600.0), HALF).expect_err("lost");
-    let plan = state.take_off(Need::Usable, at(700.0));
-    assert!(plan.last_resort);
-    let renewed = Landing::Renewed(token(plan.generation, 700.0));
-    state.land(&renewed, at(700.0), HALF).expect("a token");
-    let stale = at(700.0 + 460.0);
-    let decision = state.decide(Need::Usable, stale, OPEN);
-    assert_eq!(decision, Decision::UseAndRefresh);
-    assert!(!state.take_off(Need::Usable, stale).last_resort);
+fn two_flights_that_died_with_their_runtime_are_no_verdict() {
+    let mut state = State::new(true);
+    for second in [0.0, 2.0, 4.0, 6.0] {
+        let decision = state.decide(Need::Usable, at(second), OPEN);
+        assert_eq!(decision, Decision::Refresh);
+        state.take_off(Need::Usable, at(second));
+        state.abandon(at(second + 1.0));
+        assert!(state.last_error().is_none());
+    }
+}
+
+#[test]
+fn back_off_lasts_at_least_as_long_as_the_chain_asks_for() {
+    let mut state = State::new(true);
+    state.take_off(Need::Usable, at(0.0));
+    let refusal = Refusal::new(Class::Store, "another process renews");
+    let failure = Failure::not_before(refusal, moment(75.0));
+    let landed = state.land(&Landing::Failed(failure), at(1.0), HALF);
+    let error = landed.expect_err("a failure");
+    assert_eq!(error.recovery(), Recovery::WaitUntil(at(75.0).wall));
+    let decision = state.decide(Need::Usable, at(74.0), OPEN);
+    assert_eq!(decision, Decision::WaitUntil(moment(75.0)));
 }

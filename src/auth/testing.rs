@@ -229,6 +229,7 @@ pub(crate) fn oauth(grant: Grant) -> OAuthSettings {
         token_fields: Vec::new(),
         token_client: default_client().expect("a client"),
         store: None,
+        terms: Default::default(),
         limit: None,
         keep_warm: false,
         refresh_lead: Duration::from_secs(300),

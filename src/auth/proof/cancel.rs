@@ -1,6 +1,8 @@
 //! A caller is polled after each event of the world, and dropped after k polls, for every k until
 //! it completes: A1, A4, A6 and A9 hold, and what was under way ends as if it were still there.
 
+use std::time::Duration;
+
 use super::shelf::Mode;
 use super::world::{Errand, Kind, World};
 use crate::auth::state::Need;
@@ -66,6 +68,8 @@ fn goes_on(world: &mut World, requests: usize) {
     let current = world.server.serving().current.clone();
     assert_eq!(world.shelf.refresh_token(), current);
     assert!(!world.is_refreshing());
+    // In the background, and less than it takes to run out.
+    world.pass(Duration::from_secs(3));
     assert!(world.shelf.is_free(), "the lease is given back");
 }
 

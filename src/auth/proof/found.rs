@@ -106,3 +106,9 @@ fn a_record_found_by_a_look_that_was_broken_off_is_presented() {
     let found = [OtherLogsIn, SetWall(446), Ask(None), TearDown];
     run(Kind::Login, false, &[&lost[..], &found[..]].concat());
 }
+
+#[test]
+fn a_login_goes_over_a_record_that_an_older_version_touched_meanwhile() {
+    let steps = [LogIn, Store(Mode::Failing), Ask(None), Step::OtherTouches];
+    run(Kind::Login, false, &steps);
+}

@@ -103,10 +103,11 @@ impl World {
         missing.then(|| format!("A5: {refresh_token} was not offered to the store"))
     }
 
-    /// A9, A10: who joined a flight shares its result.
+    /// A9, A10: a caller that joined a flight shares its result, or waits for the next attempt.
     fn check_waiters(&self) -> Option<String> {
         let joined = |caller: &super::world::Caller| caller.joined;
-        let left = !self.is_refreshing() && self.callers.iter().any(joined);
+        let waits = self.is_refreshing() || self.backs_off();
+        let left = !waits && self.callers.iter().any(joined);
         left.then(|| "A9: a waiter outlived its flight".into())
     }
 }
@@ -197,7 +198,12 @@ impl World {
         assert!(matches!(self.ended.pop(), Some((Errand::Flush, Ok(_)))));
         if self.kind.refreshes() && !self.server.serving().doomed {
             let current = self.server.serving().current.clone();
-            let held = self.cache.shared.source.vault.refresh_token();
+            let held = self
+                .cache
+                .shared
+                .source
+                .persistence
+                .chain(|chain| chain.current());
             assert_eq!(held.map(|token| token.to_string()), current, "A5: held");
             if self.kind.has_store() && current.as_deref() != Some("r0") {
                 assert_eq!(self.shelf.refresh_token(), current, "A5: stored");

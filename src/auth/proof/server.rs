@@ -18,8 +18,6 @@ use crate::clock::{BoxFuture, Clock, Moment, Now};
 
 /// Of the [`LIFETIMES`].
 pub(super) const TEN_MINUTES: usize = 5;
-/// A single-use refresh token: twice in the flight that lost its answer, and as the last resort.
-const MOST_LOSSES: usize = 3;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
@@ -215,9 +213,8 @@ impl Serving {
 
     fn check_presented(&mut self, presented: &str) {
         let fates = self.fates.get(presented).map_or(&[][..], Vec::as_slice);
-        let losses = losses(fates);
         let spent = fates.contains(&Fate::Rotated) || fates.contains(&Fate::Void);
-        if spent || losses >= MOST_LOSSES {
+        if spent {
             let text = format!("A4: {presented} presented once more after {fates:?}");
             self.violations.push(text);
         }
@@ -229,7 +226,6 @@ impl Serving {
             fates.clear();
         }
         fates.push(fate);
-        self.doomed |= losses(fates) > 1;
     }
 
     /// What was issued before is another login's.
@@ -371,14 +367,6 @@ impl Serving {
         self.delivered = Some(next.clone());
         next
     }
-}
-
-/// How often its answer was lost; of no matter if it has shown to be good for more than one use.
-fn losses(fates: &[Fate]) -> usize {
-    if fates.contains(&Fate::Kept) {
-        return 0;
-    }
-    fates.iter().filter(|fate| **fate == Fate::Lost).count()
 }
 
 fn reply(status: u16, body: String, retry_after: Option<u16>) -> Delivery {

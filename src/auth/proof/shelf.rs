@@ -61,21 +61,36 @@ impl Shelf {
 
     pub(super) fn refresh_token(&self) -> Option<String> {
         let shelved = self.shelved();
-        let tokens = Tokens::from_bytes(&shelved.record.as_ref()?.bytes)?;
+        let tokens = Tokens::from_bytes(&shelved.record.as_ref()?.bytes).ok()?;
         tokens.refresh_token.clone()
     }
 
+    fn login(&self) -> Option<u64> {
+        let shelved = self.shelved();
+        let tokens = Tokens::from_bytes(&shelved.record.as_ref()?.bytes).ok()?;
+        tokens.login
+    }
+
+    /// As an older version of this crate writes it.
     pub(super) fn put(&self, refresh_token: Option<&str>, access_token: Option<(&str, Now)>) {
+        self.put_of(None, refresh_token, access_token);
+    }
+
+    /// Of that login.
+    fn put_of(
+        &self,
+        login: Option<u64>,
+        refresh_token: Option<&str>,
+        access_token: Option<(&str, Now)>,
+    ) {
         let seconds = |span: Duration| span.as_secs_f64();
         let issued = access_token.map(|(_, now)| now.wall.duration_since(std::time::UNIX_EPOCH));
         let issued_at = issued.map(|span| seconds(span.expect("after 1970")));
-        let tokens = Tokens {
-            refresh_token: refresh_token.map(str::to_owned),
-            access_token: access_token.map(|(token, _)| token.to_owned()),
-            issued_at,
-            expires_at: issued_at.map(|issued| issued + 599.0),
-            seed: None,
-        };
+        let mut tokens = Tokens::new(None, refresh_token);
+        tokens.access_token = access_token.map(|(token, _)| token.to_owned());
+        tokens.login = login;
+        tokens.issued_at = issued_at;
+        tokens.expires_at = issued_at.map(|issued| issued + 599.0);
         let mut shelved = self.shelved();
         let version = shelved
             .record
@@ -101,7 +116,9 @@ impl Shelf {
     pub(super) fn other_logs_in(&self, server: &Server) {
         if self.is_free() {
             let (token, refresh_token) = server.log_in_for_other();
-            self.put(Some(&refresh_token), Some((&token, self.clock.now())));
+            let login = self.login().unwrap_or_default() + 1;
+            let token = Some((token.as_str(), self.clock.now()));
+            self.put_of(Some(login), Some(&refresh_token), token);
         }
     }
 

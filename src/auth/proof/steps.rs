@@ -163,7 +163,7 @@ impl World {
     }
 
     fn has_unsaved(&self) -> bool {
-        self.cache.shared.source.vault.has_unsaved()
+        self.cache.shared.source.persistence.has_unsaved()
     }
 
     fn patience(&self, left: Option<u16>) -> Patience {

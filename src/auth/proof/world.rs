@@ -192,6 +192,11 @@ impl World {
         matches!(posting.state.phase, Phase::Refreshing { .. })
     }
 
+    pub(super) fn backs_off(&self) -> bool {
+        let posting = self.cache.shared.board.read();
+        matches!(posting.state.phase, Phase::BackingOff { .. })
+    }
+
     pub(super) fn forced(&self) -> Vec<Moment> {
         self.forced.1.lock().expect("no panic").clone()
     }
