@@ -40,6 +40,8 @@ mod place;
 mod present;
 #[cfg(test)]
 mod proof;
+#[cfg(test)]
+mod random_worlds;
 mod record;
 mod rejection;
 mod reread;
