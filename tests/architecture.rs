@@ -30,7 +30,7 @@ fn is_test(file: &Path) -> bool {
         .unwrap_or_default();
     let folder = file.parent().and_then(Path::file_name);
     let is_own = name.ends_with("tests") || name == "testing" || name == "fuzzing";
-    is_own || folder.is_some_and(|name| name == "proof")
+    is_own || folder.is_some_and(|name| name == "proof" || name == "random_worlds")
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {

@@ -41,6 +41,8 @@ mod place;
 mod present;
 #[cfg(test)]
 mod proof;
+#[cfg(test)]
+mod random_worlds;
 mod record;
 mod rejection;
 mod renewal;
