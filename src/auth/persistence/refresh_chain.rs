@@ -60,6 +60,8 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
 /// Writes whose end is unknown; more than these cannot be under way.
 const MOST_WRITES: usize = 64;
+/// Marks of ours that may stand in the store although they are over.
+const MOST_ENDED: usize = 16;
 
 /// What the server and the user say about presenting a token twice.
 #[derive(Clone, Copy, Debug)]
@@ -100,6 +102,8 @@ pub(crate) struct RefreshChain {
     writes: VecDeque<(Option<u64>, String)>,
     found: Option<Found>,
     mine: Option<Mine>,
+    /// Marks of ours before that one: what came of them is known here, if not in the store.
+    ended: VecDeque<String>,
     right: Option<Right>,
     /// Presentations of the current refresh token that were not answered.
     lost: u32,
@@ -224,6 +228,7 @@ impl RefreshChain {
             writes: VecDeque::new(),
             found: None,
             mine: None,
+            ended: VecDeque::new(),
             right: None,
             lost: 0,
             refused: None,
@@ -292,12 +297,13 @@ impl RefreshChain {
     pub(crate) fn holder(&self) -> Option<(&str, Option<SystemTime>)> {
         let mark = self
             .mark()
-            .filter(|mark| mark.open && !self.is_mine(mark))?;
+            .filter(|mark| mark.open && !self.is_ours_to_tell(mark))?;
         Some((&mark.holder, time(mark.at)))
     }
 
     /// What comes next, where the access token in use is good until `usable_until`.
-    pub(crate) fn next(&self, usable_until: Option<Moment>, now: Now) -> Step {
+    pub(crate) fn next(&mut self, usable_until: Option<Moment>, now: Now) -> Step {
+        self.watch(now);
         if self.is_refused() {
             return Step::LogIn;
         }
@@ -351,6 +357,11 @@ impl RefreshChain {
         self.mine.as_ref().is_some_and(|mine| mine.id == mark.id)
     }
 
+    /// Whether what came of it is known here.
+    fn is_ours_to_tell(&self, mark: &Mark) -> bool {
+        self.is_mine(mark) || self.ended.contains(&mark.id)
+    }
+
     /// The mark that the next one follows, its number, and the wait for it.
     fn followed(&self, usable_until: Option<Moment>, now: Now) -> Option<(Wait, u32)> {
         if let Some(mine) = &self.mine {
@@ -368,10 +379,13 @@ impl RefreshChain {
             }
         }
         let mark = self.mark()?;
-        let first_seen = match &self.found {
-            Some(found) if found.id == mark.id => found.first_seen,
-            _ => now.moment,
-        };
+        if self.ended.contains(&mark.id) {
+            return Some((back_off(now.moment), mark.n));
+        }
+        let first_seen = self
+            .found
+            .as_ref()
+            .map_or(now.moment, |found| found.first_seen);
         Some((self.wait_for(mark, first_seen, usable_until, now), mark.n))
     }
 
@@ -579,28 +593,42 @@ impl RefreshChain {
         if before.is_some() && before != after {
             self.lost = 0;
         }
-        match &tokens.presented {
-            Some(mark) if self.is_mine(mark) => {
-                if let Some(mine) = self.mine.as_mut().filter(|mine| mine.stage == Stage::Asked) {
-                    mine.stage = Stage::Written;
-                }
-                self.found = None;
+        let mark = tokens.presented.as_ref().map(|mark| mark.id.as_str());
+        let mine = self.mine.as_mut();
+        if let Some(mine) = mine.filter(|mine| mark == Some(&mine.id)) {
+            if mine.stage == Stage::Asked {
+                mine.stage = Stage::Written;
             }
-            Some(mark) => {
-                if self.found.as_ref().is_none_or(|found| found.id != mark.id) {
-                    self.found = Some(Found {
-                        id: mark.id.clone(),
-                        first_seen: now.moment,
-                    });
-                }
-            }
-            None => self.found = None,
         }
         self.known = Some(Known {
             version,
             tokens,
             age: age.map(|age| (age, now.moment)),
         });
+        self.watch(now);
+    }
+
+    /// The watch on the mark of another begins when it is first seen, by our own clock. A new mark
+    /// begins another.
+    fn watch(&mut self, now: Now) {
+        let mark = self.mark().filter(|mark| !self.is_mine(mark));
+        let id = mark.map(|mark| mark.id.clone());
+        if self.found.as_ref().map(|found| &found.id) != id.as_ref() {
+            self.found = id.map(|id| Found {
+                id,
+                first_seen: now.moment,
+            });
+        }
+    }
+
+    /// The mark of ours is over, or gives way to the next.
+    fn end_mine(&mut self) -> Option<Mine> {
+        let mine = self.mine.take()?;
+        self.ended.push_back(mine.id.clone());
+        if self.ended.len() > MOST_ENDED {
+            self.ended.pop_front();
+        }
+        Some(mine)
     }
 
     /// A configured refresh token begins a chain, in the place of a former one.
@@ -645,6 +673,9 @@ impl RefreshChain {
             open: true,
         };
         let over = over.or_else(|| repeated.and_then(|mine| mine.over.clone()));
+        if repeated.is_none() {
+            self.end_mine();
+        }
         self.mine = Some(Mine {
             id: id.clone(),
             of,
@@ -801,7 +832,7 @@ impl RefreshChain {
     /// token is a new one.
     pub(crate) fn answered(&mut self, mut next: Tokens, worked: bool) -> (u64, bool) {
         let before = self.current();
-        let presented = self.mine.take();
+        let presented = self.end_mine();
         let base = self.base();
         let refresh_token = next.refresh_token();
         let is_new = refresh_token.is_some() && refresh_token != before;
@@ -832,7 +863,7 @@ impl RefreshChain {
         let base = self.base().and_then(|base| base.login);
         tokens.login = Some(known.max(base).unwrap_or_default().saturating_add(1));
         tokens.worked = true;
-        self.mine = None;
+        self.end_mine();
         self.lost = 0;
         self.refused = None;
         self.put(tokens)

@@ -149,8 +149,8 @@ impl TokenPersistence {
     }
 }
 
-/// A right that is being given back. Torn down with its runtime, it tells the store at least that
-/// nothing holds it any more.
+/// A right that is being given back. Where that fails, or is torn down with its runtime, the store
+/// hears at least that nothing holds it any more: a lock would be held for ever.
 struct Release {
     persistence: Arc<TokenPersistence>,
     id: String,
@@ -163,7 +163,7 @@ impl Release {
         if let Some(store) = &persistence.store {
             let release = store.release(&persistence.key, &self.id);
             let released = persistence.within(LONGEST_CALL, release).await;
-            self.is_done = released.is_some();
+            self.is_done = matches!(released, Some(Ok(())));
         }
     }
 }

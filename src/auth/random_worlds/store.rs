@@ -188,7 +188,10 @@ impl Store {
 }
 
 fn refresh_token(record: &Record) -> Option<String> {
-    Tokens::from_bytes(&record.bytes)?.refresh_token.clone()
+    Tokens::from_bytes(&record.bytes)
+        .ok()?
+        .refresh_token
+        .clone()
 }
 
 /// What the process writes by which a person logs in: the one place that knows of what a record
@@ -198,14 +201,16 @@ fn login_record(
     refresh_token: &str,
     wall: Duration,
     lived: Duration,
+    before: Option<&Record>,
 ) -> Tokens {
-    Tokens {
-        refresh_token: Some(refresh_token.to_owned()),
-        access_token: Some(access_token.to_owned()),
-        issued_at: Some(wall.as_secs_f64()),
-        expires_at: Some((wall + lived).as_secs_f64()),
-        seed: None,
-    }
+    let before = before.and_then(|record| Tokens::from_bytes(&record.bytes).ok());
+    let login = before.and_then(|tokens| tokens.login).unwrap_or_default();
+    let mut tokens = Tokens::new(None, Some(refresh_token));
+    tokens.access_token = Some(access_token.to_owned());
+    tokens.issued_at = Some(wall.as_secs_f64());
+    tokens.expires_at = Some((wall + lived).as_secs_f64());
+    tokens.login = Some(login + 1);
+    tokens
 }
 
 impl Facts {
@@ -213,9 +218,10 @@ impl Facts {
     pub(super) fn save_login(&mut self, access_token: &str, refresh_token: &str) {
         let wall = super::process::wall(self.now);
         let wall = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let tokens = login_record(access_token, refresh_token, wall, self.setup.lifetime);
-        let present = self.store.stored.as_ref();
-        let version = present.map_or(1, |stored| stored.record.version + 1);
+        let present = self.store.stored.as_ref().map(|stored| &stored.record);
+        let lived = self.setup.lifetime;
+        let tokens = login_record(access_token, refresh_token, wall, lived, present);
+        let version = present.map_or(1, |record| record.version + 1);
         let record = Record::new(version, tokens.to_bytes());
         self.store.put(record, self.now);
     }
