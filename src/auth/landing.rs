@@ -7,7 +7,9 @@
 //! | transient, store| back off: 0.5 s·2ⁿ to 60 s, or an eighth of a usable token's rest |
 //! | throttled       | the same, but not before the endpoint's `Retry-After`                |
 //! | client rejected | latched, with a probe after 1, 2, 4, 8, 15, 15 … minutes             |
-//! | grant rejected  | latched until the store has news; it is read again every 5 s at most |
+//! | grant rejected  | latched until the store has news; it is read again every 5 s at most; |
+//! |                 | while it cannot be read, nothing is known, and callers are not told   |
+//! |                 | to log in                                                             |
 //!
 //! A usable token stays in use whatever happens to its renewal. An answer that was lost is
 //! transient: only a decisive answer latches.
@@ -56,13 +58,18 @@ pub(crate) enum Landing {
     Failed(Failure),
     /// A look into the store found nothing newer.
     NothingNew,
+    /// The store could not be looked into: it may have news.
+    NoLook(Refusal),
 }
 
 impl State {
     /// A flight ended. `draw` in 0..1 is the jitter.
     pub(crate) fn land(&mut self, landing: &Landing, now: Now, draw: f64) -> Result<(), Error> {
         let landed = self.settle(landing, now, draw);
-        self.last_error = landed.as_ref().err().cloned();
+        // Why a person has to log in stays true while the store cannot be looked into.
+        if !matches!(landing, Landing::NoLook(_)) {
+            self.last_error = landed.as_ref().err().cloned();
+        }
         landed
     }
 
@@ -114,6 +121,16 @@ impl State {
                 self.latch(Latch { reread, ..latch }, error.clone());
                 Err(error)
             }
+            Landing::NoLook(refusal) => {
+                let until = now.moment + REREAD;
+                let error = refusal.error(Recovery::WaitUntil(now.wall_at(until)));
+                self.phase = Phase::BackingOff {
+                    until,
+                    error: error.clone(),
+                    latch,
+                };
+                Err(error)
+            }
         }
     }
 
@@ -159,6 +176,7 @@ impl State {
         self.phase = Phase::BackingOff {
             until,
             error: error.clone(),
+            latch: None,
         };
         error
     }

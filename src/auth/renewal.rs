@@ -74,11 +74,8 @@ impl Renewal<'_> {
         let persistence = &self.source.persistence;
         match self.source.look(self.flight).await {
             Ok(Some(flown)) => return Some(flown),
-            // A refresh token from the configuration may have been spent long ago.
-            Err(refusal) if !persistence.chain(|chain| chain.is_known()) => {
-                return Some(failed(refusal));
-            }
-            _ => {}
+            Ok(None) => {}
+            Err(refusal) => return Some((Landing::NoLook(refusal), None)),
         }
         let is_refused = persistence.chain(|chain| chain.is_refused());
         let launch = || (self.flight.launch_another)();

@@ -52,6 +52,8 @@ pub(super) enum Phase {
     BackingOff {
         until: Moment,
         error: Error,
+        /// What the account is latched by, where the store could not be looked into.
+        latch: Option<(Latch, Error)>,
     },
     Latched {
         latch: Latch,
@@ -155,6 +157,10 @@ impl State {
             Phase::Idle => Column::Idle,
             Phase::Refreshing { .. } => Column::Refreshing,
             Phase::BackingOff { until, .. } if until > now => Column::BackingOff(until),
+            Phase::BackingOff {
+                latch: Some((latch, _)),
+                ..
+            } if latch.probe > now => Column::Latched { reread: true },
             Phase::BackingOff { .. } => Column::Idle,
             Phase::Latched { latch, .. } if latch.probe <= now => Column::Idle,
             Phase::Latched { latch, .. } => Column::Latched {
@@ -211,6 +217,7 @@ impl State {
         }
         let latch = match &self.phase {
             Phase::Latched { latch, error } if reread_only => Some((*latch, error.clone())),
+            Phase::BackingOff { latch, .. } if reread_only => latch.clone(),
             _ => None,
         };
         self.phase = Phase::Refreshing { forced, latch };

@@ -431,3 +431,23 @@ fn back_off_lasts_at_least_as_long_as_the_chain_asks_for() {
     let decision = state.decide(Need::Usable, at(74.0), OPEN);
     assert_eq!(decision, Decision::WaitUntil(moment(75.0)));
 }
+
+#[test]
+fn a_latch_whose_store_cannot_be_read_is_no_verdict_and_looks_again() {
+    let (mut state, _) = failed(State::new(true), Class::GrantRejected, 0.0);
+    assert!(state.take_off(Need::Usable, at(5.0)).reread_only);
+    let down = Landing::NoLook(Refusal::new(Class::Store, "down"));
+    let error = state.land(&down, at(6.0), HALF).expect_err("no look");
+    assert_eq!(error.kind(), ErrorKind::Store);
+    let known = state.last_error().expect("a reason");
+    assert_eq!(known.recovery(), Recovery::LogIn);
+    let decision = state.decide(Need::Usable, at(7.0), OPEN);
+    assert_eq!(decision, Decision::WaitUntil(moment(11.0)));
+    assert_eq!(
+        state.decide(Need::Usable, at(11.0), OPEN),
+        Decision::Refresh
+    );
+    assert!(state.take_off(Need::Usable, at(11.0)).reread_only);
+    let error = state.land(&Landing::NothingNew, at(12.0), HALF);
+    assert_eq!(error.expect_err("read").recovery(), Recovery::LogIn);
+}

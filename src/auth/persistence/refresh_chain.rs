@@ -89,8 +89,6 @@ pub(crate) struct RefreshChain {
     known: Option<Known>,
     /// The newest version ever read or written.
     newest: Option<u64>,
-    /// The store was read at least once.
-    read: bool,
     /// A configured refresh token that the store does not have yet.
     fresh: Option<Tokens>,
     /// What the store does not have yet, with its number.
@@ -220,7 +218,6 @@ impl RefreshChain {
             has_store,
             known: None,
             newest: None,
-            read: false,
             fresh: None,
             unsaved: None,
             numbered: 0,
@@ -259,11 +256,6 @@ impl RefreshChain {
     /// Whether the client's id and secret have worked before.
     pub(crate) fn has_worked(&self) -> bool {
         self.base().is_some_and(|tokens| tokens.worked)
-    }
-
-    /// Whether the store was ever read, or there is none.
-    pub(crate) fn is_known(&self) -> bool {
-        !self.has_store || self.read
     }
 
     pub(crate) fn unsaved_number(&self) -> Option<u64> {
@@ -487,7 +479,6 @@ impl RefreshChain {
             Ok((record.version, tokens, record.age))
         });
         let read = read.transpose()?;
-        self.read = true;
         if let Some(right) = &mut self.right {
             right.read = true;
         }
@@ -571,13 +562,7 @@ impl RefreshChain {
                 self.unsaved = None;
             }
         }
-        self.forget_fresh(&tokens);
         self.know(version, tokens, age, now);
-    }
-
-    /// The store has the chain that began anew.
-    fn forget_fresh(&mut self, tokens: &Tokens) {
-        self.fresh.take_if(|fresh| fresh.seed == tokens.seed);
     }
 
     fn know(&mut self, version: u64, tokens: Tokens, age: Option<Duration>, now: Now) {
@@ -585,6 +570,11 @@ impl RefreshChain {
         // Nothing that expects an older version can land any more.
         self.writes
             .retain(|(expected, _)| *expected >= Some(version));
+        // A configured refresh token is for a store that has none, or for a chain that has ended.
+        if tokens.refresh_token.is_some() {
+            self.fresh
+                .take_if(|fresh| later_login(fresh, &tokens) != Ordering::Greater);
+        }
         let before = self
             .known
             .as_ref()
@@ -765,7 +755,6 @@ impl RefreshChain {
         if number.is_some() && self.unsaved_number() == number {
             self.unsaved = None;
         }
-        self.forget_fresh(&tokens);
         // By the store's clock it is of this moment.
         self.know(record.version, tokens, Some(Duration::ZERO), now);
     }
