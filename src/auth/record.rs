@@ -14,6 +14,8 @@ use super::grant::GrantKind;
 use super::token::{Lifetime, Times, Token, fingerprint};
 use crate::clock::Now;
 
+/// Where the writer's clock and the store's tell ages that differ by no more, the older one counts.
+const LONGEST_SAVE: Duration = Duration::from_secs(60);
 /// Formats above this one are refused; what an older version wrote has none.
 const FORMAT: u32 = 1;
 
@@ -210,8 +212,14 @@ impl Tokens {
         let kept = self.saved_at.and_then(time);
         let kept = kept.and_then(|saved_at| saved_at.duration_since(issued_at).ok());
         let old = age.zip(kept).map(|(age, kept)| age.saturating_add(kept));
-        old.and_then(|old| now.wall.checked_sub(old))
-            .unwrap_or(issued_at)
+        let Some(by_age) = old.and_then(|old| now.wall.checked_sub(old)) else {
+            return issued_at;
+        };
+        // The store counts from the end of a save, which may have taken its time.
+        match by_age.duration_since(issued_at) {
+            Ok(span) if span <= LONGEST_SAVE => issued_at,
+            _ => by_age,
+        }
     }
 }
 

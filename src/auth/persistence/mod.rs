@@ -137,12 +137,17 @@ impl TokenPersistence {
         let Some(store) = &self.store else {
             return Ok(None);
         };
-        let record = match self.within(LONGEST_CALL, store.load(&self.key)).await {
+        let asked = self.clock.now().moment;
+        let mut record = match self.within(LONGEST_CALL, store.load(&self.key)).await {
             Some(Ok(record)) => record,
             Some(Err(error)) => return Err(self.report("cannot be read", Some(error))),
             None => return Err(self.report("did not answer", None)),
         };
         let now = self.clock.now();
+        // The store read it at some moment since then, and it has aged meanwhile.
+        if let Some(age) = record.as_mut().and_then(|record| record.age.as_mut()) {
+            *age = age.saturating_add(now.moment - asked);
+        }
         match self.chain(|chain| chain.loaded(record, now)) {
             Ok((loaded, conflict)) => {
                 self.tell(conflict);

@@ -359,12 +359,14 @@ impl Process {
         let now = facts.now;
         self.failures = 0;
         self.served_at = now;
-        if let Some(since) = self.waiting_since.take() {
+        let waited = self.waiting_since.take();
+        if let Some(since) = waited {
             facts.judge.note_wait(since, now);
             facts.trace(self.life, || format!("serves a caller with {access_token}"));
         }
         let expiry = facts.server.expiry(access_token).unwrap_or_default();
-        if now > expiry {
+        // A caller that waited for a renewal gets what it brought, even if that took its time.
+        if now > expiry && waited.is_none() {
             facts.judge.tally.expired += 1;
         }
         let span = self.next_gap(&mut facts, expiry);
