@@ -115,37 +115,22 @@ fn of(answer: Answer) -> Refusal {
 
 fn unsent(refusal: &Refusal) -> Error {
     refusal.error(match refusal.class {
-        Class::Misconfigured => Recovery::Reconfigure,
+        class if class.needs_reconfiguration() => Recovery::Reconfigure,
         _ => Recovery::Retry,
     })
 }
 
 /// A second attempt with the same code could void the tokens of the first (RFC 6749 section 4.1.2).
-fn refused(refusal: Refusal) -> Error {
-    let Refusal {
-        class,
-        message,
-        status,
-    } = refusal;
-    let message = match class {
-        Class::ClientRejected | Class::Misconfigured => {
-            let refusal = Refusal {
-                class,
-                message,
-                status,
-            };
-            return refusal.error(Recovery::Reconfigure);
-        }
-        Class::GrantRejected => {
-            format!("log in again: the code came too late or was used before ({message})")
-        }
-        _ => format!("log in again: the code may be used up, and its answer is lost ({message})"),
+fn refused(mut refusal: Refusal) -> Error {
+    let class = refusal.class;
+    if class.needs_reconfiguration() {
+        return refusal.error(Recovery::Reconfigure);
+    }
+    let why = match class.needs_login() {
+        true => "the code came too late or was used before",
+        false => "the code may be used up, and its answer is lost",
     };
-    let class = Class::GrantRejected;
-    let refusal = Refusal {
-        class,
-        message,
-        status,
-    };
+    refusal.message = format!("log in again: {why} ({})", refusal.message);
+    refusal.class = Class::GrantRejected;
     refusal.error(Recovery::LogIn)
 }

@@ -126,9 +126,15 @@ impl State {
         match refusal.class {
             Class::GrantRejected => self.log_in(refusal, now),
             _ if failure.lost && earlier => self.log_in(refusal, now),
-            Class::ClientRejected | Class::Misconfigured => {
+            Class::ClientRejected
+            | Class::Misconfigured
+            | Class::Untrusted
+            | Class::GrantProbablyRejected => {
                 let span = doubled(FIRST_PROBE, failures, LONGEST_PROBE);
-                let error = refusal.error(Recovery::Reconfigure);
+                let error = refusal.error(match refusal.class.needs_login() {
+                    true => Recovery::LogIn,
+                    false => Recovery::Reconfigure,
+                });
                 self.latch(Next::Probe, jittered(span, draw), error.clone(), now);
                 error
             }
@@ -170,7 +176,7 @@ impl State {
         let refusal = Refusal {
             class: Class::GrantRejected,
             message,
-            status: refusal.status,
+            ..refusal.clone()
         };
         let error = refusal.error(Recovery::LogIn);
         let span = if self.has_store {

@@ -17,6 +17,8 @@ pub(crate) mod endpoint;
 mod event_tests;
 mod fields;
 mod flight;
+#[cfg(test)]
+mod foreign_answer_tests;
 mod form;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
@@ -41,6 +43,7 @@ mod present;
 #[cfg(test)]
 mod proof;
 mod record;
+mod refusal_text;
 mod rejection;
 mod reread;
 mod revocation;
@@ -61,6 +64,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod token;
+mod transport;
 mod vault;
 
 use std::sync::Arc;
@@ -110,11 +114,17 @@ pub(crate) struct OAuthSettings {
     pub(crate) client_auth: ClientAuth,
     pub(crate) grant: Grant,
     pub(crate) scope: Option<String>,
+    /// Also on a refresh, where RFC 6749 needs none.
+    pub(crate) scope_on_refresh: bool,
     /// On the token request.
     pub(crate) token_headers: HeaderMap,
     /// In the token request's form.
     pub(crate) token_fields: Vec<(String, Secret)>,
     pub(crate) token_client: reqwest::Client,
+    /// What the endpoint's answers mean where they do not say it.
+    pub(crate) token_rules: Rules,
+    /// The header with the distributor's name for the exchange.
+    pub(crate) request_id_header: Option<HeaderName>,
     pub(crate) store: Option<Arc<dyn store::TokenStore>>,
     /// The endpoint's published limits.
     pub(crate) limit: Option<Arc<dyn launch::TokenLimit>>,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use zeroize::Zeroizing;
 
-use super::answer::{self, Answer, Class, Refusal};
+use super::answer::{self, Answer, Asked, Class, Refusal};
 use super::endpoint::{Delivery, Presentation};
 use super::grant::GrantKind;
 use super::launch::Launch;
@@ -60,7 +60,10 @@ impl Source {
             .present(flight, launch, refresh_token, LONGEST_REQUEST)
             .await;
         let last = flight.plan.last_resort && first.presents == Presents::TheSame;
-        if !first.lost || last {
+        // Its own fault, or that of a certificate, comes again.
+        let is_in_vain = matches!(&first.delivery, Err(refusal)
+            if refusal.class.needs_reconfiguration());
+        if !first.lost || last || is_in_vain {
             return first;
         }
         let Some(launch) = (flight.launch_another)() else {
@@ -99,7 +102,7 @@ impl Source {
             None => self.send_own(start.wall, longest).await,
         };
         launch.set_sent(!matches!(delivery, Delivery::NotSent(_)));
-        let lost = matches!(delivery, Delivery::Lost(_)) && precious;
+        let lost = matches!(delivery, Delivery::Lost { .. }) && precious;
         // Known until the flight has landed: it may be torn down before.
         self.presenting.store(lost, Ordering::Relaxed);
         let delivery = self.parse(delivery, refresh_token.is_some());
@@ -124,10 +127,13 @@ impl Source {
     ) -> Delivery {
         match select(request, self.clock.sleep(longest)).await {
             Either::Left((delivery, _)) => delivery,
-            Either::Right(_) => Delivery::Lost(Refusal::new(
-                Class::Transient,
-                "the token endpoint did not answer: timed out",
-            )),
+            Either::Right(_) => Delivery::Lost {
+                refusal: Refusal::new(
+                    Class::Transient,
+                    "the token endpoint did not answer: timed out",
+                ),
+                is_closed: false,
+            },
         }
     }
 
@@ -136,9 +142,13 @@ impl Source {
             Delivery::Answered { reply, secrets } => {
                 let secrets: Vec<&str> = secrets.iter().map(|secret| secret.as_str()).collect();
                 let wall = self.clock.now().wall;
-                Ok(answer::read(&reply, presented, &secrets, wall))
+                let asked = Asked {
+                    presented,
+                    ..self.settings.asked(&secrets, wall)
+                };
+                Ok(answer::read(&reply, &asked))
             }
-            Delivery::NotSent(refusal) | Delivery::Lost(refusal) => Err(refusal),
+            Delivery::NotSent(refusal) | Delivery::Lost { refusal, .. } => Err(refusal),
         }
     }
 }

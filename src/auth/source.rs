@@ -164,11 +164,13 @@ impl Source {
         if self.clock_was_off(&presented) {
             if let Some(launch) = (flight.launch_another)() {
                 presented = self.present(flight, launch, None, LONGEST_REQUEST).await;
+                // What it learned of the clock is forgotten if that was not it.
+                let _ = self.clock_was_off(&presented);
             }
         }
         let flown = self.receive(flight, &presented).await;
         let rejected = matches!(&flown.0, Landing::Failed(failure)
-            if failure.refusal.class == Class::GrantRejected);
+            if failure.refusal.class.needs_login());
         match rejected {
             true => self.second_opinion(flight, flown).await,
             false => flown,
