@@ -49,7 +49,7 @@ pub enum Verdict {
     GrantRejected,
     /// From the token endpoint: id, secret, scope or grant type are wrong.
     ClientRejected,
-    /// From the token endpoint: it cannot answer now, or somebody in between answered. The request
+    /// From the token endpoint: it cannot answer now, or a gateway in between answered. The request
     /// is tried again after a short back-off.
     Unavailable,
 }

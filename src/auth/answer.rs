@@ -21,6 +21,7 @@
 //!
 //! What of a body gets into an error is in [`refusal_text`](super::refusal_text).
 
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use http::header::{DATE, RETRY_AFTER};
@@ -37,7 +38,7 @@ use crate::verdict::{Rules, Verdict, folded};
 
 pub(super) use super::refusal_text::presentable;
 
-/// Of a body as much is read.
+/// How much of a body is read.
 pub(super) const LONGEST_BODY: usize = 1 << 20;
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 const LONGEST_TYPE: usize = 64;
@@ -99,7 +100,6 @@ pub(crate) struct Answer {
 }
 
 /// A token was issued.
-#[derive(Debug)]
 pub(crate) struct Issued {
     pub(crate) access_token: Zeroizing<String>,
     /// None if the answer does not say it in a usable way.
@@ -107,6 +107,15 @@ pub(crate) struct Issued {
     /// The `token_type`, if it is another than `Bearer`. The token is sent as Bearer all the same.
     #[allow(dead_code)] // For an event.
     pub(crate) unusual_type: Option<String>,
+}
+
+impl fmt::Debug for Issued {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Issued")
+            .field("lifetime", &self.lifetime)
+            .field("unusual_type", &self.unusual_type)
+            .finish_non_exhaustive()
+    }
 }
 
 /// No token, and why.
@@ -325,7 +334,7 @@ fn classify(
         }
         (503, _) if retry_after.is_some() => Class::Throttled { retry_after },
         // A failing server may say anything: only a working one is believed that a login is void.
-        // And a redirect leads to a maintenance page, say.
+        // A redirect usually leads to a maintenance page.
         (300..=399 | 408 | 500..=599, _) => Class::Transient,
         (_, Some("invalid_grant" | "interaction_required")) if asked.presented => {
             Class::GrantRejected
@@ -337,7 +346,7 @@ fn classify(
         (_, Some(_)) if known && blames_grant(fields, asked) => Class::GrantProbablyRejected,
         _ if known => Class::ClientRejected,
         (401, _) if fields.is_json() => Class::ClientRejected,
-        // Whoever answers in between, or an error of no known name.
+        // An answer of a gateway in between, or an error of no known name.
         _ => Class::Transient,
     }
 }
@@ -373,7 +382,7 @@ fn blames_grant(fields: &Fields, asked: &Asked<'_>) -> bool {
     let said = fields.words().into_iter().chain(fields.error());
     let said: Vec<String> = said.map(|text| folded(&text)).collect();
     let names = |other: &&str| said.iter().any(|text| text.contains(*other));
-    !OTHERS.iter().any(|other| names(other))
+    !OTHERS.iter().any(names)
 }
 
 /// Seconds or an HTTP date; at most an hour, and nothing that is over.

@@ -40,15 +40,11 @@ fn refusal(status: u16, body: &str) -> Refusal {
 }
 
 fn class(status: u16, body: &str) -> Class {
-    answer(status, body).outcome.err().expect("a refusal").class
+    answer(status, body).outcome.expect_err("a refusal").class
 }
 
 fn message(status: u16, body: &str) -> String {
-    answer(status, body)
-        .outcome
-        .err()
-        .expect("a refusal")
-        .message
+    answer(status, body).outcome.expect_err("a refusal").message
 }
 
 fn lifetime(expires_in: &str) -> Option<Duration> {
@@ -205,7 +201,7 @@ fn invalid_grant_without_a_refresh_token_is_the_clients_fault() {
         true,
     );
     assert_eq!(
-        answer.outcome.err().expect("a refusal").class,
+        answer.outcome.expect_err("a refusal").class,
         Class::ClientRejected
     );
 }
@@ -289,7 +285,7 @@ fn the_status_of_a_refusal_is_said_once() {
 
 /// Gateways, proxies and portals that stand in between.
 #[test]
-fn a_refusal_by_somebody_in_between_is_no_verdict_on_the_client() {
+fn a_refusal_by_a_gateway_in_between_is_no_verdict_on_the_client() {
     for (status, body) in [
         (400, "<html>Bad Request</html>"),
         (400, ""),
@@ -321,7 +317,7 @@ fn a_refusal_by_somebody_in_between_is_no_verdict_on_the_client() {
 
 /// What a person needs to find out who answered in the place of the token endpoint.
 #[test]
-fn a_refusal_by_somebody_in_between_says_what_came_and_from_where() {
+fn a_refusal_by_a_gateway_in_between_says_what_came_and_from_where() {
     let mut page = reply(
         403,
         "<!DOCTYPE html><html><head><style>b{color:red}</style><title>Access Denied</title>\
@@ -786,4 +782,10 @@ fn a_token_rule_decides_before_everything_else() {
     let answer = read(rule, true, 200, body);
     assert!(answer.refresh_token.is_some());
     assert_eq!(answer.outcome.expect_err("refused").class, Class::Transient);
+}
+
+#[test]
+fn what_was_issued_shows_no_token() {
+    let issued = answer(200, r#"{"access_token":"s3cr3t"}"#).outcome;
+    assert!(!format!("{:?}", issued.expect("a token")).contains("s3cr3t"));
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-/// Of the braces in a body, as many are tried as the beginning of the JSON.
+/// How many of the braces in a body are tried as the beginning of its JSON.
 const MOST_BEGINNINGS: usize = 16;
 /// Where vendors wrap the answer once more.
 const WRAPPERS: [&str; 4] = ["data", "result", "response", "token"];
@@ -249,13 +249,12 @@ fn is_page(text: &str) -> bool {
     beginning.contains("<html") || beginning.contains("<!doctype")
 }
 
-/// Whether there is a token in it by name, after something else.
+/// Whether there is a whole token in it by name, after something else.
 fn is_torn(text: &str) -> bool {
-    let named = |name: &&str| text.contains(&format!("\"{name}\""));
     !is_page(text)
         && ["access_token", "refresh_token"]
             .iter()
-            .any(|name| names_of(name).iter().any(|name| named(name)))
+            .any(|name| names_of(name).iter().any(|name| scan(text, name).is_some()))
 }
 
 /// Codes of vendors that have the field in every answer.

@@ -163,7 +163,7 @@ async fn a_followed_clock_that_the_server_no_longer_has_is_given_up_at_once() {
     assert_eq!(issued_at(&presented[3]), now() - 1);
 }
 
-/// Somebody in between who is wrong about the time too.
+/// A gateway in between that is wrong about the time too.
 #[tokio::test(start_paused = true)]
 async fn a_refusal_that_is_not_the_servers_sets_no_clock() {
     let page = Act::AnswerAhead(403, "<html>blocked</html>".to_owned(), 600);

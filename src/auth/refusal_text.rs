@@ -23,9 +23,9 @@ const LONGEST_TYPE: usize = 60;
 const LONGEST_NAME: usize = 32;
 const MOST_NAMES: usize = 10;
 const LONGEST_REQUEST_ID: usize = 128;
-/// Of a page as much is searched for words.
+/// How much of a page is searched for words.
 const LONGEST_PAGE: usize = 16 * 1024;
-/// A run of so many letters and digits in a page may be a token.
+/// A run of letters and digits in a page that is this long may be a token.
 const SHORTEST_TOKEN: usize = 20;
 
 /// An answer, and what must not show of it.
@@ -68,7 +68,7 @@ pub(super) fn message(answered: &Answered<'_>, what: &str) -> String {
     }
 }
 
-/// The vendor's words: two of them at most, since some say the same thing thrice.
+/// The vendor's words: two fields at most, since some vendors repeat them in several.
 fn words(answered: &Answered<'_>) -> Option<String> {
     let words = answered.fields.words();
     let words: Vec<String> = words
@@ -143,7 +143,7 @@ fn presentable_lines(text: &str, secrets: &[&str]) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// The text between tags; that of scripts and styles is nobody's words.
+/// The text between tags, without scripts and styles.
 fn without_markup(page: &str) -> String {
     let mut text = String::new();
     let mut rest = page;
