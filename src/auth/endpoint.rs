@@ -3,9 +3,10 @@
 //! The port delivers one request and says how sure it is that the server has seen it: a refresh
 //! token that is good for one use must not be presented twice without a reason.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use http::{HeaderMap, Method};
 use reqwest::{Client, ClientBuilder};
 use url::Url;
@@ -15,7 +16,7 @@ use super::answer::{Class, LONGEST_BODY, Refusal, Reply, holds_refresh_token, pr
 use super::form::{Form, Ready};
 use super::revocation::Revoked;
 use super::{ClientAuth, OAuthSettings, transport};
-use crate::clock::BoxFuture;
+use crate::clock::{BoxFuture, Clock};
 use crate::origin::{is_loopback, same_origin};
 use crate::percent;
 use crate::secret::Secret;
@@ -23,6 +24,10 @@ use crate::secret::Secret;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(30);
 const LONGEST_ORIGIN: usize = 100;
+/// How long the rest of an answer may take once its status is there. Of a success it may hold the
+/// only refresh token that is good; of a refusal the status says nearly everything.
+const SUCCESS_TIMEOUT: Duration = Duration::from_secs(30);
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(5);
 const USER_AGENT: &str = concat!("reqwest-tollgate/", env!("CARGO_PKG_VERSION"));
 
 /// Where tokens come from.
@@ -121,6 +126,7 @@ fn build_client(builder: ClientBuilder) -> Result<Client, String> {
 
 /// The endpoint at a URL.
 pub(crate) struct HttpEndpoint {
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) client: Client,
     pub(crate) url: Url,
     pub(crate) revocation_url: Option<Url>,
@@ -134,8 +140,9 @@ pub(crate) struct HttpEndpoint {
 }
 
 impl HttpEndpoint {
-    pub(crate) fn new(settings: &OAuthSettings) -> Self {
+    pub(crate) fn new(settings: &OAuthSettings, clock: Arc<dyn Clock>) -> Self {
         Self {
+            clock,
             client: settings.token_client.clone(),
             url: settings.token_url.clone(),
             revocation_url: settings.revocation_url.clone(),
@@ -160,9 +167,48 @@ impl HttpEndpoint {
         // A pooled connection that was dead already is no error here: hyper-util notices that
         // nothing was written and takes another one.
         match self.client.execute(request).await {
-            Ok(response) => receive(response, url, form.secrets).await,
+            Ok(response) => self.receive(response, url, form.secrets).await,
             Err(error) => transport::failed(&error, url, &form.secrets),
         }
+    }
+
+    async fn receive(
+        &self,
+        mut response: reqwest::Response,
+        url: &Url,
+        secrets: Vec<Zeroizing<String>>,
+    ) -> Delivery {
+        if !same_origin(response.url(), url) {
+            return followed(response.url(), &secrets);
+        }
+        let is_success = response.status().is_success();
+        let span = match is_success {
+            true => SUCCESS_TIMEOUT,
+            false => REFUSAL_TIMEOUT,
+        };
+        let (body, end) = read_body(&mut response, self.clock.sleep(span)).await;
+        // A refusal's body says little that its status does not say; the status must not be lost
+        // with it, or a refused grant would be presented again.
+        let is_needed = is_success && !holds_refresh_token(&body);
+        let refusal = match end {
+            End::Broken(error) if is_needed => {
+                transport::unanswered("broke off its answer", &error, url, &secrets)
+            }
+            End::Hanging if is_needed => Refusal::new(
+                Class::Transient,
+                "the token endpoint did not end its answer: timed out",
+            ),
+            _ => {
+                let reply = Reply {
+                    status: response.status(),
+                    headers: std::mem::take(response.headers_mut()),
+                    body,
+                };
+                return Delivery::Answered { reply, secrets };
+            }
+        };
+        let is_closed = false;
+        Delivery::Lost { refusal, is_closed }
     }
 
     /// Secrets given by reference are read anew for each request, so a rotated one is found.
@@ -231,49 +277,37 @@ impl TokenEndpoint for HttpEndpoint {
     }
 }
 
-async fn receive(
-    mut response: reqwest::Response,
-    url: &Url,
-    secrets: Vec<Zeroizing<String>>,
-) -> Delivery {
-    if !same_origin(response.url(), url) {
-        return followed(response.url(), &secrets);
-    }
-    let (body, broken) = read_body(&mut response).await;
-    // An error's body says little that its status does not say; the status must not be lost with
-    // it, or a refused grant would be presented again.
-    let is_needed = response.status().is_success() && !holds_refresh_token(&body);
-    if let Some(error) = broken.filter(|_| is_needed) {
-        return Delivery::Lost {
-            refusal: transport::unanswered("broke off its answer", &error, url, &secrets),
-            is_closed: false,
-        };
-    }
-    let reply = Reply {
-        status: response.status(),
-        headers: std::mem::take(response.headers_mut()),
-        body,
-    };
-    Delivery::Answered { reply, secrets }
+/// How the body of an answer ended.
+enum End {
+    /// With its last byte, or at the limit.
+    Read,
+    Broken(reqwest::Error),
+    /// It did not, in the time it had.
+    Hanging,
 }
 
-/// As much of the body as is read, and what broke it off.
+/// As much of the body as comes in time and is read.
 async fn read_body(
     response: &mut reqwest::Response,
-) -> (Zeroizing<Vec<u8>>, Option<reqwest::Error>) {
+    mut time: BoxFuture<'static, ()>,
+) -> (Zeroizing<Vec<u8>>, End) {
     let mut body = Zeroizing::new(Vec::new());
     loop {
-        match response.chunk().await {
+        let chunk = match select(Box::pin(response.chunk()), &mut time).await {
+            Either::Left((chunk, _)) => chunk,
+            Either::Right(_) => return (body, End::Hanging),
+        };
+        match chunk {
             Ok(Some(chunk)) => {
                 // One byte beyond the limit shows that there is more.
                 let room = LONGEST_BODY + 1 - body.len();
                 body.extend_from_slice(&chunk[..chunk.len().min(room)]);
                 if body.len() > LONGEST_BODY {
-                    return (body, None);
+                    return (body, End::Read);
                 }
             }
-            Ok(None) => return (body, None),
-            Err(error) => return (body, Some(error)),
+            Ok(None) => return (body, End::Read),
+            Err(error) => return (body, End::Broken(error)),
         }
     }
 }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::auth::Grant;
 use crate::auth::testing::oauth;
+use crate::clock::{Now, SystemClock};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
@@ -15,7 +16,7 @@ fn endpoint(server: &MockServer) -> HttpEndpoint {
     settings.token_url = Url::parse(&server.url("/token")).expect("a URL");
     settings.client_id = Some("my id".into());
     settings.client_secret = Some(Secret::from("p:w +ü"));
-    HttpEndpoint::new(&settings)
+    HttpEndpoint::new(&settings, Arc::new(SystemClock))
 }
 
 async fn status(endpoint: &HttpEndpoint, refresh_token: Option<&str>) -> u16 {
@@ -154,7 +155,7 @@ async fn an_answer_that_breaks_off_is_lost_and_one_that_is_refused_is_not() {
     });
     let mut settings = oauth(Grant::client_credentials());
     settings.token_url = Url::parse(&format!("http://{address}/token")).expect("a URL");
-    let endpoint = HttpEndpoint::new(&settings);
+    let endpoint = HttpEndpoint::new(&settings, Arc::new(SystemClock));
     assert!(
         matches!(
             endpoint.request(Presentation::ClientCredentials).await,
@@ -240,7 +241,7 @@ async fn a_secret_kept_elsewhere_is_read_again_for_every_request() {
     settings.token_url = Url::parse(&server.url("/token")).expect("a URL");
     settings.client_auth = ClientAuth::Body;
     settings.client_secret = Some(Secret::file(&file));
-    let endpoint = HttpEndpoint::new(&settings);
+    let endpoint = HttpEndpoint::new(&settings, Arc::new(SystemClock));
     for secret in ["first", "second"] {
         std::fs::write(&file, secret).expect("written");
         let mock = server.mock(|when, then| {
@@ -274,7 +275,7 @@ fn endpoint_at(url: Url) -> HttpEndpoint {
     let mut settings = oauth(Grant::client_credentials());
     settings.token_client = default_client(&url).expect("a client");
     settings.token_url = url;
-    HttpEndpoint::new(&settings)
+    HttpEndpoint::new(&settings, Arc::new(SystemClock))
 }
 
 /// The rotated refresh token is there, and nowhere else.
@@ -287,6 +288,52 @@ async fn an_answer_that_breaks_off_after_the_refresh_token_is_not_lost() {
         panic!("the refresh token is lost")
     };
     assert!(holds_refresh_token(&reply.body));
+}
+
+/// Whatever has to be waited for took too long already.
+struct Impatient;
+
+impl Clock for Impatient {
+    fn now(&self) -> Now {
+        SystemClock.now()
+    }
+
+    fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+#[tokio::test]
+async fn the_status_of_an_answer_that_does_not_end_is_kept() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    for (code, is_kept) in [(400, true), (403, true), (503, true), (200, false)] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+        let listener = listener.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let mut buffer = [0; 4096];
+            let _ = stream.read(&mut buffer).await;
+            let head = format!("HTTP/1.1 {code} X\r\ncontent-length: 100\r\n\r\n");
+            let _ = stream.write_all(head.as_bytes()).await;
+            // Until the other side has gone.
+            let _ = stream.read(&mut buffer).await;
+        });
+        let url = Url::parse(&format!("http://{address}/token")).expect("a URL");
+        let mut endpoint = endpoint_at(url);
+        endpoint.clock = Arc::new(Impatient);
+        match endpoint.request(REQUEST).await {
+            Delivery::Answered { reply, .. } => {
+                assert!(is_kept && reply.status.as_u16() == code);
+            }
+            Delivery::Lost { refusal, .. } => {
+                assert!(!is_kept, "{code}: {}", refusal.message);
+                assert!(refusal.message.contains("timed out"), "{}", refusal.message);
+            }
+            Delivery::NotSent(refusal) => panic!("{}", refusal.message),
+        }
+        server.abort();
+    }
 }
 
 #[tokio::test]
@@ -391,7 +438,14 @@ async fn the_scope_is_sent_on_a_refresh_only_where_that_is_asked_for() {
         settings.client_secret = None;
         settings.scope = Some("a b".into());
         settings.scope_on_refresh = on_refresh;
-        assert_eq!(status(&HttpEndpoint::new(&settings), Some("r1")).await, 200);
+        assert_eq!(
+            status(
+                &HttpEndpoint::new(&settings, Arc::new(SystemClock)),
+                Some("r1")
+            )
+            .await,
+            200
+        );
         assert_eq!((without.calls(), with.calls()), calls);
     }
     let mut endpoint = endpoint(&server);

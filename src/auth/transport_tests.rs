@@ -120,7 +120,7 @@ async fn a_request_to_a_server_that_is_not_trusted_was_not_sent() {
     let mut settings = oauth(Grant::refresh_token("r1"));
     settings.token_url = url;
     settings.token_client = stranger();
-    let endpoint = HttpEndpoint::new(&settings);
+    let endpoint = HttpEndpoint::new(&settings, Arc::new(SystemClock));
     match endpoint.request(Presentation::RefreshToken("r1")).await {
         Delivery::NotSent(refusal) => assert_eq!(refusal.class, Class::Untrusted),
         _ => panic!("a stranger got the refresh token"),
