@@ -75,8 +75,7 @@ fn is_closed(error: &reqwest::Error) -> bool {
         );
         ended || cause.to_string().contains(INCOMPLETE)
     };
-    let is_early = !error.is_timeout() && !error.is_body() && !error.is_decode();
-    is_early && !error.is_connect() && causes(error).any(is_of_a_connection)
+    causes(error).any(is_of_a_connection)
 }
 
 /// Whether a TLS library says this of a certificate that it does not accept: the server's, or ours.
