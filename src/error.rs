@@ -65,7 +65,9 @@ pub enum ErrorKind {
     LoginRequired,
     /// The token endpoint refused the client itself: wrong id, secret, scope or grant.
     ClientRejected,
-    /// The token endpoint did not give a token: down, throttled, or an answer nobody can read.
+    /// The token endpoint did not give a token: down, throttled, an answer that cannot be read, or
+    /// one of a gateway in between; with [`Recovery::Reconfigure`], a certificate that is not
+    /// trusted.
     TokenEndpoint,
     /// The token store failed.
     Store,

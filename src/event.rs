@@ -59,6 +59,18 @@ pub enum Event {
         /// Why.
         error: Error,
     },
+    /// The token endpoint named another type than `Bearer`. The token is sent as Bearer all the
+    /// same; reported once for each account.
+    UnusualTokenType {
+        /// The type, cut short.
+        token_type: String,
+    },
+    /// The refresh token ends within a week, and renewals do not extend it: a person has to log in
+    /// before. Reported at most once a day.
+    RefreshTokenExpiring {
+        /// When it ends.
+        at: SystemTime,
+    },
     /// A refresh token that the store did not have yet gave way to another process's newer one.
     TokenSuperseded,
     /// A renewal was broken off with the runtime that it ran on, or by a panic.
@@ -305,6 +317,8 @@ fn trace(account: &str, event: &Event) {
         | Event::QuotaRejected { .. }
         | Event::TokenFailed { .. }
         | Event::TokenSaveFailed { .. }
+        | Event::UnusualTokenType { .. }
+        | Event::RefreshTokenExpiring { .. }
         | Event::TokenSuperseded
         | Event::RefreshAbandoned { .. }
         | Event::QuotaStoreFailed { .. }

@@ -9,7 +9,8 @@
 //! | `tollgate_token_rotations_total` | counter | `account` | new refresh tokens |
 //! | `tollgate_token_request_seconds` | histogram | `account` | from the token request to its parsed answer, where it brought a token |
 //! | `tollgate_token_failures_total` | counter | `account`, `kind` | renewals that failed |
-//! | `tollgate_token_saves_total` | counter | `account`, `outcome` | `saved`: the store has a token; `failed`: it failed |
+//! | `tollgate_token_saves_total` | counter | `account`, `outcome` | `saved`: the store has a token; `failed`: it failed; `superseded`: ours gave way to another process's |
+//! | `tollgate_refresh_tokens_expiring_total` | counter | `account` | reports that a refresh token ends within a week |
 //! | `tollgate_token_rejections_total` | counter | `account`, `verdict` | tokens that the API refused |
 //! | `tollgate_token_wait_seconds` | histogram | `account` | how long requests waited for a token |
 //! | `tollgate_requests_total` | counter | `account`, `quota`, `status` | attempts on the wire |
@@ -42,6 +43,7 @@ const TOKEN_RENEWALS: &str = "tollgate_token_renewals_total";
 const TOKEN_ROTATIONS: &str = "tollgate_token_rotations_total";
 const TOKEN_REQUEST_SECONDS: &str = "tollgate_token_request_seconds";
 const TOKEN_FAILURES: &str = "tollgate_token_failures_total";
+const REFRESH_TOKENS_EXPIRING: &str = "tollgate_refresh_tokens_expiring_total";
 const TOKEN_SAVES: &str = "tollgate_token_saves_total";
 const TOKEN_REJECTIONS: &str = "tollgate_token_rejections_total";
 const TOKEN_WAIT_SECONDS: &str = "tollgate_token_wait_seconds";
@@ -64,6 +66,10 @@ pub fn describe() {
         (TOKEN_RENEWALS, "New tokens, by reason"),
         (TOKEN_ROTATIONS, "New refresh tokens"),
         (TOKEN_FAILURES, "Renewals that failed, by kind"),
+        (
+            REFRESH_TOKENS_EXPIRING,
+            "Reports that a refresh token ends within a week",
+        ),
         (TOKEN_SAVES, "Attempts to store tokens, by outcome"),
         (TOKEN_REJECTIONS, "Tokens that the API refused, by verdict"),
         (REQUESTS, "Attempts on the wire, by class of status"),
@@ -105,6 +111,8 @@ pub(crate) fn record(account: &Arc<str>, event: &Event) {
         | Event::TokenFailed { .. }
         | Event::TokenSaved
         | Event::TokenSaveFailed { .. }
+        | Event::UnusualTokenType { .. }
+        | Event::RefreshTokenExpiring { .. }
         | Event::TokenSuperseded
         | Event::RefreshAbandoned { .. }
         | Event::TokenRejected { .. }
@@ -149,6 +157,7 @@ impl Meter {
             }
             Event::TokenSaved => self.count(TOKEN_SAVES, "outcome", "saved"),
             Event::TokenSaveFailed { .. } => self.count(TOKEN_SAVES, "outcome", "failed"),
+            Event::RefreshTokenExpiring { .. } => self.count_all(REFRESH_TOKENS_EXPIRING),
             Event::TokenSuperseded => self.count(TOKEN_SAVES, "outcome", "superseded"),
             Event::RefreshAbandoned { .. } => self.count(TOKEN_FAILURES, "kind", "abandoned"),
             Event::TokenRejected { verdict, .. } => {

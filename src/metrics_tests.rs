@@ -39,6 +39,12 @@ fn events() -> Vec<Event> {
         Event::TokenSaveFailed {
             error: error.clone(),
         },
+        Event::UnusualTokenType {
+            token_type: "JWT".into(),
+        },
+        Event::RefreshTokenExpiring {
+            at: std::time::SystemTime::UNIX_EPOCH,
+        },
         Event::TokenSuperseded,
         Event::RefreshAbandoned { sent: true },
         Event::TokenRejected {

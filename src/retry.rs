@@ -18,6 +18,7 @@ use crate::rate_limit::FinalRejection;
 /// | outcome                                                         | retried          |
 /// |-----------------------------------------------------------------|------------------|
 /// | the token endpoint failed, the queue was full                   | yes              |
+/// | the token endpoint's certificate is not trusted                 | no               |
 /// | any other error of ours: quota spent, deadline, login, config … | no               |
 /// | a 429 or 503 that the limiter returned after its last replay    | no               |
 /// | anything else                                                   | as `inner` says  |
@@ -68,6 +69,8 @@ fn judge(error: &Error) -> Retryable {
     match (error.kind(), error.recovery()) {
         // Whoever set a deadline does not want it to begin again.
         (ErrorKind::DeadlineExceeded, _) => Retryable::Fatal,
+        // A certificate that is not trusted, say.
+        (_, Recovery::Reconfigure | Recovery::LogIn) => Retryable::Fatal,
         (ErrorKind::TokenEndpoint, _) | (_, Recovery::Retry) => Retryable::Transient,
         _ => Retryable::Fatal,
     }
@@ -108,6 +111,7 @@ mod tests {
         assert!(!judged(ErrorKind::DeadlineExceeded, Recovery::Retry));
         assert!(!judged(ErrorKind::LoginRequired, Recovery::LogIn));
         assert!(!judged(ErrorKind::ClientRejected, Recovery::Reconfigure));
+        assert!(!judged(ErrorKind::TokenEndpoint, Recovery::Reconfigure));
     }
 
     #[test]

@@ -5,13 +5,26 @@
 //! with an error inside. A [`Rule`] names the status, what a header or the body has to contain, and
 //! the [`Verdict`]. The first rule that matches decides; where none does, HTTP's own meaning holds.
 //!
-//! Only answers from the account's own origins are judged. A body is looked at only for a status
-//! that a rule with a phrase names, and only if it is small and there at once (64 KiB, 100 ms); the
-//! caller gets it untouched in any case.
+//! The token endpoint has rules of its own ([`AccountBuilder::token_rule`]), since its answers mean
+//! other things: a rule says whose fault a refusal is.
+//!
+//! Only answers from the account's own origins and from its token endpoint are judged. A body is
+//! looked at only for a status that a rule with a phrase names, and only if it is small and there
+//! at once (64 KiB, 100 ms; of a token endpoint's answer the first MiB); the caller gets it
+//! untouched in any case.
+//!
+//! [`AccountBuilder::token_rule`]: crate::AccountBuilder::token_rule
+
+use std::fmt;
 
 use http::{HeaderMap, HeaderName, StatusCode};
 
-/// What an answer means.
+/// What an answer means: one of the API's ([`AccountBuilder::rule`]) or one of the token endpoint's
+/// ([`AccountBuilder::token_rule`]). [`RateExceeded`](Self::RateExceeded) can be said of both, the
+/// others of one; `build()` refuses a rule for the wrong one.
+///
+/// [`AccountBuilder::rule`]: crate::AccountBuilder::rule
+/// [`AccountBuilder::token_rule`]: crate::AccountBuilder::token_rule
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Verdict {
@@ -23,11 +36,22 @@ pub enum Verdict {
     NotTheToken,
     /// Too many requests for the quota's shortest window. Without a time to wait (`Retry-After`, a
     /// reset) the quota pauses for that window's length.
+    ///
+    /// From the token endpoint: no token request before `Retry-After`, or a short back-off.
     RateExceeded,
     /// The quota's longest window is spent. Without a time to wait the quota pauses until the
     /// window ends by the calendar, or else for [`LOOK_AGAIN`](Self::LOOK_AGAIN); then one request
     /// goes first to see.
     QuotaSpent,
+    /// From the token endpoint: the refresh token or the code of a login is no good (any more). A
+    /// person has to log in again. To a request without either it means
+    /// [`ClientRejected`](Self::ClientRejected).
+    GrantRejected,
+    /// From the token endpoint: id, secret, scope or grant type are wrong.
+    ClientRejected,
+    /// From the token endpoint: it cannot answer now, or a gateway in between answered. The request
+    /// is tried again after a short back-off.
+    Unavailable,
 }
 
 impl Verdict {
@@ -88,7 +112,14 @@ impl Rule {
     ///
     /// # Errors
     /// A sentence on what is wrong with it.
-    fn checked(&self) -> Result<CheckedRule, String> {
+    fn checked(&self, target: RuleTarget) -> Result<CheckedRule, String> {
+        if !target.verdicts().contains(&self.verdict) {
+            return Err(format!(
+                "found {:?}, which no answer of {target} means; expected one of {:?}",
+                self.verdict,
+                target.verdicts()
+            ));
+        }
         let status = StatusCode::from_u16(self.status)
             .map_err(|_| format!("found status {}; expected 100 to 999", self.status))?;
         if self.phrases.iter().any(|phrase| folded(phrase).is_empty()) {
@@ -110,6 +141,42 @@ impl Rule {
             headers: self.headers.iter().map(header).collect::<Result<_, _>>()?,
             phrases: self.phrases.iter().map(|phrase| folded(phrase)).collect(),
             verdict: self.verdict,
+        })
+    }
+}
+
+/// Whose answers a rule is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RuleTarget {
+    Api,
+    TokenEndpoint,
+}
+
+impl RuleTarget {
+    fn verdicts(self) -> &'static [Verdict] {
+        match self {
+            Self::Api => &[
+                Verdict::Fine,
+                Verdict::TokenRejected,
+                Verdict::NotTheToken,
+                Verdict::RateExceeded,
+                Verdict::QuotaSpent,
+            ],
+            Self::TokenEndpoint => &[
+                Verdict::GrantRejected,
+                Verdict::ClientRejected,
+                Verdict::RateExceeded,
+                Verdict::Unavailable,
+            ],
+        }
+    }
+}
+
+impl fmt::Display for RuleTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Api => "the API",
+            Self::TokenEndpoint => "the token endpoint",
         })
     }
 }
@@ -142,11 +209,11 @@ pub(crate) struct Rules(Vec<CheckedRule>);
 impl Rules {
     /// # Errors
     /// What is wrong with which rule.
-    pub(crate) fn new(rules: &[Rule]) -> Result<Self, Vec<(usize, String)>> {
+    pub(crate) fn new(rules: &[Rule], target: RuleTarget) -> Result<Self, Vec<(usize, String)>> {
         let mut checked = Vec::with_capacity(rules.len());
         let mut wrong = Vec::new();
         for (index, rule) in rules.iter().enumerate() {
-            match rule.checked() {
+            match rule.checked(target) {
                 Ok(rule) => checked.push(rule),
                 Err(text) => wrong.push((index, text)),
             }
@@ -203,7 +270,7 @@ mod tests {
     use super::*;
 
     fn rules(rules: &[Rule]) -> Rules {
-        Rules::new(rules).expect("good rules")
+        Rules::new(rules, RuleTarget::Api).expect("good rules")
     }
 
     fn verdict(rules: &Rules, status: u16, headers: &HeaderMap, body: &str) -> Option<Verdict> {
@@ -262,14 +329,41 @@ mod tests {
 
     #[test]
     fn a_rule_that_would_take_every_success_is_refused() {
-        let wrong = Rules::new(&[
+        let given = [
             Rule::new(200, Verdict::RateExceeded),
             Rule::new(403, Verdict::RateExceeded).body(" \n"),
             Rule::new(403, Verdict::RateExceeded).header("no name", "x"),
             Rule::new(7, Verdict::Fine),
-        ]);
+        ];
+        let wrong = Rules::new(&given, RuleTarget::Api);
         let texts: Vec<_> = wrong.expect_err("all wrong").into_iter().collect();
         let indexes: Vec<_> = texts.iter().map(|(index, _)| *index).collect();
         assert_eq!(indexes, [0, 1, 2, 3], "{texts:?}");
+    }
+
+    #[test]
+    fn a_rule_for_the_wrong_server_is_refused() {
+        let all = [
+            (Verdict::Fine, true, false),
+            (Verdict::TokenRejected, true, false),
+            (Verdict::NotTheToken, true, false),
+            (Verdict::RateExceeded, true, true),
+            (Verdict::QuotaSpent, true, false),
+            (Verdict::GrantRejected, false, true),
+            (Verdict::ClientRejected, false, true),
+            (Verdict::Unavailable, false, true),
+        ];
+        for (verdict, of_api, of_token_endpoint) in all {
+            let rules = [Rule::new(400, verdict)];
+            assert_eq!(Rules::new(&rules, RuleTarget::Api).is_ok(), of_api);
+            let checked = Rules::new(&rules, RuleTarget::TokenEndpoint);
+            assert_eq!(checked.is_ok(), of_token_endpoint);
+        }
+        let wrong = Rules::new(&[Rule::new(400, Verdict::Fine)], RuleTarget::TokenEndpoint);
+        let text = wrong.expect_err("of the API")[0].1.clone();
+        assert!(
+            text.contains("Fine") && text.contains("GrantRejected"),
+            "{text}"
+        );
     }
 }

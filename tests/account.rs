@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use reqwest_tollgate::{
     Account, AccountBuilder, Environment, Error, ErrorKind, Event, Grant, MemoryStore, Quota,
-    Recovery, RequestOptions, Secret, Window,
+    Recovery, RequestOptions, Rule, Secret, Verdict, Window,
 };
 
 const CANARY: &str = "canary-4711";
@@ -149,14 +149,60 @@ fn what_nothing_uses_without_a_token_url_is_named() {
     let builder = acme()
         .client_secret(CANARY)
         .scope("all")
+        .scope_on_refresh(true)
+        .token_rule(Rule::new(403, Verdict::Unavailable))
         .grant(Grant::client_credentials());
     let error = refused(builder);
-    for field in ["client_secret", "scope", "grant"] {
+    let fields = [
+        "client_secret",
+        "scope",
+        "scope_on_refresh",
+        "token_rules",
+        "grant",
+    ];
+    for field in fields {
         assert!(
             error.contains(&format!("\n{field}: is set, but nothing uses it")),
             "{error}"
         );
     }
+}
+
+#[test]
+fn a_scope_on_refresh_without_a_scope_or_a_refresh_token_is_an_error() {
+    let builder = || {
+        acme()
+            .token_url("token")
+            .client_id("id")
+            .token_store(MemoryStore::new())
+            .scope_on_refresh(true)
+    };
+    let refreshing = || builder().grant(Grant::refresh_token("r1"));
+    assert!(refreshing().scope("all").build().is_ok());
+    let error = refused(refreshing());
+    assert!(
+        error.contains("scope_on_refresh: is set, but there is no scope"),
+        "{error}"
+    );
+    let error = refused(builder().scope("all"));
+    assert!(
+        error.contains("scope_on_refresh: is set, but this grant"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_rule_for_the_wrong_server_is_named_with_those_that_fit() {
+    let builder = || acme().token_url("token").client_id("id");
+    let error = refused(builder().token_rule(Rule::new(401, Verdict::TokenRejected)));
+    assert!(
+        error.contains("token_rules[0]: found TokenRejected"),
+        "{error}"
+    );
+    assert!(error.contains("GrantRejected"), "{error}");
+    let error = refused(builder().rule(Rule::new(403, Verdict::GrantRejected)));
+    assert!(error.contains("rules[0]: found GrantRejected"), "{error}");
+    assert!(error.contains("TokenRejected"), "{error}");
 }
 
 #[test]

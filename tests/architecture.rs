@@ -153,6 +153,8 @@ fn pure_files_hold_no_async_no_io_no_clock_and_no_lock() {
         "cost.rs",
         "auth/answer.rs",
         "auth/callback.rs",
+        "auth/fields.rs",
+        "auth/refusal_text.rs",
         "auth/state.rs",
         "auth/token.rs",
         "rate_limit/alarm.rs",

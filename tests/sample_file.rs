@@ -114,6 +114,10 @@ fn every_key_of_an_inner_table_is_there() {
             "rules = [{ status = 403, verdict = \"fine\", BOGUS = 1 }]",
         ),
         (
+            "token_rules",
+            "token_rules = [{ status = 403, verdict = \"unavailable\", BOGUS = 1 }]",
+        ),
+        (
             "basic",
             "basic = { user = \"a\", password = \"b\", BOGUS = 1 }",
         ),

@@ -19,7 +19,7 @@ use crate::event::{Event, Events};
 use crate::origin::Origins;
 use crate::passage::AccountId;
 use crate::rate_limit::{Keeper, Limiter, LimiterSettings, Quota};
-use crate::verdict::{Rules, folded};
+use crate::verdict::{RuleTarget, Rules, folded};
 
 pub(super) fn build(settings: Settings) -> Result<Account, Error> {
     let name: Arc<str> = settings.name.as_str().into();
@@ -189,11 +189,6 @@ fn next_id() -> AccountId {
 }
 
 fn rules(settings: &Settings, problems: &mut Problems) -> Arc<Rules> {
-    let rules = Rules::new(&settings.rules).unwrap_or_else(|wrong| {
-        for (index, text) in wrong {
-            problems.add(format!("rules[{index}]"), text);
-        }
-        Rules::default()
-    });
-    Arc::new(rules)
+    let rules = Rules::new(&settings.rules, RuleTarget::Api);
+    Arc::new(problems.keep_list("rules", rules))
 }

@@ -190,7 +190,16 @@ impl AccountBuilder {
         self
     }
 
-    /// One more header on the token request.
+    /// Whether the [`scope`](Self::scope) is sent on a refresh too, for servers that want it there;
+    /// default: no, since without it the new token has the scope of the old one (RFC 6749
+    /// section 6).
+    pub fn scope_on_refresh(mut self, sent: bool) -> Self {
+        self.settings.scope_on_refresh = sent;
+        self
+    }
+
+    /// One more header on the token request. `User-Agent` is `reqwest-tollgate/VERSION` unless it
+    /// is set here; a [`token_client`](Self::token_client) of your own has its own.
     pub fn token_header(mut self, name: &str, value: impl Into<Secret>) -> Self {
         self.settings
             .token_headers
@@ -206,11 +215,37 @@ impl AccountBuilder {
         self
     }
 
+    /// What some answer of the token endpoint means, whose words are not those of RFC 6749:
+    /// [`Verdict::GrantRejected`], [`ClientRejected`], [`RateExceeded`] or [`Unavailable`]. The
+    /// first rule that matches decides; rules given later come before those given earlier.
+    ///
+    /// ```
+    /// use reqwest_tollgate::{Account, Rule, Verdict};
+    ///
+    /// let account = Account::builder("acme", "https://api.acme.example")
+    ///     .token_url("/oauth/token")
+    ///     .client_id("my-client-id")
+    ///     .token_rule(Rule::new(422, Verdict::GrantRejected).body("token is used up"))
+    ///     .token_rule(Rule::new(403, Verdict::Unavailable))
+    ///     .build()?;
+    /// # Ok::<(), reqwest_tollgate::Error>(())
+    /// ```
+    ///
+    /// [`Verdict::GrantRejected`]: crate::Verdict::GrantRejected
+    /// [`ClientRejected`]: crate::Verdict::ClientRejected
+    /// [`RateExceeded`]: crate::Verdict::RateExceeded
+    /// [`Unavailable`]: crate::Verdict::Unavailable
+    pub fn token_rule(mut self, rule: Rule) -> Self {
+        self.settings.token_rules.insert(0, rule);
+        self
+    }
+
     /// The client for token requests, for a proxy or a private CA. It should not follow redirects:
-    /// a redirected token request carries the client's secret along.
+    /// a redirected token request carries the client's secret along. An answer from another origin
+    /// than the token URL's is refused.
     ///
     /// Default: one client for all accounts of the process, redirects off, 10 s to connect, 30 s in
-    /// all.
+    /// all; no proxy where the token URL is on this machine.
     pub fn token_client(mut self, client: reqwest::Client) -> Self {
         self.settings.token_client = Some(client);
         self

@@ -7,6 +7,7 @@ use super::{Settings, headers, token_windows, urls};
 use crate::auth::grant::GrantKind;
 use crate::auth::{Grant, OAuthSettings, endpoint};
 use crate::secret::Secret;
+use crate::verdict::{RuleTarget, Rules};
 
 /// None where there is no token URL, or where something is wrong with it.
 pub(super) fn oauth(
@@ -31,7 +32,13 @@ pub(super) fn oauth(
     headers::check_token_fields(settings, problems);
     token_windows::check(&settings.token_windows, problems);
     let token_headers = headers::of_token_requests(settings, problems);
-    let token_client = token_client(settings, problems);
+    let token_client = token_url
+        .as_ref()
+        .and_then(|url| token_client(settings, url, problems));
+    let token_rules = Rules::new(&settings.token_rules, RuleTarget::TokenEndpoint);
+    let token_rules = problems.keep_list("token_rules", token_rules);
+    check_scope_on_refresh(settings, &grant, problems);
+    let request_id_header = settings.request_id_header.as_deref();
     let authorization_url = settings.authorization_url.as_ref();
     let authorization_url =
         authorization_url.and_then(|text| urls::authorization(text, base_url, problems));
@@ -44,9 +51,13 @@ pub(super) fn oauth(
         client_auth: settings.client_auth,
         grant,
         scope: settings.scope.clone(),
+        scope_on_refresh: settings.scope_on_refresh,
         token_headers,
         token_fields: settings.token_fields.clone(),
         token_client: token_client?,
+        token_rules,
+        // One that is no header name is a problem of its own.
+        request_id_header: request_id_header.and_then(|name| name.parse().ok()),
         store: settings.token_store.clone(),
         terms: settings.terms,
         limit: None,
@@ -68,6 +79,8 @@ fn check_unused(settings: &Settings, problems: &mut Problems) {
         ("revocation_url", settings.revocation_url.is_some()),
         ("issuer", settings.issuer.is_some()),
         ("scope", settings.scope.is_some()),
+        ("scope_on_refresh", settings.scope_on_refresh),
+        ("token_rules", !settings.token_rules.is_empty()),
         ("token_headers", !settings.token_headers.is_empty()),
         ("token_fields", !settings.token_fields.is_empty()),
         ("keep_warm", settings.keep_warm),
@@ -127,9 +140,26 @@ fn check_secret(field: &str, secret: &Secret, problems: &mut Problems) {
     }
 }
 
-fn token_client(settings: &Settings, problems: &mut Problems) -> Option<reqwest::Client> {
+fn check_scope_on_refresh(settings: &Settings, grant: &Grant, problems: &mut Problems) {
+    if !settings.scope_on_refresh {
+        return;
+    }
+    if settings.scope.is_none() {
+        problems.add("scope_on_refresh", "is set, but there is no scope to send");
+    }
+    if !grant.0.refreshes() {
+        let text = "is set, but this grant has no refresh token";
+        problems.add("scope_on_refresh", text);
+    }
+}
+
+fn token_client(
+    settings: &Settings,
+    token_url: &Url,
+    problems: &mut Problems,
+) -> Option<reqwest::Client> {
     match &settings.token_client {
         Some(client) => Some(client.clone()),
-        None => problems.keep("token_client", endpoint::default_client()),
+        None => problems.keep("token_client", endpoint::default_client(token_url)),
     }
 }

@@ -39,6 +39,20 @@ impl Problems {
         value.map_err(|text| self.add(field, text)).ok()
     }
 
+    /// The whole list, or the default and a problem for each item that is wrong.
+    pub(crate) fn keep_list<T: Default>(
+        &mut self,
+        field: &str,
+        list: Result<T, Vec<(usize, String)>>,
+    ) -> T {
+        list.unwrap_or_else(|wrong| {
+            for (index, text) in wrong {
+                self.add(format!("{field}[{index}]"), text);
+            }
+            T::default()
+        })
+    }
+
     /// Adds the problems of a part of a larger whole, whose place is `path`.
     pub(crate) fn add_all(&mut self, path: &str, part: Self) {
         for problem in part.0 {

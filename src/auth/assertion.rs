@@ -1,5 +1,6 @@
 //! Assertions (RFC 7523): a signed statement of who asks, in the place of a login.
 
+use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
@@ -24,7 +25,7 @@ use crate::secret::Secret;
 ///     .build()?;
 /// # Ok::<(), reqwest_tollgate::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use]
 pub struct JwtBearer {
     algorithm: Algorithm,
@@ -41,6 +42,9 @@ pub struct JwtBearer {
 impl JwtBearer {
     /// See [`lifetime`](Self::lifetime).
     pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(3600);
+    /// See [`lifetime`](Self::lifetime). No assertion is good for longer by our own clock, whatever
+    /// the server's says: whoever finds one could use it until then.
+    pub const LONGEST_LIFETIME: Duration = Duration::from_secs(86_400);
 
     /// Signed with a secret that the server knows too (HMAC with SHA-256). `issuer` is the claim
     /// `iss`: who signs.
@@ -94,7 +98,8 @@ impl JwtBearer {
         self
     }
 
-    /// How long an assertion is good (`exp` − `iat`), in whole seconds, one at least; default
+    /// How long an assertion is good (`exp` − `iat`), in whole seconds: at least one, at most a
+    /// day ([`LONGEST_LIFETIME`](Self::LONGEST_LIFETIME)); default
     /// [`DEFAULT_LIFETIME`](Self::DEFAULT_LIFETIME). It is not the lifetime of the access token.
     pub fn lifetime(mut self, span: Duration) -> Self {
         self.lifetime = span;
@@ -136,6 +141,10 @@ impl JwtBearer {
             let text = "found less than a second; expected more".to_owned();
             problems.push(("assertion.lifetime", text));
         }
+        if self.lifetime > Self::LONGEST_LIFETIME {
+            let text = "found more than a day; expected at most that".to_owned();
+            problems.push(("assertion.lifetime", text));
+        }
         let signed = self.key.read();
         let signed = signed.and_then(|key| signature::sign(self.algorithm, &key, b""));
         if let Err(text) = signed {
@@ -149,7 +158,8 @@ impl JwtBearer {
         [&self.issuer, self.subject.as_deref().unwrap_or_default()]
     }
 
-    /// A fresh assertion. `id` is its `jti`; `now` is the server's time, as far as we know it.
+    /// A fresh assertion. `id` is its `jti`; `server` is the server's time, as far as we know it,
+    /// and `own` ours.
     ///
     /// # Errors
     /// A sentence about the key, never with the key in it.
@@ -157,11 +167,12 @@ impl JwtBearer {
         &self,
         token_url: &str,
         id: &str,
-        now: SystemTime,
+        server: SystemTime,
+        own: SystemTime,
     ) -> Result<Zeroizing<String>, String> {
         let key = self.key.read()?;
         let header = encoded(&self.header());
-        let claims = encoded(&self.claims(token_url, id, now));
+        let claims = encoded(&self.claims(token_url, id, server, own));
         let input = format!("{header}.{claims}");
         let signature = signature::sign(self.algorithm, &key, input.as_bytes())?;
         let signature = URL_SAFE_NO_PAD.encode(signature);
@@ -179,13 +190,15 @@ impl JwtBearer {
     }
 
     /// RFC 7523 section 3.
-    fn claims(&self, token_url: &str, id: &str, now: SystemTime) -> Value {
-        let issued_at = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    fn claims(&self, token_url: &str, id: &str, server: SystemTime, own: SystemTime) -> Value {
+        let issued_at = seconds(server);
+        let latest = seconds(own).saturating_add(Self::LONGEST_LIFETIME.as_secs());
+        let expires_at = issued_at.saturating_add(self.lifetime.as_secs());
         let mut claims = json!({
             "iss": self.issuer,
             "aud": self.audience.as_deref().unwrap_or(token_url),
             "iat": issued_at,
-            "exp": issued_at.saturating_add(self.lifetime.as_secs()),
+            "exp": expires_at.min(latest),
         });
         let by_default = (!self.is_minimal).then_some(self.issuer.as_str());
         if let Some(subject) = self.subject.as_deref().or(by_default) {
@@ -199,6 +212,30 @@ impl JwtBearer {
         }
         claims
     }
+}
+
+/// Claims are shown by name: a value may be secret.
+impl fmt::Debug for JwtBearer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let claims: Vec<_> = self.claims.iter().map(|(name, _)| name).collect();
+        f.debug_struct("JwtBearer")
+            .field("algorithm", &self.algorithm)
+            .field("key", &self.key)
+            .field("key_id", &self.key_id)
+            .field("issuer", &self.issuer)
+            .field("subject", &self.subject)
+            .field("audience", &self.audience)
+            .field("lifetime", &self.lifetime)
+            .field("claims", &claims)
+            .field("is_minimal", &self.is_minimal)
+            .finish()
+    }
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
 }
 
 fn encoded(value: &Value) -> String {
@@ -225,7 +262,7 @@ mod tests {
     fn an_assertion_says_what_the_rfc_asks_for() {
         let bearer = JwtBearer::hs256("me@example", "s3cr3t").key_id("k1");
         let assertion = bearer
-            .assertion(URL, "j1", at(1_000))
+            .assertion(URL, "j1", at(1_000), at(1_000))
             .expect("an assertion");
         let header = json!({"alg": "HS256", "typ": "JWT", "kid": "k1"});
         assert_eq!(part(&assertion, 0), header);
@@ -244,7 +281,7 @@ mod tests {
             .lifetime(Duration::from_secs(60))
             .claim("scope", "all");
         let assertion = bearer
-            .assertion(URL, "j1", at(1_000))
+            .assertion(URL, "j1", at(1_000), at(1_000))
             .expect("an assertion");
         assert_eq!(part(&assertion, 0), json!({"alg": "HS256", "typ": "JWT"}));
         let claims = json!({
@@ -256,7 +293,8 @@ mod tests {
 
     #[test]
     fn a_minimal_assertion_has_four_claims() {
-        let claims = |bearer: JwtBearer| part(&bearer.assertion(URL, "j1", at(1)).expect("one"), 1);
+        let assertion = |bearer: &JwtBearer| bearer.assertion(URL, "j1", at(1), at(1));
+        let claims = |bearer: JwtBearer| part(&assertion(&bearer).expect("one"), 1);
         let bearer = JwtBearer::hs256("me", "s3cr3t").minimal();
         let four = json!({"iss": "me", "aud": URL, "iat": 1, "exp": 3_601});
         assert_eq!(claims(bearer.clone()), four);
@@ -269,7 +307,28 @@ mod tests {
         assert!(!format!("{bearer:?}").contains("canary"));
         let fields: Vec<_> = bearer.check().iter().map(|(field, _)| *field).collect();
         assert_eq!(fields, ["assertion.issuer", "assertion.lifetime"]);
+        let bearer = JwtBearer::hs256("me", "k").claim("password", "canary");
+        let shown = format!("{:?}", crate::Grant::jwt_bearer(bearer));
+        assert!(
+            shown.contains("password") && !shown.contains("canary"),
+            "{shown}"
+        );
         let missing = JwtBearer::hs256("me", Secret::env("TOLLGATE_NO_SUCH_KEY"));
         assert!(missing.check()[0].1.contains("TOLLGATE_NO_SUCH_KEY"));
+    }
+
+    #[test]
+    fn no_assertion_is_good_for_more_than_a_day_by_our_own_clock() {
+        let day = JwtBearer::LONGEST_LIFETIME;
+        let bearer = JwtBearer::hs256("me", "s3cr3t").lifetime(day);
+        assert!(bearer.check().is_empty());
+        for (server, expected) in [(1_000, 87_400), (4_600, 87_400), (400, 86_800)] {
+            let assertion = bearer.assertion(URL, "j1", at(server), at(1_000));
+            let claims = part(&assertion.expect("an assertion"), 1);
+            assert_eq!(claims["exp"], expected, "{server}");
+            assert_eq!(claims["iat"], server);
+        }
+        let problems = bearer.lifetime(day + Duration::from_secs(1)).check();
+        assert_eq!(problems[0].0, "assertion.lifetime");
     }
 }

@@ -228,6 +228,14 @@ mod tests {
     }
 
     #[test]
+    fn a_denial_cannot_turn_the_line_that_it_is_shown_in() {
+        let text = "%E2%80%AEfdp%E2%81%A6.%E2%80%A8x%E2%80%8B";
+        let denied = format!("?tenant=7&state=s1&error=access_denied&error_description={text}");
+        let error = code(&denied).expect_err("denied").to_string();
+        assert!(error.contains("denied (access_denied: fdp.x)"), "{error:?}");
+    }
+
+    #[test]
     fn an_error_is_believed_only_with_the_state_of_this_login() {
         let error = code("?tenant=7&state=s2&error=access_denied").expect_err("another login");
         assert!(!error.to_string().contains("denied"), "{error}");

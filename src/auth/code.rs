@@ -10,11 +10,11 @@ use super::endpoint::{Delivery, Presentation};
 use super::launch::Launch;
 use super::persistence::Taken;
 use super::present::LONGEST_REQUEST;
-use super::record::Tokens;
 use super::renewal::recovery_of;
-use super::source::{POLL, Source};
+use super::source::{POLL, Source, tokens};
 use super::state::Plan;
 use super::token::Token;
+use crate::clock::Now;
 use crate::error::{Error, Recovery};
 use crate::event::Event;
 
@@ -93,7 +93,7 @@ impl Source {
         let not_sent = matches!(delivery, Delivery::NotSent(_));
         launch.set_sent(!not_sent);
         drop(launch);
-        let answer = match self.parse(delivery, true) {
+        let answer = match self.parse(delivery, true, false) {
             Ok(answer) => answer,
             Err(refusal) if not_sent => return Redeemed::Unsent(unsent(&refusal)),
             Err(refusal) => return Redeemed::Refused(refused(refusal)),
@@ -106,7 +106,7 @@ impl Source {
             }
             Err(_) => None,
         };
-        let saved = self.keep_login(&answer, token.as_ref()).await;
+        let saved = self.keep_login(&answer, token.as_ref(), start).await;
         let event = token
             .as_ref()
             .map(|token| self.renewal(reason, token, start, true));
@@ -118,9 +118,8 @@ impl Source {
         }
     }
 
-    async fn keep_login(&self, answer: &Answer, token: Option<&Token>) -> bool {
-        let refresh_token = answer.refresh_token.as_ref().map(|token| token.as_str());
-        let number = self.persistence.log_in(Tokens::new(token, refresh_token));
+    async fn keep_login(&self, answer: &Answer, token: Option<&Token>, start: Now) -> bool {
+        let number = self.persistence.log_in(tokens(answer, token, start));
         self.persistence.saved(number).await;
         !self.persistence.has_unsaved()
     }
@@ -131,31 +130,16 @@ fn unsent(refusal: &Refusal) -> Error {
 }
 
 /// A second attempt with the same code could void the tokens of the first (RFC 6749 section 4.1.2).
-fn refused(refusal: Refusal) -> Error {
-    let Refusal {
-        class,
-        message,
-        status,
-    } = refusal;
-    let message = match class {
-        Class::ClientRejected | Class::Misconfigured => {
-            let refusal = Refusal {
-                class,
-                message,
-                status,
-            };
-            return refusal.error(Recovery::Reconfigure);
-        }
-        Class::GrantRejected => {
-            format!("log in again: the code came too late or was used before ({message})")
-        }
-        _ => format!("log in again: the code may be used up, and its answer is lost ({message})"),
+fn refused(mut refusal: Refusal) -> Error {
+    let class = refusal.class;
+    if class.needs_reconfiguration() {
+        return refusal.error(Recovery::Reconfigure);
+    }
+    let why = match class.needs_login() {
+        true => "the code came too late or was used before",
+        false => "the code may be used up, and its answer is lost",
     };
-    let class = Class::GrantRejected;
-    let refusal = Refusal {
-        class,
-        message,
-        status,
-    };
+    refusal.message = format!("log in again: {why} ({})", refusal.message);
+    refusal.class = Class::GrantRejected;
     refusal.error(Recovery::LogIn)
 }

@@ -3,25 +3,32 @@
 //! The port delivers one request and says how sure it is that the server has seen it: a refresh
 //! token that is good for one use must not be presented twice without a reason.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use http::{HeaderMap, Method};
-use reqwest::Client;
+use reqwest::{Client, ClientBuilder};
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::answer::{Class, Refusal, Reply};
+use super::answer::{Class, LONGEST_BODY, Refusal, Reply, holds_refresh_token, presentable};
 use super::form::{Form, Ready};
 use super::revocation::Revoked;
-use super::{ClientAuth, OAuthSettings};
-use crate::clock::BoxFuture;
+use super::{ClientAuth, OAuthSettings, transport};
+use crate::clock::{BoxFuture, Clock};
+use crate::origin::{is_loopback, same_origin};
 use crate::percent;
 use crate::secret::Secret;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(30);
-const LONGEST_BODY: usize = 1 << 20;
+const LONGEST_ORIGIN: usize = 100;
+/// How long the rest of an answer may take once its status is there. Of a success it may hold the
+/// only refresh token that is good; of a refusal the status says nearly everything.
+const SUCCESS_TIMEOUT: Duration = Duration::from_secs(30);
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(5);
+const USER_AGENT: &str = concat!("reqwest-tollgate/", env!("CARGO_PKG_VERSION"));
 
 /// Where tokens come from.
 ///
@@ -58,8 +65,12 @@ pub(crate) enum Presentation<'a> {
 impl Presentation<'_> {
     /// Whether the token request names the scope. On a refresh, none means that of the original
     /// grant (RFC 6749 section 6), and that of a code was asked for at the authorization endpoint.
-    fn takes_scope(self) -> bool {
-        !matches!(self, Self::RefreshToken(_) | Self::AuthorizationCode { .. })
+    fn takes_scope(self, on_refresh: bool) -> bool {
+        match self {
+            Self::RefreshToken(_) => on_refresh,
+            Self::AuthorizationCode { .. } => false,
+            Self::ClientCredentials | Self::Password { .. } | Self::Assertion(_) => true,
+        }
     }
 }
 
@@ -72,32 +83,50 @@ pub(crate) enum Delivery {
     },
     /// The server has not seen it.
     NotSent(Refusal),
-    /// It left, and the answer is lost.
-    Lost(Refusal),
+    /// It left, and the answer is lost. Where the class is [`Class::Misconfigured`] or
+    /// [`Class::Untrusted`], a repetition would end alike.
+    Lost {
+        refusal: Refusal,
+        /// The server closed the connection before any byte of an answer. Most servers have not
+        /// seen the request then, but that is not sure.
+        #[allow(dead_code)] // For the repetition at once.
+        is_closed: bool,
+    },
 }
 
 /// The client for token requests of accounts that bring none: one for all of them, away from the
-/// API's connections and quotas. It follows no redirect: a form with a secret in it must not
-/// travel.
+/// API's connections and quotas, and another for endpoints on this machine, which no proxy reaches.
+/// It follows no redirect: a form with a secret in it must not travel.
 ///
 /// # Errors
 /// As `Client::new` would panic: without a TLS backend or system configuration.
-pub(crate) fn default_client() -> Result<Client, String> {
+pub(crate) fn default_client(url: &Url) -> Result<Client, String> {
     static CLIENT: OnceLock<Result<Client, String>> = OnceLock::new();
-    CLIENT.get_or_init(build_client).clone()
+    static LOOPBACK_CLIENT: OnceLock<Result<Client, String>> = OnceLock::new();
+    let client = match is_loopback(url) {
+        true => LOOPBACK_CLIENT.get_or_init(|| build_client(client_builder().no_proxy())),
+        false => CLIENT.get_or_init(|| build_client(client_builder())),
+    };
+    client.clone()
 }
 
-fn build_client() -> Result<Client, String> {
+fn client_builder() -> ClientBuilder {
     Client::builder()
+        .user_agent(USER_AGENT)
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(TOTAL_TIMEOUT)
+}
+
+fn build_client(builder: ClientBuilder) -> Result<Client, String> {
+    builder
         .build()
         .map_err(|error| format!("cannot be made: {error}; give one"))
 }
 
 /// The endpoint at a URL.
 pub(crate) struct HttpEndpoint {
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) client: Client,
     pub(crate) url: Url,
     pub(crate) revocation_url: Option<Url>,
@@ -105,13 +134,15 @@ pub(crate) struct HttpEndpoint {
     pub(crate) client_secret: Option<Secret>,
     pub(crate) client_auth: ClientAuth,
     pub(crate) scope: Option<String>,
+    pub(crate) scope_on_refresh: bool,
     pub(crate) headers: HeaderMap,
     pub(crate) fields: Vec<(String, Secret)>,
 }
 
 impl HttpEndpoint {
-    pub(crate) fn new(settings: &OAuthSettings) -> Self {
+    pub(crate) fn new(settings: &OAuthSettings, clock: Arc<dyn Clock>) -> Self {
         Self {
+            clock,
             client: settings.token_client.clone(),
             url: settings.token_url.clone(),
             revocation_url: settings.revocation_url.clone(),
@@ -119,6 +150,7 @@ impl HttpEndpoint {
             client_secret: settings.client_secret.clone(),
             client_auth: settings.client_auth,
             scope: settings.scope.clone(),
+            scope_on_refresh: settings.scope_on_refresh,
             headers: settings.token_headers.clone(),
             fields: settings.token_fields.clone(),
         }
@@ -135,19 +167,56 @@ impl HttpEndpoint {
         // A pooled connection that was dead already is no error here: hyper-util notices that
         // nothing was written and takes another one.
         match self.client.execute(request).await {
-            Ok(response) => receive(response, form.secrets).await,
-            Err(error) if error.is_connect() || error.is_builder() => {
-                Delivery::NotSent(unanswered("cannot be reached", &error))
-            }
-            Err(error) => Delivery::Lost(unanswered("did not answer", &error)),
+            Ok(response) => self.receive(response, url, form.secrets).await,
+            Err(error) => transport::failed(&error, url, &form.secrets),
         }
+    }
+
+    async fn receive(
+        &self,
+        mut response: reqwest::Response,
+        url: &Url,
+        secrets: Vec<Zeroizing<String>>,
+    ) -> Delivery {
+        if !same_origin(response.url(), url) {
+            return followed(response.url(), &secrets);
+        }
+        let is_success = response.status().is_success();
+        let span = match is_success {
+            true => SUCCESS_TIMEOUT,
+            false => REFUSAL_TIMEOUT,
+        };
+        let (body, end) = read_body(&mut response, self.clock.sleep(span)).await;
+        // A refusal's body says little that its status does not say; the status must not be lost
+        // with it, or a refused grant would be presented again.
+        let is_needed = is_success && !holds_refresh_token(&body);
+        let refusal = match end {
+            End::Broken(error) if is_needed => {
+                transport::unanswered("broke off its answer", &error, url, &secrets)
+            }
+            End::Hanging if is_needed => Refusal::new(
+                Class::Transient,
+                "the token endpoint did not end its answer: timed out",
+            ),
+            _ => {
+                let reply = Reply {
+                    status: response.status(),
+                    headers: std::mem::take(response.headers_mut()),
+                    body,
+                };
+                return Delivery::Answered { reply, secrets };
+            }
+        };
+        let is_closed = false;
+        Delivery::Lost { refusal, is_closed }
     }
 
     /// Secrets given by reference are read anew for each request, so a rotated one is found.
     fn form(&self, presentation: Presentation<'_>) -> Result<Ready, String> {
         let mut form = Form::new(&self.headers);
         form.present(presentation);
-        if let Some(scope) = self.scope.as_ref().filter(|_| presentation.takes_scope()) {
+        let takes_scope = presentation.takes_scope(self.scope_on_refresh);
+        if let Some(scope) = self.scope.as_ref().filter(|_| takes_scope) {
             form.field("scope", scope);
         }
         for (name, value) in &self.fields {
@@ -208,54 +277,56 @@ impl TokenEndpoint for HttpEndpoint {
     }
 }
 
-async fn receive(mut response: reqwest::Response, secrets: Vec<Zeroizing<String>>) -> Delivery {
+/// How the body of an answer ended.
+enum End {
+    /// With its last byte, or at the limit.
+    Read,
+    Broken(reqwest::Error),
+    /// It did not, in the time it had.
+    Hanging,
+}
+
+/// As much of the body as comes in time and is read.
+async fn read_body(
+    response: &mut reqwest::Response,
+    mut time: BoxFuture<'static, ()>,
+) -> (Zeroizing<Vec<u8>>, End) {
     let mut body = Zeroizing::new(Vec::new());
     loop {
-        match response.chunk().await {
-            Ok(Some(chunk)) if body.len() + chunk.len() <= LONGEST_BODY => {
-                body.extend_from_slice(&chunk);
+        let chunk = match select(Box::pin(response.chunk()), &mut time).await {
+            Either::Left((chunk, _)) => chunk,
+            Either::Right(_) => return (body, End::Hanging),
+        };
+        match chunk {
+            Ok(Some(chunk)) => {
+                // One byte beyond the limit shows that there is more.
+                let room = LONGEST_BODY + 1 - body.len();
+                body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                if body.len() > LONGEST_BODY {
+                    return (body, End::Read);
+                }
             }
-            Ok(Some(_)) => {
-                let refusal =
-                    Refusal::new(Class::Transient, "the token endpoint answered too much");
-                return Delivery::Lost(refusal);
-            }
-            Ok(None) => break,
-            // An error's body says nothing that its status does not say; the status must not be
-            // lost with it, or a refused grant would be presented again.
-            Err(_) if !response.status().is_success() => break,
-            Err(error) => {
-                return Delivery::Lost(unanswered("broke off its answer", &error));
-            }
+            Ok(None) => return (body, End::Read),
+            Err(error) => return (body, End::Broken(error)),
         }
     }
-    let reply = Reply {
-        status: response.status(),
-        headers: std::mem::take(response.headers_mut()),
-        body,
-    };
-    Delivery::Answered { reply, secrets }
+}
+
+/// A client that follows redirects came back from another origin: nothing there was asked.
+fn followed(elsewhere: &Url, secrets: &[Zeroizing<String>]) -> Delivery {
+    let secrets: Vec<&str> = secrets.iter().map(|secret| secret.as_str()).collect();
+    let origin = elsewhere.origin().ascii_serialization();
+    let origin = presentable(&origin, LONGEST_ORIGIN, &secrets);
+    let refusal = misconfigured(format!(
+        "token_client: followed a redirect of the token endpoint to {origin}, whose answer is not \
+         read; expected a client that follows no redirect, and a token_url that needs none"
+    ));
+    let is_closed = false;
+    Delivery::Lost { refusal, is_closed }
 }
 
 fn misconfigured(sentence: String) -> Refusal {
     Refusal::new(Class::Misconfigured, sentence)
-}
-
-/// Without the error's own text where that could show the URL: a tenant's token URL may hold a key.
-fn unanswered(what: &str, error: &reqwest::Error) -> Refusal {
-    let why = match error {
-        error if error.is_timeout() => ": timed out".to_owned(),
-        error => innermost(error).map_or_else(String::new, |text| format!(": {text}")),
-    };
-    Refusal::new(Class::Transient, format!("the token endpoint {what}{why}"))
-}
-
-fn innermost(error: &reqwest::Error) -> Option<String> {
-    let mut source = std::error::Error::source(error)?;
-    while let Some(deeper) = source.source() {
-        source = deeper;
-    }
-    Some(source.to_string())
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use http::{HeaderMap, StatusCode};
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::answer::{self, Class, Reply};
+use super::answer::{self, Asked, Class, Reply};
 use super::callback::Expected;
 use super::record::Tokens;
 use super::token::{Lifetime, Times};
@@ -18,11 +18,12 @@ use super::{ClientAuth, Grant, OAuthSettings, endpoint};
 use crate::clock::{Moment, Now};
 use crate::error::ErrorKind;
 use crate::fuzzing::{first_line, header_lines};
+use crate::verdict::Rules;
 
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 const HOUR: Duration = Duration::from_secs(3600);
-/// The class of a refusal, its code and its description, each cut short.
-const LONGEST_MESSAGE: usize = 500;
+/// The URL, the code, the words and what the answer looks like, each cut short.
+const LONGEST_MESSAGE: usize = 900;
 const SECRET: &str = "canary-4711";
 const REDIRECT_URI: &str = "https://localhost:8139/callback?tenant=7";
 
@@ -34,17 +35,24 @@ fn noon() -> Now {
     }
 }
 
+fn token_url() -> Url {
+    Url::parse("https://api.example/token").unwrap()
+}
+
 static SETTINGS: LazyLock<OAuthSettings> = LazyLock::new(|| OAuthSettings {
     terms: Default::default(),
-    token_url: Url::parse("https://api.example/token").unwrap(),
+    token_url: token_url(),
     client_id: None,
     client_secret: None,
     client_auth: ClientAuth::Basic,
     grant: Grant::client_credentials(),
     scope: None,
+    scope_on_refresh: false,
     token_headers: HeaderMap::new(),
     token_fields: Vec::new(),
-    token_client: endpoint::default_client().unwrap(),
+    token_client: endpoint::default_client(&token_url()).unwrap(),
+    token_rules: Rules::default(),
+    request_id_header: None,
     store: None,
     limit: None,
     keep_warm: false,
@@ -55,7 +63,8 @@ static SETTINGS: LazyLock<OAuthSettings> = LazyLock::new(|| OAuthSettings {
     issuer: None,
 });
 
-/// The status and whether a refresh token was presented, header lines, an empty line, the body.
+/// The status, whether a refresh token was presented (`refresh`, or `known` of a client that has
+/// worked before), header lines, an empty line, the body.
 pub fn token_answer(data: &[u8]) {
     let (line, rest) = first_line(data);
     let line = String::from_utf8_lossy(line);
@@ -66,19 +75,29 @@ pub fn token_answer(data: &[u8]) {
         headers,
         body: Zeroizing::new(body.to_vec()),
     };
-    let presented = presented == "refresh";
-    let answer = answer::read(&reply, presented, &[SECRET], noon().wall);
+    let has_worked = presented == "known";
+    let presented = presented == "refresh" || has_worked;
+    let asked = Asked {
+        presented,
+        has_worked,
+        ..SETTINGS.asked(&[SECRET], noon().wall)
+    };
+    let answer = answer::read(&reply, &asked);
     match answer.outcome {
         Ok(issued) => {
             assert!(reply.status.is_success());
-            assert!(!issued.access_token.is_empty());
+            let text = issued.access_token.as_bytes();
+            assert!(!text.is_empty() && text.iter().all(u8::is_ascii_graphic));
             check_times(issued.lifetime);
         }
         Err(refusal) => {
             assert!(refusal.message.chars().count() < LONGEST_MESSAGE);
             assert!(!refusal.message.contains(SECRET), "{}", refusal.message);
             assert!(!refusal.message.contains(char::is_control));
-            assert!(presented || refusal.class != Class::GrantRejected);
+            assert!(presented || !refusal.class.needs_login());
+            assert!(has_worked || refusal.class != Class::GrantProbablyRejected || presented);
+            let id = refusal.request_id.unwrap_or_default();
+            assert!(id.chars().count() <= 128 && !id.contains(SECRET), "{id}");
             if let Class::Throttled { retry_after } = refusal.class {
                 assert!(retry_after.is_none_or(|span| !span.is_zero() && span <= HOUR));
             }

@@ -65,8 +65,9 @@ impl Grant {
     /// A signed assertion (RFC 7523 section 2.1), a fresh one for each token request: what service
     /// accounts use. The account needs no `client_id` then.
     ///
-    /// If the server refuses one and its `Date` is more than a minute off our clock, assertions
-    /// follow the server's clock from then on, and one more is sent at once.
+    /// If the server refuses one and its `Date` is more than a minute off our clock, but no more
+    /// than an hour, assertions follow the server's clock until one of them is refused, and one
+    /// more is sent at once.
     pub fn jwt_bearer(assertion: JwtBearer) -> Self {
         Self(GrantKind::JwtBearer(Box::new(assertion)))
     }

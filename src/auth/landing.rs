@@ -140,12 +140,23 @@ impl State {
         self.failures = failures.saturating_add(1);
         match refusal.class {
             Class::GrantRejected => self.log_in(refusal, now),
-            Class::ClientRejected | Class::Misconfigured => {
+            Class::ClientRejected
+            | Class::Misconfigured
+            | Class::Untrusted
+            | Class::GrantProbablyRejected => {
                 let span = doubled(FIRST_PROBE, failures, LONGEST_PROBE);
-                let error = refusal.error(Recovery::Reconfigure);
+                let is_login = refusal.class.needs_login();
+                let error = refusal.error(match is_login {
+                    true => Recovery::LogIn,
+                    false => Recovery::Reconfigure,
+                });
                 let latch = Latch {
                     probe: now.moment + jittered(span, draw),
-                    reread: Moment::NEVER,
+                    // The store may have the tokens of a login by another process.
+                    reread: match is_login && self.has_store {
+                        true => now.moment + REREAD,
+                        false => Moment::NEVER,
+                    },
                 };
                 self.latch(latch, error.clone());
                 error
@@ -183,6 +194,7 @@ impl State {
 
     fn log_in(&mut self, refusal: &Refusal, now: Now) -> Error {
         let refusal = Refusal {
+            class: Class::GrantRejected,
             message: format!("log in again: {}", refusal.message),
             ..refusal.clone()
         };

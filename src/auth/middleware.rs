@@ -30,7 +30,7 @@ impl Authenticator {
     pub(crate) fn new(mut settings: AuthSettings) -> Self {
         let oauth = settings.oauth.take().map(Arc::new);
         let cache = oauth.map(|oauth| {
-            let endpoint = Box::new(HttpEndpoint::new(&oauth));
+            let endpoint = Box::new(HttpEndpoint::new(&oauth, settings.clock.clone()));
             Cache::new(&settings, oauth, endpoint)
         });
         Self { settings, cache }

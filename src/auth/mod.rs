@@ -17,6 +17,8 @@ pub(crate) mod endpoint;
 mod event_tests;
 mod fields;
 mod flight;
+#[cfg(test)]
+mod foreign_answer_tests;
 mod form;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
@@ -44,6 +46,8 @@ mod proof;
 #[cfg(test)]
 mod random_worlds;
 mod record;
+mod refresh_expiry;
+mod refusal_text;
 mod rejection;
 mod renewal;
 mod reread;
@@ -64,6 +68,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod token;
+mod transport;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -112,11 +117,17 @@ pub(crate) struct OAuthSettings {
     pub(crate) client_auth: ClientAuth,
     pub(crate) grant: Grant,
     pub(crate) scope: Option<String>,
+    /// Also on a refresh, where RFC 6749 needs none.
+    pub(crate) scope_on_refresh: bool,
     /// On the token request.
     pub(crate) token_headers: HeaderMap,
     /// In the token request's form.
     pub(crate) token_fields: Vec<(String, Secret)>,
     pub(crate) token_client: reqwest::Client,
+    /// What the endpoint's answers mean where they do not say it.
+    pub(crate) token_rules: Rules,
+    /// The header with the distributor's name for the exchange.
+    pub(crate) request_id_header: Option<HeaderName>,
     pub(crate) store: Option<Arc<dyn store::TokenStore>>,
     /// What may be done with a refresh token that was presented before.
     pub(crate) terms: persistence::refresh_chain::Terms,

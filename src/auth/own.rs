@@ -14,6 +14,9 @@ use super::source::Source;
 const ID_BYTES: usize = 16;
 /// Clocks that differ by less are not why an assertion was refused: servers allow for that much.
 const TOLERATED: Duration = Duration::from_secs(60);
+/// Servers and virtual machines are off by minutes, or by an hour of daylight saving; a `Date` that
+/// is off by more is wrong itself, and would have us sign what is valid for years.
+const LARGEST_OFFSET: Duration = Duration::from_secs(60 * 60);
 
 /// How many seconds the server's clock is ahead of ours, once we had reason to ask.
 #[derive(Default)]
@@ -30,12 +33,22 @@ impl Offset {
         time.unwrap_or(wall)
     }
 
-    /// Takes over the server's clock if it is far from what we took it for.
-    fn learn(&self, server: SystemTime, wall: SystemTime) -> bool {
-        if apart(server, self.server_time(wall)).unsigned_abs() <= TOLERATED.as_secs() {
+    /// An assertion was refused, by a server that says what time it is. Whether another one may
+    /// fare better: by the server's clock, if that can be the reason; by our own again, if the
+    /// refused one followed a clock that the server no longer has.
+    fn note_refused(&self, server: Option<SystemTime>, wall: SystemTime) -> bool {
+        let followed = self.server_time(wall);
+        let is_off = server
+            .is_some_and(|server| apart(server, followed).unsigned_abs() > TOLERATED.as_secs());
+        // Whatever it was: with this offset it did not work.
+        if self.0.swap(0, Ordering::Relaxed) != 0 {
+            return is_off;
+        }
+        let offset = server.map_or(0, |server| apart(server, wall));
+        if !is_off || offset.unsigned_abs() > LARGEST_OFFSET.as_secs() {
             return false;
         }
-        self.0.store(apart(server, wall), Ordering::Relaxed);
+        self.0.store(offset, Ordering::Relaxed);
         true
     }
 }
@@ -67,7 +80,7 @@ impl Source {
                 };
                 let token_url = self.settings.token_url.as_str();
                 let time = self.offset.server_time(wall);
-                match bearer.assertion(token_url, &id, time) {
+                match bearer.assertion(token_url, &id, time, wall) {
                     Ok(assertion) => {
                         self.send(Presentation::Assertion(&assertion), longest)
                             .await
@@ -79,8 +92,8 @@ impl Source {
         }
     }
 
-    /// Whether an assertion was refused by a server whose clock differs from ours, which is
-    /// followed from now on.
+    /// Whether an assertion was refused by a server whose clock differs from what the assertion
+    /// took it for, so that the next one may fare better.
     pub(super) fn clock_was_off(&self, presented: &Presented) -> bool {
         let GrantKind::JwtBearer(_) = &self.settings.grant.0 else {
             return false;
@@ -89,9 +102,7 @@ impl Source {
         match &presented.delivery {
             Ok(answer) if answer.outcome.as_ref().is_err_and(refused) => {
                 let wall = self.clock.now().wall;
-                answer
-                    .date
-                    .is_some_and(|server| self.offset.learn(server, wall))
+                self.offset.note_refused(answer.date, wall)
             }
             _ => false,
         }

@@ -121,6 +121,61 @@ async fn a_server_that_refuses_whatever_the_clock_says_is_asked_twice() {
     assert_eq!(script.requests(), 2);
 }
 
+/// A `Date` may be wrong itself; what is signed by it would be good for years.
+#[tokio::test(start_paused = true)]
+async fn a_server_clock_that_is_more_than_an_hour_off_is_not_believed() {
+    for ahead in [3_700, -3_700, 365 * 86_400, -365 * 86_400] {
+        let script = Script::of([refuse_ahead(ahead)]);
+        let cache = cache(bearer(), &script);
+        let error = token(&cache).await.expect_err("refused");
+        assert_eq!(error.recovery(), Recovery::Reconfigure);
+        assert_eq!(script.requests(), 1, "{ahead}");
+        // The next one is by our own clock.
+        clock().sleep(Duration::from_secs(120)).await;
+        let _ = token(&cache).await;
+        assert_eq!(issued_at(&script.presented()[1]), now() - 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_followed_clock_is_given_up_as_soon_as_an_assertion_by_it_is_refused() {
+    // Both attempts of the first flight, and then it works by our own clock.
+    let script = Script::of([refuse_ahead(600), refuse_ahead(600)]);
+    let cache = cache(bearer(), &script);
+    token(&cache).await.expect_err("refused twice");
+    clock().sleep(Duration::from_secs(120)).await;
+    token(&cache).await.expect("a token");
+    assert_eq!(issued_at(&script.presented()[2]), now() - 1);
+}
+
+/// The server's clock was set right: the same flight goes on by ours.
+#[tokio::test(start_paused = true)]
+async fn a_followed_clock_that_the_server_no_longer_has_is_given_up_at_once() {
+    let script = Script::of([refuse_ahead(600), issue("t1"), refuse_ahead(0)]);
+    let cache = cache(bearer(), &script);
+    assert_eq!(token(&cache).await.expect("a token"), "t1");
+    clock().sleep(Duration::from_secs(590)).await;
+    token(&cache).await.expect("a token");
+    let presented = script.presented();
+    assert_eq!(presented.len(), 4);
+    let off = issued_at(&presented[2]) - (now() - 2 + 600);
+    assert!((-1..=0).contains(&off), "{off}");
+    assert_eq!(issued_at(&presented[3]), now() - 1);
+}
+
+/// A gateway in between that is wrong about the time too.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_is_not_the_servers_sets_no_clock() {
+    let page = Act::AnswerAhead(403, "<html>blocked</html>".to_owned(), 600);
+    let script = Script::of([page]);
+    let cache = cache(bearer(), &script);
+    token(&cache).await.expect_err("blocked");
+    assert_eq!(script.requests(), 1);
+    clock().sleep(Duration::from_secs(5)).await;
+    token(&cache).await.expect("a token");
+    assert_eq!(issued_at(&script.presented()[1]), now() - 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_key_that_is_gone_is_named_and_nothing_sent() {
     let place = std::env::temp_dir().join("tollgate-no-such-key");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use zeroize::Zeroizing;
 
-use super::answer::{self, Answer, Class, Refusal};
+use super::answer::{self, Answer, Asked, Class, Refusal};
 use super::endpoint::{Delivery, Presentation};
 use super::launch::Launch;
 use super::source::{Flight, Source};
@@ -23,6 +23,8 @@ pub(super) struct Presented {
     pub(super) start: Now,
     /// The server may have acted on it, and its answer did not arrive.
     pub(super) lost: bool,
+    /// The connection was closed before any answer.
+    is_closed: bool,
 }
 
 impl Source {
@@ -37,8 +39,14 @@ impl Source {
         let first = self
             .present(flight, launch, refresh_token, LONGEST_REQUEST)
             .await;
+        // Its own fault, or that of a certificate, comes again.
+        let is_in_vain = matches!(&first.delivery, Err(refusal)
+            if refusal.class.needs_reconfiguration());
+        // A grant that can be repeated needs no haste: back-off repeats it, but where a kept
+        // connection was closed at its other end.
+        let is_urgent = refresh_token.is_some() || first.is_closed;
         let span = self.clock.now().moment - first.start.moment;
-        if !first.lost || span > LONGEST_REPETITION {
+        if !first.lost || !is_urgent || is_in_vain || span > LONGEST_REPETITION {
             return first;
         }
         let Some(launch) = (flight.launch_another)() else {
@@ -73,12 +81,16 @@ impl Source {
             None => self.send_own(start.wall, longest).await,
         };
         launch.set_sent(!matches!(delivery, Delivery::NotSent(_)));
-        let lost = matches!(delivery, Delivery::Lost(_));
-        let delivery = self.parse(delivery, refresh_token.is_some());
+        let lost = matches!(delivery, Delivery::Lost { .. });
+        let is_closed = matches!(delivery, Delivery::Lost { is_closed, .. } if is_closed);
+        let presented = refresh_token.is_some();
+        let has_worked = presented && self.persistence.chain(|chain| chain.has_worked());
+        let delivery = self.parse(delivery, presented, has_worked);
         Presented {
             delivery,
             start,
             lost,
+            is_closed,
         }
     }
 
@@ -95,21 +107,35 @@ impl Source {
     ) -> Delivery {
         match select(request, self.clock.sleep(longest)).await {
             Either::Left((delivery, _)) => delivery,
-            Either::Right(_) => Delivery::Lost(Refusal::new(
-                Class::Transient,
-                "the token endpoint did not answer: timed out",
-            )),
+            Either::Right(_) => Delivery::Lost {
+                refusal: Refusal::new(
+                    Class::Transient,
+                    "the token endpoint did not answer: timed out",
+                ),
+                is_closed: false,
+            },
         }
     }
 
-    pub(super) fn parse(&self, delivery: Delivery, presented: bool) -> Result<Answer, Refusal> {
+    /// `presented`: a refresh token or a code was; `has_worked`: the client is known to be right.
+    pub(super) fn parse(
+        &self,
+        delivery: Delivery,
+        presented: bool,
+        has_worked: bool,
+    ) -> Result<Answer, Refusal> {
         match delivery {
             Delivery::Answered { reply, secrets } => {
                 let secrets: Vec<&str> = secrets.iter().map(|secret| secret.as_str()).collect();
                 let wall = self.clock.now().wall;
-                Ok(answer::read(&reply, presented, &secrets, wall))
+                let asked = Asked {
+                    presented,
+                    has_worked,
+                    ..self.settings.asked(&secrets, wall)
+                };
+                Ok(answer::read(&reply, &asked))
             }
-            Delivery::NotSent(refusal) | Delivery::Lost(refusal) => Err(refusal),
+            Delivery::NotSent(refusal) | Delivery::Lost { refusal, .. } => Err(refusal),
         }
     }
 }

@@ -158,7 +158,10 @@ mod tests {
             crate::Rule::new(401, Verdict::NotTheToken).header("X-Why", "plan"),
         ];
         let table = RejectionTable {
-            rules: std::sync::Arc::new(crate::verdict::Rules::new(&rules).expect("good rules")),
+            rules: std::sync::Arc::new(
+                crate::verdict::Rules::new(&rules, crate::verdict::RuleTarget::Api)
+                    .expect("good rules"),
+            ),
             ..table()
         };
         let mut headers = HeaderMap::new();

@@ -14,8 +14,8 @@ use super::launch::Launch;
 use super::persistence::refresh_chain::{Step, Wait};
 use super::persistence::{MOST_ROUNDS, Taken};
 use super::present::Presented;
-use super::record::{Tokens, mark_of};
-use super::source::{Flight, Flown, Source, failed};
+use super::record::mark_of;
+use super::source::{Flight, Flown, Source, failed, tokens};
 use crate::clock::Moment;
 use crate::error::Recovery;
 use crate::sync::Handle;
@@ -248,7 +248,7 @@ impl Renewal<'_> {
             Ok(flown) => return Some(flown),
             Err(refusal) => refusal,
         };
-        if failure.class == Class::GrantRejected {
+        if failure.class.needs_login() {
             return self.second_opinion(failure).await;
         }
         self.close_mark();
@@ -278,12 +278,12 @@ impl Renewal<'_> {
             source.persistence.chain(|chain| chain.ended(lost, now));
             return token.map(|_| (Landing::NothingNew, None));
         }
-        let refresh_token = answer.refresh_token.as_ref().map(|token| token.as_str());
-        let tokens = Tokens::new(token.as_ref().ok(), refresh_token);
+        let tokens = tokens(answer, token.as_ref().ok(), presented.start);
         let (number, rotated) = source.persistence.save(tokens, true);
         if rotated {
             source.persistence.saved(number).await;
         }
+        source.report_refresh_expiry();
         let token = token?;
         Ok(source.renewed(plan.reason, token, presented, rotated))
     }
@@ -353,8 +353,8 @@ impl Renewal<'_> {
 
 /// What a failed attempt of a login leads to, where the code is unsent.
 pub(super) fn recovery_of(refusal: &Refusal) -> Recovery {
-    match refusal.class {
-        Class::Misconfigured => Recovery::Reconfigure,
-        _ => Recovery::Retry,
+    match refusal.class.needs_reconfiguration() {
+        true => Recovery::Reconfigure,
+        false => Recovery::Retry,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::answer::{self, Class, Refusal};
+use super::answer::{self, Asked, Class, Refusal};
 use super::endpoint::Delivery;
 use super::flight::Shared;
 use super::launch::Launch;
@@ -11,6 +11,7 @@ use super::present::LONGEST_REQUEST;
 use super::record::Tokens;
 use super::source::Source;
 use crate::error::{Error, Recovery};
+use crate::verdict::Rules;
 
 /// What is revoked. No `Debug`: it is secret.
 #[derive(Clone, Copy)]
@@ -70,19 +71,27 @@ impl Source {
     /// Section 2.2: 200 also for a token that was no good any more.
     fn confirmed(&self, delivery: Delivery) -> Result<(), Error> {
         let refusal = match delivery {
-            Delivery::NotSent(refusal) | Delivery::Lost(refusal) => refusal,
+            Delivery::NotSent(refusal) | Delivery::Lost { refusal, .. } => refusal,
             Delivery::Answered { reply, .. } if reply.status.is_success() => return Ok(()),
             Delivery::Answered { reply, secrets } => {
                 let secrets: Vec<&str> = secrets.iter().map(|secret| secret.as_str()).collect();
                 let wall = self.clock.now().wall;
-                let answer = answer::read(&reply, false, &secrets, wall);
+                let asked = self.settings.asked(&secrets, wall);
+                let (url, rules) = (self.settings.revocation_url.as_ref(), Rules::default());
+                let asked = Asked {
+                    endpoint: "revocation",
+                    url: url.unwrap_or(asked.url),
+                    rules: &rules,
+                    ..asked
+                };
+                let answer = answer::read(&reply, &asked);
                 answer.outcome.err().unwrap_or_else(|| {
                     Refusal::new(Class::Transient, "the tokens were not revoked")
                 })
             }
         };
         Err(refusal.error(match refusal.class {
-            Class::ClientRejected | Class::Misconfigured => Recovery::Reconfigure,
+            class if class.needs_reconfiguration() => Recovery::Reconfigure,
             _ => Recovery::Retry,
         }))
     }

@@ -11,6 +11,7 @@
 //!
 //! Publishing and waking are the cache's.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -21,13 +22,14 @@ use super::launch::Launch;
 use super::own::Offset;
 use super::persistence::{Taken, TokenPersistence};
 use super::present::{LONGEST_REQUEST, Presented};
-use super::record::{self, Tokens};
+use super::record::{self, Tokens, seconds};
+use super::refresh_expiry::RefreshExpiry;
 use super::state::Plan;
 use super::token::{Lifetime, Times, Token, cap_after_refusal};
 use super::{AuthSettings, OAuthSettings};
 use crate::clock::{Clock, Moment, Now};
 use crate::event::{Event, Events, RenewalReason};
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::{AtomicBool, Mutex, MutexGuard};
 
 /// How often the store is looked into while another process has the right and a request waits.
 pub(super) const POLL: Duration = Duration::from_millis(250);
@@ -47,6 +49,8 @@ pub(crate) struct Source {
     /// Learned from a refused token of unknown expiry, for the next one.
     cap: Mutex<Option<Duration>>,
     pub(super) offset: Offset,
+    refresh_expiry: Mutex<RefreshExpiry>,
+    has_reported_type: AtomicBool,
 }
 
 /// A flight under way.
@@ -104,6 +108,8 @@ impl Source {
             events,
             cap: Mutex::default(),
             offset: Offset::default(),
+            refresh_expiry: Mutex::default(),
+            has_reported_type: AtomicBool::new(false),
         }
     }
 
@@ -176,6 +182,7 @@ impl Source {
         let now = self.clock.now();
         let draw = fastrand::f64();
         let token = tokens.fresh_token(generation, &self.settings, refused, draw, age, now);
+        self.report_refresh_expiry();
         Ok(token.map(|token| {
             let event = Event::TokenAdopted { reason, generation };
             (Landing::Adopted(Arc::new(token)), Some(event))
@@ -188,6 +195,8 @@ impl Source {
         if self.clock_was_off(&presented) {
             if let Some(launch) = (flight.launch_another)() {
                 presented = self.present(flight, launch, None, LONGEST_REQUEST).await;
+                // What it learned of the clock is forgotten if that was not it.
+                let _ = self.clock_was_off(&presented);
             }
         }
         let answer = match &presented.delivery {
@@ -215,8 +224,36 @@ impl Source {
         start: Now,
     ) -> Result<Token, Refusal> {
         let issued = answer.outcome.as_ref().map_err(Clone::clone)?;
+        self.report_unusual_type(issued);
         let times = self.times(issued, start);
         Token::new(generation, &issued.access_token, times).ok_or_else(unusable)
+    }
+
+    /// Once: it is sent as Bearer in any case.
+    fn report_unusual_type(&self, issued: &Issued) {
+        let Some(token_type) = &issued.unusual_type else {
+            return;
+        };
+        if !self.has_reported_type.swap(true, Ordering::Relaxed) {
+            let token_type = token_type.clone();
+            self.events.emit(|| Event::UnusualTokenType { token_type });
+        }
+    }
+
+    /// In time for a person to log in again.
+    pub(super) fn report_refresh_expiry(&self) {
+        let end = self.persistence.chain(|chain| chain.refresh_expires_at());
+        let now = self.clock.now().wall;
+        let near = {
+            let mut expiry = self
+                .refresh_expiry
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            expiry.renewed(end, now)
+        };
+        if let Some(at) = near {
+            self.events.emit(|| Event::RefreshTokenExpiring { at });
+        }
     }
 
     fn times(&self, issued: &Issued, start: Now) -> Times {
@@ -257,6 +294,17 @@ impl Source {
             rotated,
         }
     }
+}
+
+/// What an answer brought, for the record; it was asked for at `start`.
+pub(super) fn tokens(answer: &Answer, token: Option<&Token>, start: Now) -> Tokens {
+    let refresh_token = answer.refresh_token.as_ref().map(|token| token.as_str());
+    let mut tokens = Tokens::new(token, refresh_token);
+    let end = answer
+        .refresh_lifetime
+        .and_then(|span| start.wall.checked_add(span));
+    tokens.refresh_expires_at = end.map(seconds);
+    tokens
 }
 
 pub(super) fn failed(refusal: Refusal) -> Flown {

@@ -21,6 +21,7 @@ use crate::options::Patience;
 use crate::origin::Origins;
 use crate::passage::AccountId;
 use crate::secret::Secret;
+use crate::verdict::Rules;
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const YEAR: Duration = Duration::from_secs(365 * 86_400);
@@ -149,7 +150,10 @@ fn play(act: Act) -> BoxFuture<'static, Delivery> {
             Act::Answer(status, body) => answered(status, body, HeaderMap::new()),
             Act::AnswerAhead(status, body, seconds) => answered(status, body, ahead(seconds)),
             Act::NotSent => Delivery::NotSent(Refusal::new(Class::Transient, "no route")),
-            Act::Lost => Delivery::Lost(Refusal::new(Class::Transient, "reset")),
+            Act::Lost => Delivery::Lost {
+                refusal: Refusal::new(Class::Transient, "reset"),
+                is_closed: true,
+            },
             Act::Panic => panic!("by script"),
         }
     })
@@ -218,16 +222,20 @@ impl Observer for Log {
 }
 
 pub(crate) fn oauth(grant: Grant) -> OAuthSettings {
+    let token_url = Url::parse("https://login.example/token").expect("a URL");
     OAuthSettings {
-        token_url: Url::parse("https://login.example/token").expect("a URL"),
         client_id: Some("my id".into()),
         client_secret: Some(Secret::from("s3cr3t")),
         client_auth: ClientAuth::Basic,
         grant,
         scope: None,
+        scope_on_refresh: false,
         token_headers: HeaderMap::new(),
         token_fields: Vec::new(),
-        token_client: default_client().expect("a client"),
+        token_client: default_client(&token_url).expect("a client"),
+        token_url,
+        token_rules: Rules::default(),
+        request_id_header: None,
         store: None,
         terms: Default::default(),
         limit: None,

@@ -188,14 +188,35 @@ pub(crate) struct Token {
 /// Tells access tokens apart without keeping one.
 pub(crate) type Fingerprint = [u8; 32];
 
-/// The fingerprint of an access token.
+/// The fingerprint of an access token; white space around it makes no other token of it.
 pub(crate) fn fingerprint(access_token: &str) -> Fingerprint {
-    Sha256::digest(access_token.as_bytes()).into()
+    Sha256::digest(access_token.trim().as_bytes()).into()
+}
+
+/// An access token without the white space around it.
+///
+/// # Errors
+/// Why it cannot be sent, to stand after "a token that"; never with the token in it.
+pub(crate) fn sendable(access_token: &str) -> Result<&str, String> {
+    let text = access_token.trim();
+    if text.is_empty() {
+        return Err("is empty".to_owned());
+    }
+    // RFC 6750 section 2.1 allows still less; what a vendor means by the rest is its own affair.
+    let is_visible = |c: char| ('\u{21}'..='\u{7e}').contains(&c);
+    match text.chars().position(|c| !is_visible(c)) {
+        Some(index) => Err(format!(
+            "holds a character that no header can carry at position {}",
+            index + 1
+        )),
+        None => Ok(text),
+    }
 }
 
 impl Token {
-    /// None if the text cannot stand in a header.
+    /// White space around the text is not sent. None if it is not [`sendable`].
     pub(crate) fn new(generation: u64, access_token: &str, times: Times) -> Option<Self> {
+        let access_token = sendable(access_token).ok()?;
         let text = Zeroizing::new(format!("{SCHEME}{access_token}"));
         let mut header = HeaderValue::from_str(&text).ok()?;
         header.set_sensitive(true);

@@ -132,3 +132,34 @@ fn a_refused_replay_and_a_later_success_exonerate_a_token_for_ten_seconds() {
     evidence.note_refused_replay(moment(5.0));
     assert!(!evidence.exonerates(moment(6.0)), "nothing worked since");
 }
+
+#[test]
+fn only_visible_ascii_is_sent_and_white_space_around_it_is_not() {
+    for text in ["abc", " abc", "abc\n", "\t abc \r\n"] {
+        let token = Token::new(1, text, times(1.0, 0.0)).expect("a token");
+        assert_eq!(token.header(), "Bearer abc", "{text:?}");
+        assert_eq!(token.secret(), "abc");
+        assert_eq!(token.fingerprint(), fingerprint("abc"));
+        assert_eq!(fingerprint(text), fingerprint("abc"));
+    }
+    for text in [
+        "",
+        " ",
+        "\n",
+        "a b",
+        "é",
+        "a\u{7f}",
+        "a\u{a0}b",
+        "\u{feff}a",
+    ] {
+        assert!(Token::new(1, text, times(1.0, 0.0)).is_none(), "{text:?}");
+    }
+    assert_eq!(sendable(" \n"), Err("is empty".to_owned()));
+    let reason = sendable(" s3cr é").expect_err("not ASCII");
+    assert_eq!(
+        reason,
+        "holds a character that no header can carry at position 5"
+    );
+    let all: String = ('!'..='~').collect();
+    assert_eq!(sendable(&all), Ok(&*all));
+}

@@ -162,6 +162,8 @@ fn token_request(fields: &mut Fields, builder: AccountBuilder) -> AccountBuilder
     let builder = set(builder, url, AccountBuilder::revocation_url);
     let builder = set(builder, fields.text("issuer"), AccountBuilder::issuer);
     let builder = set(builder, fields.text("scope"), AccountBuilder::scope);
+    let on_refresh = fields.read("scope_on_refresh", Value::into_flag);
+    let builder = set(builder, on_refresh, AccountBuilder::scope_on_refresh);
     let headers = fields.named_secrets("token_headers").into_iter();
     let builder = headers.fold(builder, |builder, (name, value)| {
         builder.token_header(&name, value)
@@ -170,6 +172,12 @@ fn token_request(fields: &mut Fields, builder: AccountBuilder) -> AccountBuilder
     let builder = form.fold(builder, |builder, (name, value)| {
         builder.token_field(&name, value)
     });
+    // The first of the file is the first to be asked.
+    let rules = fields.list("token_rules", |value| rule(value, &TOKEN_VERDICTS));
+    let builder = rules
+        .into_iter()
+        .rev()
+        .fold(builder, AccountBuilder::token_rule);
     let windows = fields.list("token_windows", window).into_iter();
     let builder = windows.fold(builder, AccountBuilder::token_window);
     let builder = set(
@@ -195,7 +203,8 @@ fn refusals(fields: &mut Fields, builder: AccountBuilder) -> AccountBuilder {
         .into_iter()
         .fold(builder, AccountBuilder::not_the_token);
     // The first of the file is the first to be asked.
-    let rules = fields.list("rules", rule).into_iter().rev();
+    let rules = fields.list("rules", |value| rule(value, &VERDICTS));
+    let rules = rules.into_iter().rev();
     let builder = rules.fold(builder, AccountBuilder::rule);
     let replay = fields.read("replay_unauthorized", Value::into_flag);
     let builder = set(builder, replay, AccountBuilder::replay_unauthorized);
@@ -213,8 +222,15 @@ const VERDICTS: [(&str, Verdict); 5] = [
     ("quota-spent", Verdict::QuotaSpent),
 ];
 
+const TOKEN_VERDICTS: [(&str, Verdict); 4] = [
+    ("grant-rejected", Verdict::GrantRejected),
+    ("client-rejected", Verdict::ClientRejected),
+    ("rate-exceeded", Verdict::RateExceeded),
+    ("unavailable", Verdict::Unavailable),
+];
+
 /// `{ status = 403, body = ["phrase"], headers = { Name = "phrase" }, verdict = "rate-exceeded" }`.
-fn rule(value: Value) -> Result<Rule, Problems> {
+fn rule(value: Value, verdicts: &[(&str, Verdict)]) -> Result<Rule, Problems> {
     let mut fields = Fields::new(value.into_table().map_err(Problems::of_value)?);
     for key in ["status", "verdict"] {
         if !fields.has(key) {
@@ -222,9 +238,12 @@ fn rule(value: Value) -> Result<Rule, Problems> {
         }
     }
     let status = fields.read("status", Value::into_integer);
-    let verdict = fields.choice("verdict", &VERDICTS);
+    let verdict = fields.choice("verdict", verdicts);
     // Without them the other keys are still checked, on a rule that nobody gets.
-    let rule = Rule::new(status.unwrap_or(400), verdict.unwrap_or(Verdict::Fine));
+    let rule = Rule::new(
+        status.unwrap_or(400),
+        verdict.unwrap_or(Verdict::RateExceeded),
+    );
     let phrases = fields.texts("body");
     let rule = phrases.iter().fold(rule, |rule, phrase| rule.body(phrase));
     let headers = fields

@@ -296,7 +296,10 @@ impl Serving {
                     self.rotate();
                 }
                 self.note(pending, Fate::Lost);
-                Delivery::Lost(Refusal::new(Class::Transient, "reset"))
+                Delivery::Lost {
+                    refusal: Refusal::new(Class::Transient, "reset"),
+                    is_closed: true,
+                }
             }
             Answer::InvalidGrant => self.invalid_grant(pending),
             Answer::Token { .. } | Answer::Salvage if !self.is_good(pending) => {

@@ -280,9 +280,10 @@ impl ServerFault {
             Self::Unavailable => answered(503, "out of order".into()),
             Self::GatewayTimeoutAfterActing => answered(504, "gateway time-out".into()),
             Self::ForbiddenPage => answered(403, "<html>Request blocked</html>".into()),
-            Self::ClosedUnread | Self::LostAfterActing | Self::Slow => {
-                Delivery::Lost(refusal("connection reset"))
-            }
+            Self::ClosedUnread | Self::LostAfterActing | Self::Slow => Delivery::Lost {
+                refusal: refusal("connection reset"),
+                is_closed: true,
+            },
         }
     }
 }

@@ -30,7 +30,10 @@ fn the_keys_of_places_and_credentials_reach_their_settings() {
         "origins": ["https://b.example"], "headers": {"X-H": "h"},
         "client_id": "id", "client_secret": "cs", "client_auth": "basic-raw",
         "grant": "refresh_token", "refresh_token": "rt",
-        "token_url": "t", "scope": "s", "token_headers": {"X-T": "th"},
+        "token_url": "t", "scope": "s", "scope_on_refresh": true,
+        "token_rules": [{"status": 422, "body": ["dead"], "verdict": "grant-rejected"},
+            {"status": 400, "headers": {"X-E": "busy"}, "verdict": "unavailable"}],
+        "token_headers": {"X-T": "th"},
         "token_fields": {"audience": "au"}, "token_store": "memory",
         "token_windows": ["2/s", "200/15min"], "keep_warm": true,
         "refresh_lead": "30s", "fallback_lifetime": "10min"
@@ -55,6 +58,12 @@ fn the_keys_of_places_and_credentials_reach_their_settings() {
     assert_eq!(initial.read().expect("readable").as_str(), "rt");
     assert_eq!(settings.token_url.as_deref(), Some("t"));
     assert_eq!(settings.scope.as_deref(), Some("s"));
+    assert!(settings.scope_on_refresh);
+    let rules = [
+        Rule::new(422, Verdict::GrantRejected).body("dead"),
+        Rule::new(400, Verdict::Unavailable).header("X-E", "busy"),
+    ];
+    assert_eq!(settings.token_rules, rules);
     assert_eq!(secrets(&settings.token_headers), [("X-T", "th".to_owned())]);
     assert_eq!(
         secrets(&settings.token_fields),
