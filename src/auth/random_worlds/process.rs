@@ -121,6 +121,8 @@ pub(super) struct Process {
     wanting_since: Option<Duration>,
     waiting_since: Option<Duration>,
     failures: u32,
+    /// Since a caller got a token last.
+    told_to_log_in: bool,
     quits: bool,
     pub(super) served_at: Duration,
 }
@@ -196,6 +198,7 @@ impl Process {
             wanting_since: None,
             waiting_since: None,
             failures: 0,
+            told_to_log_in: false,
             quits: false,
             served_at: Duration::ZERO,
         };
@@ -283,10 +286,21 @@ impl Process {
             cache.ready(self.clock.now())
         };
         match ready {
-            Some(token) => self.asked(Ok(token.secret().to_owned())),
+            Some(token) => self.take(token.secret()),
             None => self.wait(),
         }
         self.run();
+    }
+
+    /// A token that is handed out without waiting.
+    fn take(&mut self, access_token: &str) {
+        let mut facts = self.common.facts();
+        let expiry = facts.server.expiry(access_token);
+        if expiry.is_none_or(|expiry| expiry < facts.now) {
+            facts.judge.tally.expired += 1;
+        }
+        drop(facts);
+        self.served(access_token);
     }
 
     fn wait(&mut self) {
@@ -340,10 +354,12 @@ impl Process {
     }
 
     fn refused(&mut self, failed: &Failed) {
-        let mut facts = self.common.facts();
+        let common = self.common.clone();
+        let mut facts = common.facts();
         facts.trace(self.life, || format!("refuses a caller: {}", failed.text));
         if failed.kind == ErrorKind::LoginRequired {
-            facts.judge_login(self.life, failed);
+            let is_news = !std::mem::replace(&mut self.told_to_log_in, true);
+            facts.judge_login(self.life, failed, is_news);
         }
         drop(facts);
         self.failures = (self.failures + 1).min(6);
@@ -358,15 +374,13 @@ impl Process {
         let mut facts = common.facts();
         let now = facts.now;
         self.failures = 0;
+        self.told_to_log_in = false;
         self.served_at = now;
         if let Some(since) = self.waiting_since.take() {
             facts.judge.note_wait(since, now);
             facts.trace(self.life, || format!("serves a caller with {access_token}"));
         }
         let expiry = facts.server.expiry(access_token).unwrap_or_default();
-        if now > expiry {
-            facts.judge.tally.expired += 1;
-        }
         let span = self.next_gap(&mut facts, expiry);
         drop(facts);
         if self.waiting == 0 {
@@ -406,7 +420,8 @@ impl Process {
         let common = self.common.clone();
         let mut facts = common.facts();
         self.pause(&mut facts);
-        let (now, until) = (facts.now, facts.now + span);
+        let now = facts.now;
+        let until = facts.faults.no_later(now + span);
         facts.trace(self.life, || {
             format!("stops until {:.3}", until.as_secs_f64())
         });
