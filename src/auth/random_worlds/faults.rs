@@ -42,6 +42,11 @@ impl Class {
         Self::Harsh,
     ];
 
+    /// Whether somebody sets wall clocks there.
+    pub(super) fn sets_clocks(self) -> bool {
+        self.has(Self::Store) > 0.0
+    }
+
     /// Which part of the faults of a kind such a world has.
     fn has(self, kind: Self) -> f64 {
         match self {

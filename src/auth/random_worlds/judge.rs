@@ -269,6 +269,15 @@ impl Facts {
         });
     }
 
+    /// A caller who did not wait got a token that has expired.
+    pub(super) fn judge_expired(&mut self, life: Life, access_token: &str) {
+        self.judge.tally.expired += 1;
+        // An adopted token's age is the difference of two wall clocks.
+        if !self.setup.class.sets_clocks() {
+            self.find(|| format!("{life} hands out {access_token}, which has expired"));
+        }
+    }
+
     /// At the end of the world each process has to have a token.
     pub(super) fn judge_stuck(&mut self, life: Life) {
         self.judge.tally.stuck += 1;

@@ -21,6 +21,8 @@ use crate::options::Patience;
 /// The refresh token of the configuration.
 pub(super) const CONFIGURED: &str = "r1.1";
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
+/// By so much the wall clocks of two processes differ at most, unless somebody sets one.
+const MOST_SKEW: Duration = Duration::from_secs(1);
 const MOST_WAITING: usize = 3;
 const LONGEST_QUIT: Duration = Duration::from_secs(100);
 
@@ -127,6 +129,15 @@ pub(super) struct Process {
     pub(super) served_at: Duration,
 }
 
+/// A clock that has just begun, whose wall shows that time of the world.
+fn clock(time: Duration) -> HandClock {
+    let clock = HandClock::new();
+    let seconds = time.as_secs();
+    clock.turn_to(clock.now().moment + (time - Duration::from_secs(seconds)));
+    clock.set_wall(i64::try_from(seconds).unwrap_or_default());
+    clock
+}
+
 /// What wall clocks show at that time of the world.
 pub(super) fn wall(now: Duration) -> SystemTime {
     HandClock::new().now().wall + now
@@ -168,16 +179,15 @@ impl Process {
         facts.standings[slot].begin();
         let life = facts.standings[slot].life(slot).expect("it has begun");
         let now = facts.now;
-        let skew = facts.setup.lifetime.as_secs_f64() / 50.0;
-        let skew = skew.min(1.0) * (facts.rng.f64() - 0.5);
+        let skew = (facts.setup.lifetime / 100).min(MOST_SKEW);
+        let skew = skew.mul_f64(facts.rng.f64());
         let gap = (facts.setup.lead() / 30).max(Duration::from_millis(300));
         let gap = gap.mul_f64(0.5 + facts.rng.f64());
         let traced = facts.traced;
         facts.trace(life, || "starts".into());
         drop(facts);
-        let clock = HandClock::new();
+        let clock = clock(now + skew);
         let began = (now, clock.now().moment);
-        clock.set_wall((now.as_secs_f64() + skew).round() as i64);
         let endpoint = Box::new(ServerPort {
             common: common.clone(),
             life,
@@ -297,7 +307,7 @@ impl Process {
         let mut facts = self.common.facts();
         let expiry = facts.server.expiry(access_token);
         if expiry.is_none_or(|expiry| expiry < facts.now) {
-            facts.judge.tally.expired += 1;
+            facts.judge_expired(self.life, access_token);
         }
         drop(facts);
         self.served(access_token);
