@@ -10,10 +10,10 @@
 //! The [`judge`] keeps book by what the server and the store know, never by what an account says:
 //! a login that is lost is *lost by us* if a refresh token was presented while a living process
 //! waited for the answer to it, or while its successor was in the store or known to a living
-//! process. It is *unavoidable* if the successor was known to nobody any more, or only to a holder
+//! process. It is *unavoidable* if no living process knew the successor any more, or only a holder
 //! that a store with leases cannot tell from a dead one: stopped or cut off for more than 75 s.
 //!
-//! * `TOLLGATE_WORLDS=1000` tries so many worlds of each class, `5000..6000` those with these seeds;
+//! * `TOLLGATE_WORLDS=1000` tries so many worlds of each class, `5000..6000` those seeds;
 //! * `TOLLGATE_WORLD=all:17 cargo test --lib one_world_again -- --ignored --nocapture` plays one of
 //!   them again and prints what happens in it;
 //! * `--nocapture` prints a table for each class; a class that breaks a promise prints it anyway,

@@ -178,7 +178,7 @@ impl Store {
         }
     }
 
-    /// The process is gone: what the system held for it is free, and what it did within itself ends.
+    /// The process is gone: what the system held for it is free, what it did within itself ends.
     pub(super) fn ended(&mut self, life: Life) {
         if self.kind == StoreKind::FileLock {
             self.held.take_if(|held| held.by == life);
