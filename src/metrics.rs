@@ -10,6 +10,7 @@
 //! | `tollgate_token_request_seconds` | histogram | `account` | from the token request to its parsed answer, where it brought a token |
 //! | `tollgate_token_failures_total` | counter | `account`, `kind` | renewals that failed |
 //! | `tollgate_token_saves_total` | counter | `account`, `outcome` | `saved`: the store has a token; `failed`: it failed; `superseded`: ours gave way to another process's |
+//! | `tollgate_unusual_token_types_total` | counter | `account` | accounts whose tokens are of another type than Bearer |
 //! | `tollgate_refresh_tokens_expiring_total` | counter | `account` | reports that a refresh token ends within a week |
 //! | `tollgate_token_rejections_total` | counter | `account`, `verdict` | tokens that the API refused |
 //! | `tollgate_token_wait_seconds` | histogram | `account` | how long requests waited for a token |
@@ -43,6 +44,7 @@ const TOKEN_RENEWALS: &str = "tollgate_token_renewals_total";
 const TOKEN_ROTATIONS: &str = "tollgate_token_rotations_total";
 const TOKEN_REQUEST_SECONDS: &str = "tollgate_token_request_seconds";
 const TOKEN_FAILURES: &str = "tollgate_token_failures_total";
+const UNUSUAL_TOKEN_TYPES: &str = "tollgate_unusual_token_types_total";
 const REFRESH_TOKENS_EXPIRING: &str = "tollgate_refresh_tokens_expiring_total";
 const TOKEN_SAVES: &str = "tollgate_token_saves_total";
 const TOKEN_REJECTIONS: &str = "tollgate_token_rejections_total";
@@ -66,6 +68,10 @@ pub fn describe() {
         (TOKEN_RENEWALS, "New tokens, by reason"),
         (TOKEN_ROTATIONS, "New refresh tokens"),
         (TOKEN_FAILURES, "Renewals that failed, by kind"),
+        (
+            UNUSUAL_TOKEN_TYPES,
+            "Accounts whose tokens are of another type than Bearer",
+        ),
         (
             REFRESH_TOKENS_EXPIRING,
             "Reports that a refresh token ends within a week",
@@ -157,6 +163,7 @@ impl Meter {
             }
             Event::TokenSaved => self.count(TOKEN_SAVES, "outcome", "saved"),
             Event::TokenSaveFailed { .. } => self.count(TOKEN_SAVES, "outcome", "failed"),
+            Event::UnusualTokenType { .. } => self.count_all(UNUSUAL_TOKEN_TYPES),
             Event::RefreshTokenExpiring { .. } => self.count_all(REFRESH_TOKENS_EXPIRING),
             Event::TokenSuperseded => self.count(TOKEN_SAVES, "outcome", "superseded"),
             Event::RefreshAbandoned { .. } => self.count(TOKEN_FAILURES, "kind", "abandoned"),

@@ -155,6 +155,16 @@ fn every_event_is_counted_under_its_documented_name_and_labels() {
             "1",
         ),
         ("tollgate_second_ledgers_total{account=acme}", "1"),
+        ("tollgate_refresh_tokens_expiring_total{account=acme}", "1"),
+        ("tollgate_unusual_token_types_total{account=acme}", "1"),
+        (
+            "tollgate_token_saves_total{account=acme,outcome=superseded}",
+            "1",
+        ),
+        (
+            "tollgate_token_failures_total{account=acme,kind=abandoned}",
+            "1",
+        ),
         (
             "tollgate_token_failures_total{account=acme,kind=token_endpoint}",
             "1",

@@ -392,7 +392,7 @@ async fn token_requests_say_who_they_are_from_and_a_header_replaces_it() {
     for agent in [ours, "parts-crawler/7"] {
         let mock = server.mock(|when, then| {
             when.header("user-agent", agent);
-            then.status(200);
+            then.status(200).body(r#"{"access_token":"t"}"#);
         });
         let builder = crate::Account::builder("acme", server.base_url())
             .token_url("token")
@@ -512,7 +512,7 @@ async fn a_token_endpoint_on_this_machine_is_reached_without_a_proxy() {
         let server = MockServer::start();
         let mock = server.mock(|when, then| {
             when.path("/token");
-            then.status(200);
+            then.status(200).body(r#"{"access_token":"t"}"#);
         });
         let account = crate::Account::builder("acme", server.base_url())
             .token_url("token")

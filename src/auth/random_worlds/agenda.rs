@@ -13,6 +13,11 @@ use super::process::Standing;
 use super::server::Server;
 use super::store::Store;
 
+/// Of how many renewals something happens to just that process, or to just that lease.
+const AIMED: f64 = 0.02;
+/// In how many renewals store or server fail for a while.
+const AIMED_WINDOW: f64 = 0.02;
+
 /// A process from its start to its end; the next one in its place is another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Life {
@@ -131,10 +136,10 @@ impl Facts {
     /// The process begins a renewal: some are killed or stopped during just that.
     pub(super) fn flight_began(&mut self, life: Life) {
         let soon = self.setup.round_trip.mul_f64(3.0 * self.rng.f64());
-        if self.draws(Class::Kills, 0.02) {
+        if self.draws(Class::Kills, AIMED) {
             self.after(soon, Event::Kill(life));
         }
-        if self.draws(Class::Stops, 0.02) {
+        if self.draws(Class::Stops, AIMED) {
             let length = span(&mut self.rng, 0.5, 600.0);
             self.after(soon, Event::Stop(life, length));
         }
@@ -143,7 +148,7 @@ impl Facts {
     /// A token was issued: some faults begin when its renewal is due.
     pub(super) fn token_issued(&mut self) {
         for kind in [Class::Store, Class::Server] {
-            if self.draws(kind, 0.03) {
+            if self.draws(kind, AIMED_WINDOW) {
                 let early = self.setup.lead().mul_f64(1.2 * self.rng.f64());
                 let from = self.now + self.setup.lifetime - early;
                 self.open_window(from, kind);
@@ -151,7 +156,7 @@ impl Facts {
         }
         let clocks = [Event::LeaseVanishes, Event::SetStoreClock(self.step())];
         for event in clocks {
-            if self.draws(Class::Store, 0.02) {
+            if self.draws(Class::Store, AIMED) {
                 let early = self.setup.lead().mul_f64(1.1 * self.rng.f64());
                 self.after(self.setup.lifetime - early, event);
             }

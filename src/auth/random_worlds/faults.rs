@@ -10,6 +10,12 @@ use super::agenda::Life;
 const LONGEST_LATE: Duration = Duration::from_secs(300);
 const SLOWEST_CALL: Duration = Duration::from_secs(30);
 const SLOWEST_ANSWER: Duration = Duration::from_secs(70);
+/// For so long a fault may have an effect, once it is over.
+const LONGEST_UNREST: Duration = Duration::from_secs(600);
+/// One call of the store in so many is slow, late or fails by itself.
+const CALL_FAILS: f64 = 0.02;
+/// And one token request.
+const REQUEST_FAILS: f64 = 0.02;
 pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// Which faults a world has.
@@ -35,6 +41,11 @@ impl Class {
         Self::All,
         Self::Harsh,
     ];
+
+    /// Whether somebody sets wall clocks there.
+    pub(super) fn sets_clocks(self) -> bool {
+        self.has(Self::Store) > 0.0
+    }
 
     /// Which part of the faults of a kind such a world has.
     fn has(self, kind: Self) -> f64 {
@@ -104,8 +115,8 @@ impl Setup {
         let slow = class.has(Class::Store) > 0.0 && rng.u8(..4) == 0;
         let slowest = if slow { 3.0 } else { 0.05 };
         let most = (lifetime.as_secs_f64() / 40.0).min(slowest);
-        let quiet_from = lifetime * lifetimes + Duration::from_secs(900);
-        let last_asked = quiet_from + Duration::from_secs(1_500) + lifetime.mul_f64(1.3);
+        let quiet_from = lifetime * lifetimes + Duration::from_secs(600);
+        let last_asked = quiet_from + LONGEST_UNREST + lifetime.mul_f64(1.3);
         Self {
             class,
             seed,
@@ -242,6 +253,11 @@ impl Faults {
         (mean * self.setup.class.has(kind) * 2.0 * rng.f64()).round() as u32
     }
 
+    /// Nothing that is late comes after the world has become quiet.
+    pub(super) fn no_later(&self, time: Duration) -> Duration {
+        time.min(self.setup.quiet_from)
+    }
+
     /// At any time before it is quiet.
     pub(super) fn any_time(&self, rng: &mut Rng) -> Duration {
         self.setup.quiet_from.mul_f64(rng.f64())
@@ -258,7 +274,7 @@ impl Faults {
             }),
         };
         let least = if kind == Class::Server { 0.3 } else { 1.0 };
-        let until = (from + span(rng, least, 300.0)).min(self.setup.quiet_from);
+        let until = self.no_later(from + span(rng, least, 300.0));
         let window = Window { from, until, fault };
         self.windows.push(window);
         window
@@ -334,7 +350,7 @@ impl Faults {
                 return plan(false, Some(replies_at), true);
             }
         }
-        if self.happens(Class::Store, 0.04, now, rng) {
+        if self.happens(Class::Store, CALL_FAILS, now, rng) {
             return self.plan_bad_call(writes, now, rng);
         }
         plan(true, Some(now + took), false)
@@ -355,7 +371,7 @@ impl Faults {
                 fails: true,
             },
             4 if writes => CallPlan {
-                acts_at: Some(now + LONGEST_LATE.mul_f64(rng.f64())),
+                acts_at: Some(self.no_later(now + LONGEST_LATE.mul_f64(rng.f64()))),
                 replies_at: rng.bool().then_some(now + took),
                 fails: true,
             },
@@ -375,7 +391,9 @@ impl Faults {
         });
         let fault = match window {
             Some(fault) => Some(fault),
-            None if self.happens(Class::Server, 0.02, now, rng) => Some(ServerFault::draw(rng)),
+            None if self.happens(Class::Server, REQUEST_FAILS, now, rng) => {
+                Some(ServerFault::draw(rng))
+            }
             None => None,
         };
         let (mut before, mut after) = (Duration::ZERO, Duration::ZERO);

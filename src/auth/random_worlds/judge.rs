@@ -53,7 +53,7 @@ pub(super) struct Tally {
     pub(super) false_logins: u64,
     pub(super) logins: u64,
     pub(super) stuck: u64,
-    /// Expired tokens handed to a caller.
+    /// Expired tokens handed to a caller who did not wait.
     pub(super) expired: u64,
     /// Of callers that want a token, in seconds.
     pub(super) wanted: f64,
@@ -87,12 +87,13 @@ impl Tally {
         self.writes as f64 / self.renewals.max(1) as f64
     }
 
-    pub(super) fn percent_waited(&self) -> f64 {
-        100.0 * (self.waited - self.waited_for_person) / self.wanted.max(1.0)
+    /// Which part of the time callers had to wait although nobody had to log in.
+    pub(super) fn part_waited(&self) -> f64 {
+        (self.waited - self.waited_for_person) / self.wanted.max(1.0)
     }
 
-    pub(super) fn percent_for_person(&self) -> f64 {
-        100.0 * self.waited_for_person / self.wanted.max(1.0)
+    pub(super) fn part_for_person(&self) -> f64 {
+        self.waited_for_person / self.wanted.max(1.0)
     }
 }
 
@@ -197,7 +198,11 @@ impl Facts {
             true => (first, second),
             false => (second, first),
         };
-        let Some(haste) = later.haste else {
+        // Where a successor was replaced it is the replacement that was hasty.
+        let replaced = (first.token != second.token)
+            .then_some(first.haste)
+            .flatten();
+        let Some(haste) = later.haste.or(replaced) else {
             self.judge.tally.lost_unavoidably += 1;
             return self.trace("judge", || "the login is lost, unavoidably".into());
         };
@@ -214,7 +219,7 @@ impl Facts {
     }
 
     /// A caller of that process is told to log in.
-    pub(super) fn judge_login(&mut self, life: Life, failed: &Failed) {
+    pub(super) fn judge_login(&mut self, life: Life, failed: &Failed, is_news: bool) {
         let lives = self.server.good().iter().any(|token| {
             let found = self.whereabouts(token, life);
             matches!(found, Some(Haste::InStore | Haste::Knows(_)))
@@ -228,7 +233,7 @@ impl Facts {
             .away(self.now.saturating_sub(LOGIN_IS_KNOWN), self.now)
             .is_zero();
         let is_known = self.server.logins() == 1 || (since > LOGIN_IS_KNOWN && well && awake);
-        if lives && is_known {
+        if lives && is_known && is_news {
             self.judge.tally.false_logins += 1;
             let text = failed.text.clone();
             self.find(|| format!("{life} says falsely: {text}"));
@@ -262,6 +267,15 @@ impl Facts {
         self.trace("person", || {
             format!("logs in: {access_token}, {refresh_token}")
         });
+    }
+
+    /// A caller who did not wait got a token that has expired.
+    pub(super) fn judge_expired(&mut self, life: Life, access_token: &str) {
+        self.judge.tally.expired += 1;
+        // An adopted token's age is the difference of two wall clocks.
+        if !self.setup.class.sets_clocks() {
+            self.find(|| format!("{life} hands out {access_token}, which has expired"));
+        }
     }
 
     /// At the end of the world each process has to have a token.

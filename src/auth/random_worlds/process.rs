@@ -21,6 +21,8 @@ use crate::options::Patience;
 /// The refresh token of the configuration.
 pub(super) const CONFIGURED: &str = "r1.1";
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
+/// By so much the wall clocks of two processes differ at most, unless somebody sets one.
+const MOST_SKEW: Duration = Duration::from_secs(1);
 const MOST_WAITING: usize = 3;
 const LONGEST_QUIT: Duration = Duration::from_secs(100);
 
@@ -121,8 +123,19 @@ pub(super) struct Process {
     wanting_since: Option<Duration>,
     waiting_since: Option<Duration>,
     failures: u32,
+    /// Since a caller got a token last.
+    told_to_log_in: bool,
     quits: bool,
     pub(super) served_at: Duration,
+}
+
+/// A clock that has just begun, whose wall shows that time of the world.
+fn clock(time: Duration) -> HandClock {
+    let clock = HandClock::new();
+    let seconds = time.as_secs();
+    clock.turn_to(clock.now().moment + (time - Duration::from_secs(seconds)));
+    clock.set_wall(i64::try_from(seconds).unwrap_or_default());
+    clock
 }
 
 /// What wall clocks show at that time of the world.
@@ -166,16 +179,15 @@ impl Process {
         facts.standings[slot].begin();
         let life = facts.standings[slot].life(slot).expect("it has begun");
         let now = facts.now;
-        let skew = facts.setup.lifetime.as_secs_f64() / 50.0;
-        let skew = skew.min(1.0) * (facts.rng.f64() - 0.5);
+        let skew = (facts.setup.lifetime / 100).min(MOST_SKEW);
+        let skew = skew.mul_f64(facts.rng.f64());
         let gap = (facts.setup.lead() / 30).max(Duration::from_millis(300));
         let gap = gap.mul_f64(0.5 + facts.rng.f64());
         let traced = facts.traced;
         facts.trace(life, || "starts".into());
         drop(facts);
-        let clock = HandClock::new();
+        let clock = clock(now + skew);
         let began = (now, clock.now().moment);
-        clock.set_wall((now.as_secs_f64() + skew).round() as i64);
         let endpoint = Box::new(ServerPort {
             common: common.clone(),
             life,
@@ -196,6 +208,7 @@ impl Process {
             wanting_since: None,
             waiting_since: None,
             failures: 0,
+            told_to_log_in: false,
             quits: false,
             served_at: Duration::ZERO,
         };
@@ -283,10 +296,21 @@ impl Process {
             cache.ready(self.clock.now())
         };
         match ready {
-            Some(token) => self.asked(Ok(token.secret().to_owned())),
+            Some(token) => self.take(token.secret()),
             None => self.wait(),
         }
         self.run();
+    }
+
+    /// A token that is handed out without waiting.
+    fn take(&mut self, access_token: &str) {
+        let mut facts = self.common.facts();
+        let expiry = facts.server.expiry(access_token);
+        if expiry.is_none_or(|expiry| expiry < facts.now) {
+            facts.judge_expired(self.life, access_token);
+        }
+        drop(facts);
+        self.served(access_token);
     }
 
     fn wait(&mut self) {
@@ -340,10 +364,12 @@ impl Process {
     }
 
     fn refused(&mut self, failed: &Failed) {
-        let mut facts = self.common.facts();
+        let common = self.common.clone();
+        let mut facts = common.facts();
         facts.trace(self.life, || format!("refuses a caller: {}", failed.text));
         if failed.kind == ErrorKind::LoginRequired {
-            facts.judge_login(self.life, failed);
+            let is_news = !std::mem::replace(&mut self.told_to_log_in, true);
+            facts.judge_login(self.life, failed, is_news);
         }
         drop(facts);
         self.failures = (self.failures + 1).min(6);
@@ -358,17 +384,13 @@ impl Process {
         let mut facts = common.facts();
         let now = facts.now;
         self.failures = 0;
+        self.told_to_log_in = false;
         self.served_at = now;
-        let waited = self.waiting_since.take();
-        if let Some(since) = waited {
+        if let Some(since) = self.waiting_since.take() {
             facts.judge.note_wait(since, now);
             facts.trace(self.life, || format!("serves a caller with {access_token}"));
         }
         let expiry = facts.server.expiry(access_token).unwrap_or_default();
-        // A caller that waited for a renewal gets what it brought, even if that took its time.
-        if now > expiry && waited.is_none() {
-            facts.judge.tally.expired += 1;
-        }
         let span = self.next_gap(&mut facts, expiry);
         drop(facts);
         if self.waiting == 0 {
@@ -408,7 +430,8 @@ impl Process {
         let common = self.common.clone();
         let mut facts = common.facts();
         self.pause(&mut facts);
-        let (now, until) = (facts.now, facts.now + span);
+        let now = facts.now;
+        let until = facts.faults.no_later(now + span);
         facts.trace(self.life, || {
             format!("stops until {:.3}", until.as_secs_f64())
         });

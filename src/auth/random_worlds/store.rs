@@ -178,7 +178,7 @@ impl Store {
         }
     }
 
-    /// The process is gone: what the system held for it is free, and what it did within itself ends.
+    /// The process is gone: what the system held for it is free, what it did within itself ends.
     pub(super) fn ended(&mut self, life: Life) {
         if self.kind == StoreKind::FileLock {
             self.held.take_if(|held| held.by == life);
@@ -313,7 +313,8 @@ impl Facts {
             return None;
         }
         let fails = pending.fails || self.faults.is_cut_off(life, self.now);
-        if fails || !pending.is_awaited() {
+        let is_awaited = pending.is_awaited();
+        if fails || !is_awaited {
             self.store.give_up_lock(number);
         }
         let pending = self.store.calls.get_mut(&number)?;
@@ -322,7 +323,9 @@ impl Facts {
             Some(reply) if !fails => Ok(reply),
             _ => Err("the store failed".into()),
         };
-        self.note_reply(number, &reply);
+        if is_awaited && self.is_alive(life) {
+            self.note_reply(number, &reply);
+        }
         if self.store.calls[&number].acted {
             self.store.calls.remove(&number);
         }
@@ -336,13 +339,12 @@ impl Facts {
             Ok(reply) => format!("learns of {call}: {reply}"),
             Err(_) => format!("learns that {call} failed"),
         });
-        let (Ok(Reply::Loaded(Some(record)) | Reply::Swapped(Swap::Conflict(Some(record)))), true) =
-            (reply, self.is_alive(life))
-        else {
-            return;
-        };
-        if let Some(token) = refresh_token(record) {
-            self.standings[life.slot].learn(token, self.now);
+        if let Ok(Reply::Loaded(Some(record)) | Reply::Swapped(Swap::Conflict(Some(record)))) =
+            reply
+        {
+            if let Some(token) = refresh_token(record) {
+                self.standings[life.slot].learn(token, self.now);
+            }
         }
     }
 }

@@ -10,6 +10,13 @@ use super::faults::{Class, Setup, span};
 use super::judge::Tally;
 use super::process::{CONFIGURED, Process};
 
+/// How often the store, or the server, fails for a while.
+const WINDOWS: f64 = 1.0;
+/// How often somebody sets a clock.
+const CLOCKS_SET: f64 = 2.0;
+/// Of the processes, how many end or stop at any time.
+const SOME_TIME: f64 = 0.7;
+
 /// What came of a world.
 pub(super) struct Outcome {
     pub(super) setup: Setup,
@@ -63,12 +70,12 @@ impl World {
         let mut facts = self.common.facts();
         let facts = &mut *facts;
         for kind in [Class::Store, Class::Server] {
-            for _ in 0..facts.faults.times(kind, 1.5, &mut facts.rng) {
+            for _ in 0..facts.faults.times(kind, WINDOWS, &mut facts.rng) {
                 let from = facts.faults.any_time(&mut facts.rng);
                 facts.open_window(from, kind);
             }
         }
-        for _ in 0..facts.faults.times(Class::Store, 2.0, &mut facts.rng) {
+        for _ in 0..facts.faults.times(Class::Store, CLOCKS_SET, &mut facts.rng) {
             let (slot, seconds) = (facts.rng.usize(..self.setup.processes), facts.step());
             let at = facts.faults.any_time(&mut facts.rng);
             facts.at(at, Event::SetWall(slot, seconds));
@@ -109,11 +116,19 @@ impl World {
         let event = self.common.facts().next();
         match event {
             None | Some(Event::End) => false,
+            Some(_) if self.is_over() => false,
             Some(event) => {
                 self.happen(event);
                 true
             }
         }
+    }
+
+    /// All have been served that were asked last.
+    fn is_over(&self) -> bool {
+        let (now, last_asked) = (self.common.facts().now, self.setup.last_asked);
+        let mut processes = self.processes.iter().flatten();
+        now > last_asked && processes.all(|process| process.served_at >= last_asked)
     }
 
     fn next_timer(&self) -> Option<(Duration, usize)> {
@@ -213,7 +228,7 @@ impl World {
         let mut facts = self.common.facts();
         let left = self.setup.quiet_from.saturating_sub(facts.now);
         let some_time = |rng: &mut Rng| left.mul_f64(rng.f64());
-        if facts.draws(Class::Kills, 0.5) {
+        if facts.draws(Class::Kills, SOME_TIME) {
             let at = some_time(&mut facts.rng);
             let event = match facts.rng.bool() {
                 true => Event::Kill(life),
@@ -221,7 +236,7 @@ impl World {
             };
             facts.after(at, event);
         }
-        if facts.draws(Class::Stops, 0.5) {
+        if facts.draws(Class::Stops, SOME_TIME) {
             let at = some_time(&mut facts.rng);
             let length = span(&mut facts.rng, 0.5, 600.0);
             facts.after(at, Event::Stop(life, length));
