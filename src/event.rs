@@ -180,6 +180,9 @@ pub enum RejectionVerdict {
     NotTheToken,
     /// Too many refused tokens of late: the answer is returned, and no new one asked for.
     Storm,
+    /// The token works for other requests, and the answer does not say that it is bad: the request
+    /// is replayed with the same token.
+    RetrySameToken,
 }
 
 /// Why a request is sent again; its `Display` is the name that counters use.
@@ -214,7 +217,7 @@ macro_rules! names {
 names!(RenewalReason: Cold = "cold", Stale = "stale", Expired = "expired",
     Rejected = "rejected", Manual = "manual", LoggedIn = "logged_in");
 names!(RejectionVerdict: Renew = "renew", Superseded = "superseded",
-    NotTheToken = "not_the_token", Storm = "storm");
+    NotTheToken = "not_the_token", Storm = "storm", RetrySameToken = "retry_same_token");
 names!(ReplayReason: Unauthorized = "unauthorized", RateLimited = "rate_limited");
 
 /// Sees the events of an account. Also any `Fn(&str, &Event)`.

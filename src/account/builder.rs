@@ -286,8 +286,10 @@ impl AccountBuilder {
         self
     }
 
-    /// Whether a request whose token was refused is sent again with a new one; default: yes. The
-    /// token is renewed in any case.
+    /// Whether a request whose token was refused is sent again; default: yes. With a new token; or
+    /// first with the same one, where that has just worked for another request and the answer does
+    /// not say that it is invalid (at most five such retries that are refused too, and six more a
+    /// minute). If it is not sent again, the token is renewed all the same.
     pub fn replay_unauthorized(mut self, replay: bool) -> Self {
         self.settings.replay_unauthorized = replay;
         self

@@ -199,9 +199,9 @@ impl<'a> Passing<'a> {
         }
     }
 
-    /// Evidence for the token, where some is sought.
-    fn note_success(&self, token: &Token, started: Moment, response: &Response) {
-        if response.status().is_success() && token.evidence().is_sought() {
+    /// Evidence for the token, where it is news.
+    pub(super) fn note_success(&self, token: &Token, started: Moment, response: &Response) {
+        if response.status().is_success() && token.evidence().is_sought(started) {
             let now = self.authenticator.settings.clock.now().moment;
             token.evidence().note_success(started, now);
         }
@@ -228,24 +228,32 @@ impl<'a> Passing<'a> {
         }))
     }
 
-    /// A token, and since when the request has it.
+    /// As [`token_and_permit`](Self::token_and_permit), for the request's first attempt.
     pub(super) async fn wait_for_token(
         &self,
         cache: &Cache,
     ) -> reqwest_middleware::Result<(Arc<Token>, Moment)> {
+        let waited = self.token_and_permit(cache).await;
+        waited.map_err(|error| self.authenticator.refuse(error))
+    }
+
+    /// A usable token, and since when the request has it, with the permits of the limiters above.
+    ///
+    /// # Errors
+    /// No token, or no permit, in time.
+    pub(super) async fn token_and_permit(
+        &self,
+        cache: &Cache,
+    ) -> Result<(Arc<Token>, Moment), Error> {
         let clock = &self.authenticator.settings.clock;
-        let refuse = |error| self.authenticator.refuse(error);
         for _ in 0..MOST_ROUNDS {
             // A permit held while waiting would be one that nobody can use.
             self.chain.settle(Outcome::Unsent);
-            let token = cache
-                .token(Need::Usable, self.patience)
-                .await
-                .map_err(refuse)?;
+            let token = cache.token(Need::Usable, self.patience).await?;
             if self.chain.is_empty() {
                 return Ok((token, clock.now().moment));
             }
-            self.chain.acquire().await.map_err(refuse)?;
+            self.chain.acquire().await?;
             let now = clock.now();
             if let Some(token) = cache.ready(now) {
                 return Ok((token, now.moment));
@@ -253,10 +261,10 @@ impl<'a> Passing<'a> {
         }
         // Tokens that live shorter than the wait for a permit: the newest will have to do.
         let token = match cache.present() {
-            Some(token) => Ok(token),
-            None => cache.token(Need::Usable, self.patience).await,
+            Some(token) => token,
+            None => cache.token(Need::Usable, self.patience).await?,
         };
-        Ok((token.map_err(refuse)?, clock.now().moment))
+        Ok((token, clock.now().moment))
     }
 
     /// Ends the permits above with a refusal; no rule has another name for it.

@@ -21,6 +21,62 @@ pub(crate) enum Suspicion {
     None,
 }
 
+/// What is known of a refused token beside the refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// A newer one is there, or its renewal for a refusal has begun.
+    Replaced,
+    /// No other request has succeeded with it of late.
+    Unproved,
+    /// Another request has succeeded with it of late.
+    Works,
+    /// Likewise, and a replay with it was refused before: some requests are refused whatever token
+    /// they carry.
+    Exonerated,
+}
+
+/// What a refused request does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Course {
+    /// It is sent once more with the same token.
+    RetrySameToken,
+    /// It is sent once more with another token, if there is one or one can be got.
+    Renew,
+    /// Its answer is returned.
+    Return,
+}
+
+/// What a refused request does about its token: the table.
+///
+/// | the token  | not the token | certain | possible, with a retry | possible, without one |
+/// |------------|---------------|---------|------------------------|-----------------------|
+/// | replaced   | return        | renew   | renew                  | renew                 |
+/// | unproved   | return        | renew   | renew                  | renew                 |
+/// | works      | return        | renew   | same token             | renew                 |
+/// | exonerated | return        | renew   | same token             | return                |
+///
+/// There is no retry for a request that had one, for one that cannot be sent twice, and where the
+/// budget is empty. Refused again with the same token, it is the token or the request, and the last
+/// column decides. `take_retry` takes one from the budget: it is called only where the cell says
+/// "same token", so that none is taken in vain.
+///
+/// A revoked token costs as many further requests as the budget allows, at most one for each
+/// refused request: once its renewal has begun it is replaced, and soon no success is recent.
+pub(crate) fn course(
+    suspicion: Suspicion,
+    standing: Standing,
+    take_retry: impl FnOnce() -> bool,
+) -> Course {
+    match (suspicion, standing) {
+        (Suspicion::None, _) => Course::Return,
+        (Suspicion::Certain, _) => Course::Renew,
+        (Suspicion::Possible, Standing::Replaced | Standing::Unproved) => Course::Renew,
+        (Suspicion::Possible, _) if take_retry() => Course::RetrySameToken,
+        (Suspicion::Possible, Standing::Works) => Course::Renew,
+        (Suspicion::Possible, Standing::Exonerated) => Course::Return,
+    }
+}
+
 /// Whether a response with this status may mean "token refused".
 pub(crate) fn concerns(table: &RejectionTable, status: StatusCode) -> bool {
     table.statuses.contains(&status) || table.rules.may_reject_token(status)
@@ -135,6 +191,38 @@ mod tests {
         let other = StatusCode::NOT_FOUND;
         let unconcerned = classify(&table(), other, &HeaderMap::new(), Some(b""));
         assert_eq!(unconcerned, Suspicion::None);
+    }
+
+    #[test]
+    fn every_cell_of_the_table_of_courses() {
+        use Course::{Renew, RetrySameToken, Return};
+        let rows = [
+            (Standing::Replaced, [Return, Renew, Renew, Renew]),
+            (Standing::Unproved, [Return, Renew, Renew, Renew]),
+            (Standing::Works, [Return, Renew, RetrySameToken, Renew]),
+            (
+                Standing::Exonerated,
+                [Return, Renew, RetrySameToken, Return],
+            ),
+        ];
+        let columns = [
+            (Suspicion::None, true),
+            (Suspicion::Certain, true),
+            (Suspicion::Possible, true),
+            (Suspicion::Possible, false),
+        ];
+        for (standing, cells) in rows {
+            for ((suspicion, left), cell) in columns.into_iter().zip(cells) {
+                let mut taken = false;
+                let course = course(suspicion, standing, || {
+                    taken = left;
+                    left
+                });
+                let text = format!("{standing:?} {suspicion:?}, a retry is left: {left}");
+                assert_eq!(course, cell, "{text}");
+                assert_eq!(taken, cell == RetrySameToken, "{text}");
+            }
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::bucket::Bucket;
+use super::rejection::Standing;
 use super::table::{Column, Decision, Row, decide};
 use super::token::Token;
 use crate::clock::{Moment, Now};
@@ -18,6 +19,12 @@ const LAUNCH_BURST: u32 = 3;
 const LAUNCH_EVERY: Duration = Duration::from_secs(1);
 const FORCED_BURST: u32 = 2;
 const FORCED_EVERY: Duration = Duration::from_secs(60);
+/// Retries of refused requests with the same token. One that is not refused again is given back, so
+/// that spurious refusals cost nothing in the long run (1 % of 20 requests a second: 0.2 retries a
+/// second, of which one in 500 s is refused too), while those of a revoked token, or of requests
+/// that are refused with every token, are five and then six a minute.
+const RETRY_BURST: u32 = 5;
+const RETRY_EVERY: Duration = Duration::from_secs(10);
 
 /// All that is known about an account's token.
 #[derive(Clone, Debug)]
@@ -34,6 +41,8 @@ pub(crate) struct State {
     pub(super) failures: u32,
     pub(super) launches: Bucket,
     pub(super) forced: Bucket,
+    /// Requests to be sent again with a token that was refused to them but works for others.
+    pub(super) retries: Bucket,
     /// The answer to the refresh token may be lost: its next use is the last.
     pub(super) lost: bool,
     /// Why the last renewal failed, if none has succeeded since.
@@ -118,6 +127,7 @@ impl State {
             failures: 0,
             launches: Bucket::new(LAUNCH_BURST, LAUNCH_EVERY),
             forced: Bucket::new(FORCED_BURST, FORCED_EVERY),
+            retries: Bucket::new(RETRY_BURST, RETRY_EVERY),
             lost: false,
             last_error: None,
             has_store,
@@ -290,6 +300,18 @@ impl State {
         self.launches.leave(now);
         // The answer that may be lost was another's.
         self.lost &= presents == Presents::TheSame;
+    }
+
+    /// What is known of a token that the API refused to a request.
+    pub(crate) fn standing(&self, token: &Token, now: Moment) -> Standing {
+        let evidence = token.evidence();
+        match token.generation() {
+            generation if generation < self.generation() => Standing::Replaced,
+            generation if generation <= self.watermark => Standing::Replaced,
+            _ if evidence.exonerates(now) => Standing::Exonerated,
+            _ if evidence.works(now) => Standing::Works,
+            _ => Standing::Unproved,
+        }
     }
 
     /// The API refused this generation: nobody begins with it while its successor is under way.
