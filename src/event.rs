@@ -140,6 +140,17 @@ pub enum Event {
         /// Its key in the account's table, such as `client_secret` or `headers.X-Api-Key`.
         key: String,
     },
+    /// An answer came from another origin although keys were on the request: the client followed a
+    /// redirect, and what reqwest does not strip went along (headers other than `Authorization`, a
+    /// signature, the URL as `Referer`, after a 307 or 308 the body). The client was not made by
+    /// [`Account::client`](crate::Account::client) or
+    /// [`http_client_builder`](crate::http_client_builder); replace the key, and give the client
+    /// [`same_origin_redirects`](crate::same_origin_redirects). Reported once for each host, for
+    /// the first 64 hosts. A redirect that led back is not seen.
+    CredentialsRedirected {
+        /// The other origin's host, with its port where that is not the scheme's own.
+        host: String,
+    },
     /// A request failed without being sent, or without being sent again.
     Refused {
         /// With this error.
@@ -302,6 +313,7 @@ fn trace(account: &str, event: &Event) {
         | Event::QuotaStoreFailed { .. }
         | Event::SecondLedger
         | Event::LiteralSecret { .. }
+        | Event::CredentialsRedirected { .. }
         | Event::Refused { .. } => log!(warn),
     }
 }

@@ -24,6 +24,8 @@ pub(crate) struct Credentials {
     signer: Option<Arc<dyn Signer>>,
     /// By this signer or a preset's, whose secrets can change but not whether it signs.
     is_signed: bool,
+    /// Whether what it puts on is still there after a redirect to another origin.
+    outlive_redirects: bool,
     /// When the keys were last read again.
     read_again: Mutex<Option<Moment>>,
 }
@@ -50,8 +52,10 @@ impl Worn {
 
 impl Credentials {
     pub(crate) fn new(keys: Keys, places: KeyPlaces, signer: Option<Arc<dyn Signer>>) -> Self {
+        let is_signed = signer.is_some() || keys.signature.signer.is_some();
         Self {
-            is_signed: signer.is_some() || keys.signature.signer.is_some(),
+            is_signed,
+            outlive_redirects: is_signed || keys.outlive_redirects(),
             keys: ArcSwap::from_pointee(keys),
             places,
             signer,
@@ -66,6 +70,11 @@ impl Credentials {
 
     pub(super) fn is_signed(&self) -> bool {
         self.is_signed
+    }
+
+    /// Whether a client that follows redirects to other origins takes any of it there.
+    pub(super) fn outlive_redirects(&self) -> bool {
+        self.outlive_redirects
     }
 
     /// Whether reading the keys again could give others.

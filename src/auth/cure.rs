@@ -185,7 +185,8 @@ impl Refused<'_> {
             worn,
             retry,
         } = replay;
-        let response = worn.hide(run(pass, request, extensions, next).await)?;
+        let result = run(pass, request, extensions, next).await;
+        let response = self.passing.authenticator.receive(result, &worn)?;
         if !self.passing.is_refusal(&response) {
             self.passing.note_success(&token, since, &response);
             match retry {

@@ -41,6 +41,7 @@ mod present;
 #[cfg(test)]
 mod proof;
 mod record;
+mod redacted;
 mod rejection;
 mod reread;
 mod revocation;

@@ -127,7 +127,7 @@ impl<'a> Passing<'a> {
         };
         Box::pin(async move {
             let result = run(pass.as_ref(), request, extensions, next.clone()).await;
-            let response = worn.hide(result)?;
+            let response = self.authenticator.receive(result, &worn)?;
             let worn = worn.keys.filter(|_| self.is_refusal(&response));
             let Some(worn) = worn else {
                 return Ok(response);
@@ -174,7 +174,7 @@ impl<'a> Passing<'a> {
                     next.clone().run(request, left.extensions()).await
                 }
             };
-            let response = worn.hide(result)?;
+            let response = self.authenticator.receive(result, &worn)?;
             if !self.is_refusal(&response) {
                 self.note_success(&carried.token, carried.since, &response);
                 return Ok(response);

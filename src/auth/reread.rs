@@ -61,7 +61,8 @@ impl Refused<'_> {
             reason: ReplayReason::Unauthorized,
             attempt: 1,
         });
-        let result = worn.hide(run(pass, request, extensions, next).await);
+        let result = run(pass, request, extensions, next).await;
+        let result = authenticator.receive(result, &worn);
         result.map_err(|error| with_refusal(error, &answer))
     }
 
