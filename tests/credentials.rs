@@ -5,7 +5,6 @@
 
 mod common;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
@@ -392,8 +391,13 @@ impl std::error::Error for Foreign {
 }
 
 /// An error whose source alone shows what is in it.
-#[derive(Debug)]
-struct Hidden(Arc<Foreign>);
+struct Hidden(Foreign);
+
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hidden")
+    }
+}
 
 impl std::fmt::Display for Hidden {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -403,7 +407,7 @@ impl std::fmt::Display for Hidden {
 
 impl std::error::Error for Hidden {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&*self.0)
+        Some(&self.0)
     }
 }
 
@@ -415,7 +419,7 @@ const WRAPPED: [fn(StackError) -> StackError; 8] = [
     |error| StackError::middleware(std::io::Error::other(error)),
     |error| StackError::middleware(Foreign(error)),
     |error| StackError::middleware(Foreign(StackError::middleware(Foreign(error)))),
-    |error| StackError::middleware(Hidden(Arc::new(Foreign(error)))),
+    |error| StackError::middleware(Hidden(Foreign(error))),
 ];
 
 /// Puts the key into the path too.

@@ -5,6 +5,7 @@
 
 mod common;
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -389,4 +390,47 @@ async fn all_clients_of_an_account_share_a_pool_and_pass_both_layers() {
     }
     assert_eq!(account.quotas()[0].windows()[0].remaining, 7);
     assert!(server.seen().iter().all(|text| text.contains(CANARY)));
+}
+
+/// A client that is copied from there keeps the promise of the README.
+#[test]
+fn what_users_copy_makes_no_client_that_follows_redirects_elsewhere() {
+    let mut files = vec![PathBuf::from("README.md"), "src".into(), "examples".into()];
+    let (mut read, mut made) = (0, 0);
+    while let Some(path) = files.pop() {
+        if path.is_dir() {
+            let entries = std::fs::read_dir(&path).unwrap();
+            files.extend(entries.map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        let is_copied = path
+            .extension()
+            .is_some_and(|name| name == "rs" || name == "md");
+        if !is_copied || path.ends_with("tests.rs") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let all = path.starts_with("examples") || path.starts_with("README.md");
+        let is_shown = |line: &&str| all || line.trim_start().starts_with("//");
+        let shown: Vec<_> = text.lines().filter(is_shown).collect();
+        for (number, line) in shown.iter().enumerate() {
+            let is_new = line.contains("reqwest::Client::new()");
+            let builds = line.contains("reqwest::Client::builder()");
+            let next = shown.get(number + 1).copied().unwrap_or_default();
+            let stays = line.contains(".redirect(") || next.contains(".redirect(");
+            let names = line.contains("`reqwest::Client");
+            assert!(
+                names || !is_new && (!builds || stays),
+                "{}: {line}",
+                path.display()
+            );
+            let ours = [".client()?", "http_client_builder()"];
+            made += usize::from(ours.iter().any(|way| line.contains(way)));
+        }
+        read += 1;
+    }
+    assert!(
+        read > 200 && made > 8,
+        "the test has lost its subject: {read} {made}"
+    );
 }
