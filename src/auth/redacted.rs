@@ -281,6 +281,33 @@ mod tests {
         assert_eq!(found.kind(), ErrorKind::QuotaExceeded);
     }
 
+    /// What shows nothing of its source.
+    struct Quiet(Wrapper);
+
+    impl fmt::Display for Quiet {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("quiet")
+        }
+    }
+
+    impl fmt::Debug for Quiet {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("Quiet")
+        }
+    }
+
+    impl std::error::Error for Quiet {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+
+    #[test]
+    fn a_secret_that_only_a_source_shows_is_found() {
+        assert!(secrets().are_in(&Quiet(Wrapper("at /pa7h-key", None))));
+        assert!(!secrets().are_in(&Quiet(Wrapper("at /find", None))));
+    }
+
     #[test]
     fn an_error_that_shows_nothing_stays_itself() {
         let harmless = reqwest_middleware::Error::middleware(Wrapper("it failed", None));
