@@ -12,7 +12,7 @@ use common::{API, Stub, acme, answer, auth_outside, client, millis, seconds};
 use http::Extensions;
 use http::header::{AUTHORIZATION, HeaderValue};
 use httpmock::MockServer;
-use reqwest::{Request, Response};
+use reqwest::{Request, Response, ResponseBuilderExt as _};
 use reqwest_middleware::{ClientBuilder, Error as StackError, Middleware, Next};
 use reqwest_retry::{RetryError, RetryTransientMiddleware, policies::ExponentialBackoff};
 use reqwest_tollgate::{
@@ -435,8 +435,8 @@ impl Signer for InPath {
 
 const PATH_CANARY: &str = "canary-0815";
 
-/// What servers do that ends in an error with a URL: nobody is there, a redirect that leads nowhere,
-/// and one in a circle; each with the key in it.
+/// What ends in an error with a URL: nothing listens there, a redirect that leads nowhere, and one
+/// in a circle; each with the key in it.
 async fn failing() -> (MockServer, [String; 3]) {
     let server = MockServer::start_async().await;
     let keys = format!("apiKey={CANARY}&next=%2F{PATH_CANARY}");
@@ -552,6 +552,51 @@ async fn a_wrapped_error_keeps_its_type_where_its_url_can_be_reached() {
     let wrapped = send(Box::new(|builder| builder.with(Wrapping(WRAPPED[2])))).await;
     let inner = wrapped.downcast_ref::<StackError>().unwrap();
     assert_eq!(inner.url().unwrap().query(), Some("q=1"));
+}
+
+/// Fails with the whole URL in the text, after a rejection.
+#[derive(Default)]
+struct Telling(AtomicU32);
+
+#[async_trait]
+impl Middleware for Telling {
+    async fn handle(
+        &self,
+        request: Request,
+        _: &mut Extensions,
+        _: Next<'_>,
+    ) -> reqwest_middleware::Result<Response> {
+        if self.0.fetch_add(1, Ordering::Relaxed) == 0 {
+            let late = http::Response::builder()
+                .status(429)
+                .header("retry-after", 1);
+            let late = late.url(request.url().clone()).body("").unwrap();
+            return Ok(late.into());
+        }
+        Err(StackError::Middleware(anyhow::anyhow!(
+            "at {}",
+            request.url()
+        )))
+    }
+}
+
+/// The limiter beneath has it signed anew, with other values than the auth layer has seen.
+#[tokio::test(start_paused = true)]
+async fn the_signature_of_a_later_attempt_shows_in_no_wrapped_error() {
+    let account = acme().signer(Numbering::default()).build().unwrap();
+    let client = ClientBuilder::new(reqwest::Client::new())
+        .with(account.auth())
+        .with(account.rate_limit())
+        .with(Telling::default())
+        .build();
+    let error = client
+        .get(format!("{API}/find?q=1"))
+        .send()
+        .await
+        .unwrap_err();
+    let text = texts(&error);
+    assert!(text.contains("/find?q=1&signature=[redacted]"), "{text}");
+    assert!(!text.contains("canary-"), "{text}");
 }
 
 #[tokio::test]

@@ -177,9 +177,10 @@ impl Disguise {
         seen.set_path(&kept);
     }
 
-    /// Pairs that we added go, `by_name` whatever their value is now, and so do those whose value we changed, unless they have the
-    /// caller's. A pair goes too if its value holds one of ours, of the query or of the path, as
-    /// where a server puts the whole URL that it was asked for into a parameter.
+    /// Pairs that we added go, `by_name` whatever their value is now, and so do those whose value
+    /// we changed, unless they have the caller's. A pair goes too if its value holds one of ours,
+    /// of the query or of the path, as where a server puts the whole URL that it was asked for into
+    /// a parameter.
     fn hide_in_query(&self, seen: &mut Url, by_name: bool) {
         let ours: Vec<_> = self.ours().collect();
         let in_path = self.ours_in_path();

@@ -5,6 +5,7 @@
 //! error itself has to go.
 
 use std::fmt;
+use std::ops::Range;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use url::form_urlencoded;
@@ -20,7 +21,11 @@ const LONGEST_CHAIN: usize = 32;
 /// Texts that must not show, in all the ways in which a URL or `Debug` spells them.
 ///
 /// Letter case does not count, since `%2f` is `%2F`.
-pub(super) struct Secrets(Vec<String>);
+pub(super) struct Secrets {
+    values: Vec<String>,
+    /// What stands in a URL before a value that differs from attempt to attempt (a signature).
+    names: Vec<String>,
+}
 
 impl Secrets {
     /// `known` is what the caller knows already: a value that stands in there is no secret.
@@ -29,27 +34,19 @@ impl Secrets {
         segments: impl Iterator<Item = String>,
         known: &str,
     ) -> Self {
-        let mut texts = Vec::new();
+        let (mut values, mut names) = (Vec::new(), Vec::new());
         for (name, value) in pairs {
-            match is_telling(value) {
-                true => texts.extend(spellings(value)),
-                false => texts.extend(named(name, value)),
-            }
+            names.extend(openings(name));
+            values.push(value.to_owned());
         }
-        texts.extend(
-            segments
-                .filter(|text| is_telling(text))
-                .flat_map(spellings_of),
-        );
-        texts
-            .iter_mut()
-            .for_each(|text| text.make_ascii_lowercase());
+        values.extend(segments);
+        values.retain(|value| is_telling(value));
+        let values = values.iter().flat_map(|value| spellings(value)).collect();
         let known = known.to_ascii_lowercase();
-        texts.retain(|text| !text.is_empty() && !known.contains(text.as_str()));
-        // The longest first, so that no part of it is left.
-        texts.sort_unstable_by_key(|text| std::cmp::Reverse(text.len()));
-        texts.dedup();
-        Self(texts)
+        Self {
+            values: unknown(values, &known),
+            names: unknown(names, &known),
+        }
     }
 
     /// The error as it is if it shows none of them, or what is left of it.
@@ -66,8 +63,18 @@ impl Secrets {
     }
 
     fn are_in_text(&self, text: &str) -> bool {
-        let text = text.to_ascii_lowercase();
-        self.0.iter().any(|secret| text.contains(secret))
+        self.next_in(&text.to_ascii_lowercase()).is_some()
+    }
+
+    /// Where the first of them stands in a text in lower case.
+    fn next_in(&self, text: &str) -> Option<Range<usize>> {
+        let value = |secret: &String| text.find(secret).map(|at| at..at + secret.len());
+        let named = |name: &String| {
+            let mut found = text.match_indices(name);
+            found.find_map(|(at, _)| named_value(text, at + name.len()))
+        };
+        let mut values = self.values.iter().filter_map(value);
+        values.next().or_else(|| self.names.iter().find_map(named))
     }
 
     fn redacted(&self, error: &(dyn std::error::Error + 'static)) -> Redacted {
@@ -92,21 +99,33 @@ impl Secrets {
     }
 
     fn left_out_of(&self, mut text: String) -> String {
-        for secret in &self.0 {
-            let mut from = 0;
-            while let Some(at) = find(&text, secret, from) {
-                text.replace_range(at..at + secret.len(), LEFT_OUT);
-                from = at + LEFT_OUT.len();
-            }
+        // In lower case a text is as long as before, byte for byte, where only ASCII changes.
+        while let Some(secret) = self.next_in(&text.to_ascii_lowercase()) {
+            text.replace_range(secret, LEFT_OUT);
         }
         text
     }
 }
 
-/// In lower case a text of ASCII and more is as long as before, byte for byte.
-fn find(text: &str, secret: &str, from: usize) -> Option<usize> {
-    let lower = text.get(from..)?.to_ascii_lowercase();
-    lower.find(secret).map(|at| from + at)
+/// In lower case, the longest first, so that no part of it is left, and without what is known.
+fn unknown(mut texts: Vec<String>, known: &str) -> Vec<String> {
+    texts
+        .iter_mut()
+        .for_each(|text| text.make_ascii_lowercase());
+    // A part of what stands for secrets would be left out again and again.
+    texts.retain(|text| !known.contains(text.as_str()) && !LEFT_OUT.contains(text.as_str()));
+    texts.sort_unstable_by(|one, other| (other.len(), one).cmp(&(one.len(), other)));
+    texts.dedup();
+    texts
+}
+
+/// The value that begins there in a URL, unless it is left out already.
+fn named_value(text: &str, begin: usize) -> Option<Range<usize>> {
+    let rest = &text[begin..];
+    let ends = |c: char| c.is_whitespace() || "&#\"'<>()[]{}\\".contains(c);
+    let length = rest.find(ends).unwrap_or(rest.len());
+    let length = rest[..length].find("%26").unwrap_or(length);
+    (length > 0).then(|| begin..begin + length)
 }
 
 /// Whether a value is told from words that stand in many an error ("request"): it has something
@@ -118,12 +137,12 @@ fn is_telling(value: &str) -> bool {
     value.len() >= if is_word { LONG } else { SHORT }
 }
 
-/// A value that is told by its name alone.
-fn named(name: &str, value: &str) -> Vec<String> {
-    let (encoded_name, encoded) = (form(name), form(value));
-    let pair = format!("{encoded_name}={encoded}");
-    let twice = form(&pair);
-    vec![format!("{name}={value}"), pair, twice]
+/// What stands before the value of this name in a query, and in one within a parameter of another.
+fn openings(name: &str) -> [String; 4] {
+    let name = form(name);
+    let opening = |before: &str| format!("{before}{name}=");
+    let within = |before: &str| form(&opening(before));
+    [opening("?"), opening("&"), within("?"), within("&")]
 }
 
 /// As it is, in a URL, in a URL within a parameter of another, and in `Debug`.
@@ -135,10 +154,6 @@ fn spellings(value: &str) -> Vec<String> {
     let mut all = vec![value.to_owned(), encoded, percent, escaped];
     all.extend(twice);
     all
-}
-
-fn spellings_of(value: String) -> Vec<String> {
-    spellings(&value)
 }
 
 fn form(text: &str) -> String {
@@ -225,9 +240,11 @@ mod tests {
             r#""s3cr3t/x+y \"""#,
             "https://a.example/pa7h-key/find",
             "PA7H-KEY",
-            "lang=request",
-            "?pin=1&",
-            "next=lang%3Drequest",
+            "/find?lang=request",
+            "/find?q=1&pin=1&",
+            "/find?pin=2 of another attempt",
+            "next=%2Ffind%3Fq%3D1%26lang%3Drequest",
+            r#"{ url: "/find?pin=1" }"#,
         ] {
             assert!(secrets().are_in_text(text), "{text}");
             let left = secrets().left_out_of(format!("before {text} after {text}"));
@@ -240,12 +257,22 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_for_a_secret_may_be_one() {
+        let pairs = [("key", LEFT_OUT), ("other", "[redacted]-1")];
+        let secrets = Secrets::new(pairs.into_iter(), std::iter::empty(), "");
+        let left = secrets.left_out_of("at ?key=[redacted]&other=[redacted]-1".to_owned());
+        assert!(!left.contains("-1"), "{left}");
+    }
+
+    #[test]
     fn words_and_what_the_caller_knows_are_no_secrets() {
         let text = "error sending request for url (https://a.example/find?q=1)";
         assert!(!secrets().are_in_text(text));
         let pairs = [("site", "a.example"), ("key", "")];
-        let known = Secrets::new(pairs.into_iter(), std::iter::empty(), "https://a.example/");
-        assert!(!known.are_in_text(text), "{:?}", known.0);
+        let known = "https://a.example/?key=mine";
+        let known = Secrets::new(pairs.into_iter(), std::iter::empty(), known);
+        let text = format!("{text} https://a.example/?key=mine site=a.example");
+        assert!(!known.are_in_text(&text), "{:?}", known.values);
     }
 
     /// An error whose text holds all that it was made of.
