@@ -332,6 +332,66 @@ async fn a_changed_key_is_used_at_the_first_refusal() {
     }
 }
 
+/// A server that refuses some requests whatever they carry, by their number from 1.
+fn refusing(numbers: &'static [u32]) -> std::sync::Arc<Stub> {
+    let number = AtomicU32::new(0);
+    Stub::new(move |_| {
+        let number = number.fetch_add(1, Ordering::Relaxed) + 1;
+        answer(if numbers.contains(&number) { 401 } else { 200 })
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spurious_401_of_a_key_that_works_is_retried_with_it_and_metered() {
+    let stub = refusing(&[2, 4, 6]);
+    let window = Window::per_minute(9);
+    let account = acme().window(window).query("key", CANARY).build().unwrap();
+    let client = client(&account, &stub);
+    tokio::time::sleep(seconds(1)).await;
+    for _ in 0..4 {
+        let request = client.post(API).body("whole");
+        assert_eq!(request.send().await.unwrap().status(), 200);
+    }
+    assert_eq!(stub.count(), 7);
+    assert_eq!(account.quotas()[0].windows()[0].remaining, 2);
+    let seen = stub.seen();
+    let whole = |seen: &common::Seen| seen.body.as_deref() == Some(&b"whole"[..]);
+    assert!(seen.iter().all(whole));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_no_request_has_worked_with_or_that_is_refused_again_gets_its_401() {
+    let account = || acme().query("key", CANARY).build().unwrap();
+    let get = async |account: &Account, stub: &std::sync::Arc<Stub>| {
+        tokio::time::sleep(seconds(1)).await;
+        let response = client(account, stub).get(API).send().await.unwrap();
+        response.status().as_u16()
+    };
+    let (unproved, stub) = (account(), refusing(&[1]));
+    assert_eq!((get(&unproved, &stub).await, stub.count()), (401, 1));
+    let (proved, stub) = (account(), refusing(&[2, 3, 4]));
+    assert_eq!((get(&proved, &stub).await, stub.count()), (200, 1));
+    assert_eq!((get(&proved, &stub).await, stub.count()), (401, 3));
+    assert_eq!(
+        (get(&proved, &stub).await, stub.count()),
+        (401, 4),
+        "nothing worked since"
+    );
+    assert_eq!((get(&proved, &stub).await, stub.count()), (200, 5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_401_to_the_callers_own_credential_is_returned_at_once() {
+    let stub = refusing(&[2]);
+    let account = acme().bearer(CANARY).build().unwrap();
+    let client = client(&account, &stub);
+    tokio::time::sleep(seconds(1)).await;
+    assert_eq!(client.get(API).send().await.unwrap().status(), 200);
+    let own = client.get(API).bearer_auth("mine");
+    assert_eq!(own.send().await.unwrap().status(), 401);
+    assert_eq!(stub.count(), 2);
+}
+
 #[tokio::test]
 async fn an_error_of_the_connection_does_not_show_the_key() {
     // A port that nobody listens on: it was free a moment ago.

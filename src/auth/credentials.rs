@@ -1,16 +1,18 @@
 //! What an account puts on its requests, beside or instead of a token: keys, then the signature.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::header::AUTHORIZATION;
 use reqwest::{Request, Response};
 
+use super::bucket::Bucket;
 use super::disguise::Disguise;
 use super::keys::{KeyPlaces, Keys};
+use super::rejection::{self, Standing};
 use super::signer::{Attempt, Signer};
-use super::token::Token;
+use super::token::{Evidence, Token};
 use crate::clock::{Clock, Moment, Now};
 use crate::error::{Error, ErrorKind, Recovery};
 
@@ -26,6 +28,9 @@ pub(crate) struct Credentials {
     is_signed: bool,
     /// Whether what it puts on is still there after a redirect to another origin.
     outlive_redirects: bool,
+    /// What requests without a token found out about the keys.
+    evidence: Evidence,
+    retries: Mutex<Bucket>,
     /// When the keys were last read again.
     read_again: Mutex<Option<Moment>>,
 }
@@ -59,6 +64,8 @@ impl Credentials {
             keys: ArcSwap::from_pointee(keys),
             places,
             signer,
+            evidence: Evidence::default(),
+            retries: Mutex::new(rejection::retries()),
             read_again: Mutex::new(None),
         }
     }
@@ -110,6 +117,38 @@ impl Credentials {
             disguise: shown.and_then(|shown| Disguise::new(shown, request.url())),
             keys: self.can_change().then(|| Arc::clone(&keys)),
         })
+    }
+
+    /// Whether nothing is put on but a token.
+    pub(super) fn are_none(&self) -> bool {
+        self.signer.is_none() && self.keys.load().are_none()
+    }
+
+    pub(super) fn evidence(&self) -> &Evidence {
+        &self.evidence
+    }
+
+    /// What is known of the keys that the API refused to a request.
+    pub(super) fn standing(&self, now: Moment) -> Standing {
+        match &self.evidence {
+            evidence if evidence.exonerates(now) => Standing::Exonerated,
+            evidence if evidence.works(now) => Standing::Works,
+            _ => Standing::Unproved,
+        }
+    }
+
+    /// Takes a retry with the same keys from the budget; false: none is left.
+    pub(super) fn take_retry(&self, now: Moment) -> bool {
+        self.lock_retries().take(now)
+    }
+
+    /// The retry was not refused: it goes back.
+    pub(super) fn return_retry(&self) {
+        self.lock_retries().refund();
+    }
+
+    fn lock_retries(&self) -> MutexGuard<'_, Bucket> {
+        self.retries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether there are newer keys than those.

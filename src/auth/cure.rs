@@ -188,7 +188,8 @@ impl Refused<'_> {
         let result = run(pass, request, extensions, next).await;
         let response = self.passing.authenticator.receive(result, &worn)?;
         if !self.passing.is_refusal(&response) {
-            self.passing.note_success(&token, since, &response);
+            self.passing
+                .note_success(token.evidence(), since, &response);
             match retry {
                 true => self.cache.return_retry(),
                 false => self.cache.cured(self.token, self.at),

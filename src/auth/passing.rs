@@ -19,7 +19,7 @@ use super::pass::Pass;
 use super::rejection;
 use super::reread;
 use super::state::Need;
-use super::token::Token;
+use super::token::{Evidence, Token};
 use crate::clock::{BoxFuture, Moment, Now};
 use crate::error::Error;
 use crate::options::{BodyFactory, Patience};
@@ -117,7 +117,11 @@ impl<'a> Passing<'a> {
     where
         'a: 'f,
     {
-        let is_renewable = self.authenticator.settings.credentials.can_change();
+        let credentials = &self.authenticator.settings.credentials;
+        let is_renewable = credentials.can_change();
+        // With an `Authorization` of the caller's an answer says nothing about our keys.
+        let ours = (!request.headers().contains_key(AUTHORIZATION)).then_some(credentials);
+        let ours = ours.filter(|credentials| !credentials.are_none());
         let is_above = self.spare_above(&request).is_some();
         let clone = is_renewable && !is_above;
         let ready = self.make_ready(&mut request, None, clone, extensions);
@@ -128,14 +132,17 @@ impl<'a> Passing<'a> {
         Box::pin(async move {
             let result = run(pass.as_ref(), request, extensions, next.clone()).await;
             let response = self.authenticator.receive(result, &worn)?;
-            let worn = worn.keys.filter(|_| self.is_refusal(&response));
-            let Some(worn) = worn else {
+            if !self.is_refusal(&response) {
+                if let Some(ours) = ours {
+                    self.note_success(ours.evidence(), self.now.moment, &response);
+                }
                 return Ok(response);
-            };
+            }
             let spare = self.spare(pass.as_ref(), is_above);
             let refused = reread::Refused {
                 passing: &self,
-                worn: &worn,
+                worn: worn.keys.as_deref(),
+                may_retry: ours.is_some(),
             };
             Box::pin(refused.cure(response, spare, pass.as_ref(), extensions, next)).await
         })
@@ -176,7 +183,7 @@ impl<'a> Passing<'a> {
             };
             let response = self.authenticator.receive(result, &worn)?;
             if !self.is_refusal(&response) {
-                self.note_success(&carried.token, carried.since, &response);
+                self.note_success(carried.token.evidence(), carried.since, &response);
                 return Ok(response);
             }
             let spare = self.spare(pass.as_ref(), is_above);
@@ -199,11 +206,11 @@ impl<'a> Passing<'a> {
         }
     }
 
-    /// Evidence for the token, where it is news.
-    pub(super) fn note_success(&self, token: &Token, started: Moment, response: &Response) {
-        if response.status().is_success() && token.evidence().is_sought(started) {
+    /// Evidence for the credential, where it is news.
+    pub(super) fn note_success(&self, evidence: &Evidence, started: Moment, response: &Response) {
+        if response.status().is_success() && evidence.is_sought(started) {
             let now = self.authenticator.settings.clock.now().moment;
-            token.evidence().note_success(started, now);
+            evidence.note_success(started, now);
         }
     }
 

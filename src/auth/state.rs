@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::bucket::Bucket;
-use super::rejection::Standing;
+use super::rejection::{self, Standing};
 use super::table::{Column, Decision, Row, decide};
 use super::token::Token;
 use crate::clock::{Moment, Now};
@@ -19,12 +19,6 @@ const LAUNCH_BURST: u32 = 3;
 const LAUNCH_EVERY: Duration = Duration::from_secs(1);
 const FORCED_BURST: u32 = 2;
 const FORCED_EVERY: Duration = Duration::from_secs(60);
-/// Retries of refused requests with the same token. One that is not refused again is given back, so
-/// that spurious refusals cost nothing in the long run (1 % of 20 requests a second: 0.2 retries a
-/// second, of which one in 500 s is refused too), while those of a revoked token, or of requests
-/// that are refused with every token, are five and then six a minute.
-const RETRY_BURST: u32 = 5;
-const RETRY_EVERY: Duration = Duration::from_secs(10);
 
 /// All that is known about an account's token.
 #[derive(Clone, Debug)]
@@ -127,7 +121,7 @@ impl State {
             failures: 0,
             launches: Bucket::new(LAUNCH_BURST, LAUNCH_EVERY),
             forced: Bucket::new(FORCED_BURST, FORCED_EVERY),
-            retries: Bucket::new(RETRY_BURST, RETRY_EVERY),
+            retries: rejection::retries(),
             lost: false,
             last_error: None,
             has_store,
