@@ -20,7 +20,6 @@ use anyhow::{Result, ensure};
 use futures_util::future::join_all;
 use http::HeaderValue;
 use httpmock::{HttpMockRequest, HttpMockResponse, MockServer};
-use reqwest_middleware::ClientBuilder;
 use reqwest_tollgate::signing::{Key, hex, hmac_sha256};
 use reqwest_tollgate::{
     Account, Attempt, BoxError, Event, ResetUnit, Rule, Secret, Signer, Verdict, Window,
@@ -90,8 +89,7 @@ fn tell(event: &Event) {
 async fn main() -> Result<()> {
     let acme = Arc::new(Mutex::new(Acme::begin(3)));
     let server = serve(acme.clone()).await;
-    let client = account(&server.base_url())?.attach(ClientBuilder::new(reqwest::Client::new()));
-    let client = client.build();
+    let client = account(&server.base_url())?.client()?;
 
     println!(
         "{} parts at once, {LIMIT} requests per {WINDOW:?}:",

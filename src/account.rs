@@ -15,9 +15,9 @@ mod tokens;
 pub(crate) mod urls;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use reqwest_middleware::ClientBuilder;
+use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
 use url::Url;
 
 use crate::auth::{AuthMiddleware, Authenticator};
@@ -43,6 +43,8 @@ struct Shared {
     base_url: Url,
     authenticator: Arc<Authenticator>,
     limiter: Arc<Limiter>,
+    /// Beneath the layers of [`Account::client`], for all handles; made when it is first needed.
+    http: OnceLock<reqwest::Client>,
 }
 
 impl Account {
@@ -54,9 +56,54 @@ impl Account {
         }
     }
 
+    /// A client whose requests pass both layers: the shortest way to one whose credentials go to
+    /// the account's origins and nowhere else, since redirects stay within an origin
+    /// ([`http_client_builder`](crate::http_client_builder)).
+    ///
+    /// All clients of an account, of its clones too, share one connection pool. For layers of your
+    /// own, other timeouts, or one pool beneath several accounts, see [`attach`](Self::attach).
+    ///
+    /// ```
+    /// use reqwest_tollgate::{Account, Window};
+    ///
+    /// let account = Account::builder("acme", "https://api.acme.example")
+    ///     .header("X-Api-Key", "my-key")
+    ///     .window(Window::per_minute(120))
+    ///     .build()?;
+    /// let client = account.client()?;
+    /// let request = client.get("https://api.acme.example/parts/LM358");
+    /// # let _ = request;
+    /// # Ok::<(), reqwest_tollgate::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config): reqwest cannot make a client, for one
+    /// because the TLS that you chose finds no roots, or the system has no resolver. Without any
+    /// TLS it makes one, whose requests to https fail.
+    pub fn client(&self) -> Result<ClientWithMiddleware, Error> {
+        let http = match self.shared.http.get() {
+            Some(http) => http.clone(),
+            None => {
+                let made = crate::http_client_builder().build();
+                let made = made.map_err(|error| self.no_client(error))?;
+                // Whoever made one at the same time may have been first.
+                self.shared.http.get_or_init(|| made).clone()
+            }
+        };
+        Ok(self.attach(ClientBuilder::new(http)).build())
+    }
+
+    fn no_client(&self, error: reqwest::Error) -> Error {
+        let named = Error::config("client: reqwest could not make one; see the source");
+        named.with_source(error).with_account(&self.shared.name)
+    }
+
     /// Adds both layers, innermost, in the right order: first the turn, then the ticket.
     ///
-    /// What the builder has already (retries, tracing, a cache) stays outside.
+    /// What the builder has already (retries, tracing, a cache) stays outside. Make the client in
+    /// it with [`http_client_builder`](crate::http_client_builder), or give it
+    /// [`same_origin_redirects`](crate::same_origin_redirects): with reqwest's own policy a
+    /// redirect to another origin takes keys along.
     pub fn attach(&self, builder: ClientBuilder) -> ClientBuilder {
         builder.with(self.rate_limit()).with(self.auth())
     }

@@ -161,6 +161,17 @@ pub enum Event {
         /// Its key in the account's table, such as `client_secret` or `headers.X-Api-Key`.
         key: String,
     },
+    /// An answer came from another origin although keys were on the request: the client followed a
+    /// redirect, and what reqwest does not strip went along (headers other than `Authorization`, a
+    /// signature, the URL as `Referer`, after a 307 or 308 the body). The client was not made by
+    /// [`Account::client`](crate::Account::client) or
+    /// [`http_client_builder`](crate::http_client_builder); replace the key, and give the client
+    /// [`same_origin_redirects`](crate::same_origin_redirects). Reported once for each host, for
+    /// the first 64 hosts. A redirect that led back is not seen.
+    CredentialsRedirected {
+        /// The other origin's host, with its port where that is not the scheme's own.
+        host: String,
+    },
     /// A request failed without being sent, or without being sent again.
     Refused {
         /// With this error.
@@ -201,6 +212,9 @@ pub enum RejectionVerdict {
     NotTheToken,
     /// Too many refused tokens of late: the answer is returned, and no new one asked for.
     Storm,
+    /// The token works for other requests, and the answer does not say that it is bad: the request
+    /// is replayed with the same token.
+    RetrySameToken,
 }
 
 /// Why a request is sent again; its `Display` is the name that counters use.
@@ -235,7 +249,7 @@ macro_rules! names {
 names!(RenewalReason: Cold = "cold", Stale = "stale", Expired = "expired",
     Rejected = "rejected", Manual = "manual", LoggedIn = "logged_in");
 names!(RejectionVerdict: Renew = "renew", Superseded = "superseded",
-    NotTheToken = "not_the_token", Storm = "storm");
+    NotTheToken = "not_the_token", Storm = "storm", RetrySameToken = "retry_same_token");
 names!(ReplayReason: Unauthorized = "unauthorized", RateLimited = "rate_limited");
 
 /// Sees the events of an account. Also any `Fn(&str, &Event)`.
@@ -324,6 +338,7 @@ fn trace(account: &str, event: &Event) {
         | Event::QuotaStoreFailed { .. }
         | Event::SecondLedger
         | Event::LiteralSecret { .. }
+        | Event::CredentialsRedirected { .. }
         | Event::Refused { .. } => log!(warn),
     }
 }

@@ -80,6 +80,6 @@ pub use error::{BoxError, Cause, Error, ErrorKind, Recovery};
 pub use event::{Event, Observer, RejectionVerdict, RenewalReason, ReplayReason};
 
 pub use clock::{BoxFuture, Clock, Moment, Now, PausedClock, SystemClock};
-pub use redirects::same_origin_redirects;
+pub use redirects::{http_client_builder, same_origin_redirects};
 pub use secret::Secret;
 pub use verdict::{Rule, Verdict};

@@ -23,6 +23,7 @@
 //! | `tollgate_refusals_total` | counter | `account`, `kind` | requests that failed without being sent, or sent again |
 //! | `tollgate_quota_save_failures_total` | counter | `account` | attempts to keep what is used of the quotas that failed |
 //! | `tollgate_second_ledgers_total` | counter | `account` | accounts built twice |
+//! | `tollgate_redirected_credentials_total` | counter | `account` | other hosts to which a redirect took the account's keys |
 //! | `tollgate_literal_secrets_total` | counter | `account` | secrets that a configuration file holds itself |
 //!
 //! Labels have few values, and none comes from a response or a URL: `account` and `quota` are the
@@ -58,6 +59,7 @@ const QUOTA_SAVE_FAILURES: &str = "tollgate_quota_save_failures_total";
 const REPLAYS: &str = "tollgate_replays_total";
 const REFUSALS: &str = "tollgate_refusals_total";
 const SECOND_LEDGERS: &str = "tollgate_second_ledgers_total";
+const REDIRECTED_CREDENTIALS: &str = "tollgate_redirected_credentials_total";
 const LITERAL_SECRETS: &str = "tollgate_literal_secrets_total";
 
 /// Tells the installed recorder the unit of each metric and what it counts. To be called once,
@@ -88,6 +90,10 @@ pub fn describe() {
         (REPLAYS, "Requests sent again, by reason"),
         (REFUSALS, "Requests that failed without being sent, by kind"),
         (SECOND_LEDGERS, "Accounts built twice"),
+        (
+            REDIRECTED_CREDENTIALS,
+            "Other hosts to which a redirect took the account's keys",
+        ),
         (
             LITERAL_SECRETS,
             "Secrets that a configuration file holds itself",
@@ -132,6 +138,7 @@ pub(crate) fn record(account: &Arc<str>, event: &Event) {
         Event::Refused { error } => meter.count(REFUSALS, "kind", error.kind().as_str()),
         Event::QuotaStoreFailed { .. } => meter.count_all(QUOTA_SAVE_FAILURES),
         Event::SecondLedger => meter.count_all(SECOND_LEDGERS),
+        Event::CredentialsRedirected { .. } => meter.count_all(REDIRECTED_CREDENTIALS),
         Event::LiteralSecret { .. } => meter.count_all(LITERAL_SECRETS),
     }
 }

@@ -86,6 +86,9 @@ fn events() -> Vec<Event> {
         Event::LiteralSecret {
             key: "bearer".to_owned(),
         },
+        Event::CredentialsRedirected {
+            host: "elsewhere.example".to_owned(),
+        },
         Event::Refused { error },
     ]
 }
@@ -134,6 +137,7 @@ fn every_event_is_counted_under_its_documented_name_and_labels() {
             "tollgate_quota_wait_seconds{account=acme,quota=search}",
             "[1.5]",
         ),
+        ("tollgate_redirected_credentials_total{account=acme}", "1"),
         (
             "tollgate_refusals_total{account=acme,kind=token_endpoint}",
             "1",

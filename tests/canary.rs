@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use metrics_util::debugging::DebuggingRecorder;
-use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
+use reqwest_middleware::ClientWithMiddleware;
 use reqwest_tollgate::sandbox::Sandbox;
 use reqwest_tollgate::{
     Account, BoxError, ClientAuth, Config, Error, Event, Grant, MemoryStore, Record, Secret, Swap,
@@ -116,9 +116,7 @@ impl TokenStore for Watched {
 }
 
 fn client(account: &Account) -> ClientWithMiddleware {
-    account
-        .attach(ClientBuilder::new(reqwest::Client::new()))
-        .build()
+    account.client().unwrap()
 }
 
 async fn get(account: &Account, sandbox: &Sandbox, paper: &Paper) {

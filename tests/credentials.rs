@@ -7,13 +7,17 @@ mod common;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use common::{API, Stub, acme, answer, auth_outside, client, seconds};
+use async_trait::async_trait;
+use common::{API, Stub, acme, answer, auth_outside, client, millis, seconds};
+use http::Extensions;
 use http::header::{AUTHORIZATION, HeaderValue};
 use httpmock::MockServer;
-use reqwest_middleware::ClientBuilder;
+use reqwest::{Request, Response, ResponseBuilderExt as _};
+use reqwest_middleware::{ClientBuilder, Error as StackError, Middleware, Next};
+use reqwest_retry::{RetryError, RetryTransientMiddleware, policies::ExponentialBackoff};
 use reqwest_tollgate::{
     Account, Attempt, BoxError, Error, ErrorKind, Recovery, Rule, Secret, Signer, Verdict, Window,
-    same_origin_redirects,
+    http_client_builder,
 };
 
 const CANARY: &str = "canary-4711";
@@ -328,46 +332,64 @@ async fn a_changed_key_is_used_at_the_first_refusal() {
     }
 }
 
-#[tokio::test]
-async fn a_redirect_to_somebody_else_is_not_followed_with_our_key() {
-    let api = MockServer::start_async().await;
-    let foreign = MockServer::start_async().await;
-    let leak = foreign.mock_async(|when, then| {
-        when.any_request();
-        then.status(200);
-    });
-    let leak = leak.await;
-    let away = foreign.url("/datasheet");
-    api.mock_async(|when, then| {
-        when.path("/away");
-        then.status(302).header("location", &away);
+/// A server that refuses some requests whatever they carry, by their number from 1.
+fn refusing(numbers: &'static [u32]) -> std::sync::Arc<Stub> {
+    let number = AtomicU32::new(0);
+    Stub::new(move |_| {
+        let number = number.fetch_add(1, Ordering::Relaxed) + 1;
+        answer(if numbers.contains(&number) { 401 } else { 200 })
     })
-    .await;
-    api.mock_async(|when, then| {
-        when.path("/moved");
-        then.status(302).header("location", "/found");
-    })
-    .await;
-    api.mock_async(|when, then| {
-        when.path("/found");
-        then.status(200).body("found");
-    })
-    .await;
-    let account = Account::builder("acme", api.base_url())
-        .query("apiKey", CANARY)
-        .build()
-        .unwrap();
-    let pool = reqwest::Client::builder()
-        .redirect(same_origin_redirects())
-        .build()
-        .unwrap();
-    let client = account.attach(ClientBuilder::new(pool)).build();
-    let stopped = client.get(api.url("/away")).send().await.unwrap();
-    assert_eq!(stopped.status(), 302);
-    assert_eq!(leak.calls_async().await, 0);
-    let followed = client.get(api.url("/moved")).send().await.unwrap();
-    assert_eq!(followed.url().path(), "/found");
-    assert_eq!(followed.text().await.unwrap(), "found");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spurious_401_of_a_key_that_works_is_retried_with_it_and_metered() {
+    let stub = refusing(&[2, 4, 6]);
+    let window = Window::per_minute(9);
+    let account = acme().window(window).query("key", CANARY).build().unwrap();
+    let client = client(&account, &stub);
+    tokio::time::sleep(seconds(1)).await;
+    for _ in 0..4 {
+        let request = client.post(API).body("whole");
+        assert_eq!(request.send().await.unwrap().status(), 200);
+    }
+    assert_eq!(stub.count(), 7);
+    assert_eq!(account.quotas()[0].windows()[0].remaining, 2);
+    let seen = stub.seen();
+    let whole = |seen: &common::Seen| seen.body.as_deref() == Some(&b"whole"[..]);
+    assert!(seen.iter().all(whole));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_no_request_has_worked_with_or_that_is_refused_again_gets_its_401() {
+    let account = || acme().query("key", CANARY).build().unwrap();
+    let get = async |account: &Account, stub: &std::sync::Arc<Stub>| {
+        tokio::time::sleep(seconds(1)).await;
+        let response = client(account, stub).get(API).send().await.unwrap();
+        response.status().as_u16()
+    };
+    let (unproved, stub) = (account(), refusing(&[1]));
+    assert_eq!((get(&unproved, &stub).await, stub.count()), (401, 1));
+    let (proved, stub) = (account(), refusing(&[2, 3, 4]));
+    assert_eq!((get(&proved, &stub).await, stub.count()), (200, 1));
+    assert_eq!((get(&proved, &stub).await, stub.count()), (401, 3));
+    assert_eq!(
+        (get(&proved, &stub).await, stub.count()),
+        (401, 4),
+        "nothing worked since"
+    );
+    assert_eq!((get(&proved, &stub).await, stub.count()), (200, 5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_401_to_the_callers_own_credential_is_returned_at_once() {
+    let stub = refusing(&[2]);
+    let account = acme().bearer(CANARY).build().unwrap();
+    let client = client(&account, &stub);
+    tokio::time::sleep(seconds(1)).await;
+    assert_eq!(client.get(API).send().await.unwrap().status(), 200);
+    let own = client.get(API).bearer_auth("mine");
+    assert_eq!(own.send().await.unwrap().status(), 401);
+    assert_eq!(stub.count(), 2);
 }
 
 #[tokio::test]
@@ -383,10 +405,278 @@ async fn an_error_of_the_connection_does_not_show_the_key() {
         .query("apiKey", CANARY)
         .build()
         .unwrap();
-    let client = account
-        .attach(ClientBuilder::new(reqwest::Client::new()))
-        .build();
+    let client = account.client().unwrap();
     let error = client.get(&url).send().await.unwrap_err();
-    let text = format!("{error} {error:?}");
+    let text = texts(&error);
     assert!(text.contains("q=1") && !text.contains(CANARY), "{text}");
+    assert!(matches!(error, StackError::Reqwest(error) if error.is_connect()));
+}
+
+/// All that an error and its sources show.
+fn texts(error: &(dyn std::error::Error + 'static)) -> String {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    let text = |error| format!("{error}\n{error:?}\n{error:#?}\n");
+    chain.map(text).collect()
+}
+
+/// Wraps the error of the layers beneath it.
+struct Wrapping(fn(StackError) -> StackError);
+
+#[async_trait]
+impl Middleware for Wrapping {
+    async fn handle(
+        &self,
+        request: Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> reqwest_middleware::Result<Response> {
+        next.run(request, extensions).await.map_err(self.0)
+    }
+}
+
+/// An error of somebody else's making.
+#[derive(Debug)]
+struct Foreign(StackError);
+
+impl std::fmt::Display for Foreign {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "it failed: {}", self.0)
+    }
+}
+
+impl std::error::Error for Foreign {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+/// An error whose source alone shows what is in it.
+struct Hidden(Foreign);
+
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hidden")
+    }
+}
+
+impl std::fmt::Display for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("it failed")
+    }
+}
+
+impl std::error::Error for Hidden {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+const WRAPPED: [fn(StackError) -> StackError; 8] = [
+    |error| error,
+    |error| StackError::Middleware(anyhow::Error::new(error).context("in a context")),
+    |error| StackError::Middleware(anyhow::Error::new(error).context("one").context("two")),
+    |error| StackError::Middleware(anyhow::anyhow!("as a text: {error:?}")),
+    |error| StackError::middleware(std::io::Error::other(error)),
+    |error| StackError::middleware(Foreign(error)),
+    |error| StackError::middleware(Foreign(StackError::middleware(Foreign(error)))),
+    |error| StackError::middleware(Hidden(Foreign(error))),
+];
+
+/// Puts the key into the path too.
+struct InPath;
+
+impl Signer for InPath {
+    fn sign(&self, attempt: &mut Attempt<'_>) -> Result<(), BoxError> {
+        let path = format!("{}/{PATH_CANARY}", attempt.request.url().path());
+        attempt.request.url_mut().set_path(&path);
+        Ok(())
+    }
+}
+
+const PATH_CANARY: &str = "canary-0815";
+
+/// What ends in an error with a URL: nothing listens there, a redirect that leads nowhere, and one
+/// in a circle; each with the key in it.
+async fn failing() -> (MockServer, [String; 3]) {
+    let server = MockServer::start_async().await;
+    let keys = format!("apiKey={CANARY}&next=%2F{PATH_CANARY}");
+    for (path, location) in [
+        (
+            "/nowhere",
+            format!("ftp://{CANARY}.example/{PATH_CANARY}?{keys}"),
+        ),
+        ("/circle", format!("/circle/{PATH_CANARY}?{keys}")),
+    ] {
+        let path = format!("^{path}.*");
+        server
+            .mock_async(move |when, then| {
+                when.path_matches(path);
+                then.status(307).header("location", location);
+            })
+            .await;
+    }
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = nobody.local_addr().unwrap().port();
+    let urls = [
+        format!("http://127.0.0.1:{port}/find?q=1"),
+        server.url("/nowhere?q=1"),
+        server.url("/circle?q=1"),
+    ];
+    (server, urls)
+}
+
+#[tokio::test]
+async fn an_error_beneath_any_wrapping_layer_shows_no_key() {
+    let pools = [
+        reqwest::Client::new(),
+        http_client_builder().build().unwrap(),
+    ];
+    let (_server, urls) = failing().await;
+    let mut seen = 0;
+    for (url, pool) in urls
+        .iter()
+        .flat_map(|url| pools.iter().map(move |pool| (url, pool)))
+    {
+        let account = Account::builder("acme", url).query("apiKey", CANARY);
+        let account = account.signer(InPath).build().unwrap();
+        for wrapping in WRAPPED {
+            let wrap = || Wrapping(wrapping);
+            let retry = || {
+                let policy = ExponentialBackoff::builder()
+                    .retry_bounds(millis(1), millis(2))
+                    .build_with_max_retries(1);
+                RetryTransientMiddleware::new_with_policy(policy)
+            };
+            let bare = || account.attach(ClientBuilder::new(pool.clone()));
+            let outside =
+                account.attach(ClientBuilder::new(pool.clone()).with(retry()).with(wrap()));
+            let between = ClientBuilder::new(pool.clone()).with(account.rate_limit());
+            let between = between.with(wrap()).with(account.auth()).with(retry());
+            for builder in [
+                bare().with(wrap()),
+                bare().with(wrap()).with(retry()),
+                bare().with(retry()).with(wrap()),
+                bare().with(wrap()).with(wrap()),
+                outside,
+                between,
+            ] {
+                match builder.build().get(url).send().await {
+                    Ok(response) => {
+                        let text = format!("{response:?}");
+                        assert!(!text.contains("canary-"), "{text}");
+                    }
+                    Err(error) => {
+                        let text = texts(&error);
+                        assert!(!text.contains("canary-"), "{text}");
+                        seen += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert!(seen > 150, "the test has lost its subject: {seen}");
+}
+
+#[tokio::test]
+async fn a_wrapped_error_keeps_its_type_where_its_url_can_be_reached() {
+    let (_server, urls) = failing().await;
+    let account = Account::builder("acme", &urls[0]).query("apiKey", CANARY);
+    let account = account.build().unwrap();
+    let send = |layer: Box<dyn Fn(ClientBuilder) -> ClientBuilder>| {
+        let pool = http_client_builder().build().unwrap();
+        let client = layer(account.attach(ClientBuilder::new(pool))).build();
+        let url = urls[0].clone();
+        async move {
+            match client.get(url).send().await.unwrap_err() {
+                StackError::Middleware(error) => error,
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    let policy = || {
+        ExponentialBackoff::builder()
+            .retry_bounds(millis(1), millis(2))
+            .build_with_max_retries(1)
+    };
+    let retried = send(Box::new(move |builder| {
+        builder.with(RetryTransientMiddleware::new_with_policy(policy()))
+    }));
+    let retried = retried.await;
+    let Some(RetryError::WithRetries { err, retries: 1 }) = retried.downcast_ref() else {
+        panic!("{retried:?}")
+    };
+    assert!(
+        matches!(err, StackError::Reqwest(error) if error.is_connect()),
+        "{err:?}"
+    );
+    let wrapped = send(Box::new(|builder| builder.with(Wrapping(WRAPPED[2])))).await;
+    let inner = wrapped.downcast_ref::<StackError>().unwrap();
+    assert_eq!(inner.url().unwrap().query(), Some("q=1"));
+}
+
+/// Fails with the whole URL in the text, after a rejection.
+#[derive(Default)]
+struct Telling(AtomicU32);
+
+#[async_trait]
+impl Middleware for Telling {
+    async fn handle(
+        &self,
+        request: Request,
+        _: &mut Extensions,
+        _: Next<'_>,
+    ) -> reqwest_middleware::Result<Response> {
+        if self.0.fetch_add(1, Ordering::Relaxed) == 0 {
+            let late = http::Response::builder()
+                .status(429)
+                .header("retry-after", 1);
+            let late = late.url(request.url().clone()).body("").unwrap();
+            return Ok(late.into());
+        }
+        Err(StackError::Middleware(anyhow::anyhow!(
+            "at {}",
+            request.url()
+        )))
+    }
+}
+
+/// The limiter beneath has it signed anew, with other values than the auth layer has seen.
+#[tokio::test(start_paused = true)]
+async fn the_signature_of_a_later_attempt_shows_in_no_wrapped_error() {
+    let account = acme().signer(Numbering::default()).build().unwrap();
+    let client = ClientBuilder::new(reqwest::Client::new())
+        .with(account.auth())
+        .with(account.rate_limit())
+        .with(Telling::default())
+        .build();
+    let error = client
+        .get(format!("{API}/find?q=1"))
+        .send()
+        .await
+        .unwrap_err();
+    let text = texts(&error);
+    assert!(text.contains("/find?q=1&signature=[redacted]"), "{text}");
+    assert!(!text.contains("canary-"), "{text}");
+}
+
+#[tokio::test]
+async fn an_error_of_a_body_that_is_read_later_shows_no_key() {
+    let server = MockServer::start_async().await;
+    server
+        .mock_async(|when, then| {
+            when.any_request();
+            then.status(200).header("x-asked", CANARY).body("not JSON");
+        })
+        .await;
+    let account = Account::builder("acme", server.base_url()).query("apiKey", CANARY);
+    let account = account.signer(InPath).build().unwrap();
+    let client = account.client().unwrap();
+    let answer = client.get(server.url("/x?q=1")).send().await.unwrap();
+    assert!(!format!("{answer:?}").contains("canary-"), "{answer:?}");
+    let error = answer.json::<Vec<u8>>().await.unwrap_err();
+    let text = texts(&error);
+    assert!(
+        text.contains("/x?q=1") && !text.contains("canary-"),
+        "{text}"
+    );
 }

@@ -30,7 +30,9 @@ use clap::Parser as _;
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
 use reqwest_retry::RetryTransientMiddleware;
 use reqwest_retry::policies::ExponentialBackoff;
-use reqwest_tollgate::{Account, Clock as _, RequestOptions, RetryStrategy, SystemClock};
+use reqwest_tollgate::{
+    Account, Clock as _, RequestOptions, RetryStrategy, SystemClock, http_client_builder,
+};
 
 use crate::cli::Cli;
 use crate::output::{Answered, Output};
@@ -44,13 +46,13 @@ use crate::worker::Crawl;
 /// A client that waits for its turn, carries a fresh token, and tries again what failed in passing.
 ///
 /// Waiting for a turn may take minutes, and reqwest's timeout does not run meanwhile: it bounds
-/// the time on the wire.
+/// the time on the wire. Its redirects stay within an origin, as the account's keys do.
 fn client(account: &Account) -> Result<ClientWithMiddleware> {
     let policy = ExponentialBackoff::builder().build_with_max_retries(3);
     let strategy = RetryStrategy::default();
     let retry = RetryTransientMiddleware::new_with_policy_and_strategy(policy, strategy);
 
-    let pool = reqwest::Client::builder()
+    let pool = http_client_builder()
         .timeout(Duration::from_secs(30))
         .build()?;
     Ok(account.attach(ClientBuilder::new(pool).with(retry)).build())

@@ -80,7 +80,7 @@ impl Wire {
     /// A client whose requests all end here, whatever their URL.
     pub(crate) fn client(&self) -> Result<reqwest::Client> {
         let proxy = reqwest::Proxy::all(format!("http://{}", self.address))?;
-        let builder = reqwest::Client::builder().proxy(proxy);
+        let builder = reqwest_tollgate::http_client_builder().proxy(proxy);
         // The certificate is of nobody: the other end is this very process.
         Ok(builder.tls_danger_accept_invalid_certs(true).build()?)
     }

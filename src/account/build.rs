@@ -1,7 +1,7 @@
 //! From what a builder was told to an account, or to the list of everything that is wrong.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::{HeaderName, StatusCode};
@@ -170,6 +170,7 @@ fn assemble(settings: Settings, base_url: Url, parts: Parts) -> Account {
         base_url,
         authenticator: Arc::new(Authenticator::new(auth)),
         limiter: Arc::new(Limiter::new(limiter)),
+        http: OnceLock::new(),
     });
     if living::enter(identity, &shared) {
         told.emit(|| Event::SecondLedger);

@@ -71,18 +71,27 @@ impl AccountBuilder {
     }
 
     /// A header on every request to the account's origins; it does not replace one that the
-    /// request has already.
+    /// request has already. Its value is marked sensitive, so that it does not show in `Debug`.
+    ///
+    /// Take the client from [`Account::client`] or
+    /// [`http_client_builder`](crate::http_client_builder), or give yours
+    /// [`same_origin_redirects`](crate::same_origin_redirects): else reqwest sends the header along
+    /// when it follows a redirect to another origin.
     pub fn header(mut self, name: &str, value: impl Into<Secret>) -> Self {
         self.settings.headers.push((name.to_owned(), value.into()));
         self
     }
 
     /// A key in the query of every request to the account's origins; one that the request has
-    /// already stays. It does not show: the URL of the response, and that of an error, is the one
-    /// that the caller gave.
+    /// already stays. It does not show: the URL of the response and that of an error are the ones
+    /// that the caller gave, a `Location` comes without the key, and a layer beneath whose error
+    /// would show it has its error replaced by one with the same texts, less the key. Logs that a
+    /// layer beneath writes itself are its own.
     ///
-    /// Give your client [`same_origin_redirects`](crate::same_origin_redirects), or reqwest sends
-    /// the key along as `Referer` when it follows a redirect to somebody else.
+    /// Take the client from [`Account::client`] or
+    /// [`http_client_builder`](crate::http_client_builder), or give yours
+    /// [`same_origin_redirects`](crate::same_origin_redirects): else reqwest sends the key along as
+    /// `Referer` when it follows a redirect to another origin.
     pub fn query(mut self, name: &str, value: impl Into<Secret>) -> Self {
         self.settings.query.push((name.to_owned(), value.into()));
         self
@@ -321,8 +330,10 @@ impl AccountBuilder {
         self
     }
 
-    /// Whether a request whose token was refused is sent again with a new one; default: yes. The
-    /// token is renewed in any case.
+    /// Whether a request whose token was refused is sent again; default: yes. With a new token; or
+    /// first with the same one, where that has just worked for another request and the answer does
+    /// not say that it is invalid (at most five such retries that are refused too, and six more a
+    /// minute). If it is not sent again, the token is renewed all the same.
     pub fn replay_unauthorized(mut self, replay: bool) -> Self {
         self.settings.replay_unauthorized = replay;
         self

@@ -19,6 +19,7 @@ use super::flight::{Shared, broken_off};
 use super::health::Health;
 use super::keep_warm::Warmth;
 use super::login::AuthorizationRequest;
+use super::rejection::Standing;
 use super::source::Source;
 use super::state::{Need, State};
 use super::table::Decision;
@@ -212,6 +213,27 @@ impl Cache {
             _ => {}
         }
         RejectionVerdict::Renew
+    }
+
+    /// What is known of a token that the API refused to a request.
+    pub(crate) fn standing(&self, token: &Token) -> Standing {
+        let now = self.shared.clock.now().moment;
+        self.shared.board.read().state.standing(token, now)
+    }
+
+    /// Takes a retry with the same token from the budget; false: none is left.
+    pub(crate) fn take_retry(&self) -> bool {
+        let now = self.shared.clock.now().moment;
+        let board = &self.shared.board;
+        // Most of a storm finds the budget empty, and changes nothing.
+        board.read().state.retries.next() <= now
+            && board.change(|posting| posting.state.retries.take(now))
+    }
+
+    /// The retry was not refused: it goes back.
+    pub(crate) fn return_retry(&self) {
+        let board = &self.shared.board;
+        board.change(|posting| posting.state.retries.refund());
     }
 
     pub(crate) fn health(&self) -> Health {

@@ -1,16 +1,18 @@
 //! What an account puts on its requests, beside or instead of a token: keys, then the signature.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::header::AUTHORIZATION;
 use reqwest::{Request, Response};
 
+use super::bucket::Bucket;
 use super::disguise::Disguise;
 use super::keys::{KeyPlaces, Keys};
+use super::rejection::{self, Standing};
 use super::signer::{Attempt, Signer};
-use super::token::Token;
+use super::token::{Evidence, Token};
 use crate::clock::{Clock, Moment, Now};
 use crate::error::{Error, ErrorKind, Recovery};
 
@@ -24,6 +26,11 @@ pub(crate) struct Credentials {
     signer: Option<Arc<dyn Signer>>,
     /// By this signer or a preset's, whose secrets can change but not whether it signs.
     is_signed: bool,
+    /// Whether what it puts on is still there after a redirect to another origin.
+    outlive_redirects: bool,
+    /// What requests without a token found out about the keys.
+    evidence: Evidence,
+    retries: Mutex<Bucket>,
     /// When the keys were last read again.
     read_again: Mutex<Option<Moment>>,
 }
@@ -50,11 +57,15 @@ impl Worn {
 
 impl Credentials {
     pub(crate) fn new(keys: Keys, places: KeyPlaces, signer: Option<Arc<dyn Signer>>) -> Self {
+        let is_signed = signer.is_some() || keys.signature.signer.is_some();
         Self {
-            is_signed: signer.is_some() || keys.signature.signer.is_some(),
+            is_signed,
+            outlive_redirects: is_signed || keys.outlive_redirects(),
             keys: ArcSwap::from_pointee(keys),
             places,
             signer,
+            evidence: Evidence::default(),
+            retries: Mutex::new(rejection::retries()),
             read_again: Mutex::new(None),
         }
     }
@@ -66,6 +77,11 @@ impl Credentials {
 
     pub(super) fn is_signed(&self) -> bool {
         self.is_signed
+    }
+
+    /// Whether a client that follows redirects to other origins takes any of it there.
+    pub(super) fn outlive_redirects(&self) -> bool {
+        self.outlive_redirects
     }
 
     /// Whether reading the keys again could give others.
@@ -101,6 +117,38 @@ impl Credentials {
             disguise: shown.and_then(|shown| Disguise::new(shown, request.url())),
             keys: self.can_change().then(|| Arc::clone(&keys)),
         })
+    }
+
+    /// Whether nothing is put on but a token.
+    pub(super) fn are_none(&self) -> bool {
+        self.signer.is_none() && self.keys.load().are_none()
+    }
+
+    pub(super) fn evidence(&self) -> &Evidence {
+        &self.evidence
+    }
+
+    /// What is known of the keys that the API refused to a request.
+    pub(super) fn standing(&self, now: Moment) -> Standing {
+        match &self.evidence {
+            evidence if evidence.exonerates(now) => Standing::Exonerated,
+            evidence if evidence.works(now) => Standing::Works,
+            _ => Standing::Unproved,
+        }
+    }
+
+    /// Takes a retry with the same keys from the budget; false: none is left.
+    pub(super) fn take_retry(&self, now: Moment) -> bool {
+        self.lock_retries().take(now)
+    }
+
+    /// The retry was not refused: it goes back.
+    pub(super) fn return_retry(&self) {
+        self.lock_retries().refund();
+    }
+
+    fn lock_retries(&self) -> MutexGuard<'_, Bucket> {
+        self.retries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether there are newer keys than those.

@@ -1,4 +1,6 @@
-//! The way back of a refused request: may a newer token cure it, and if so, once more with that.
+//! The way back of a refused request: is it sent once more, and with which token?
+//!
+//! The decision is [`course`](rejection::course)'s.
 
 use std::sync::Arc;
 
@@ -8,9 +10,10 @@ use reqwest_middleware::Next;
 
 use super::cache::Cache;
 use super::credentials::Worn;
+use super::middleware::Authenticator;
 use super::pass::Pass;
 use super::passing::{Passing, run};
-use super::rejection::{self, Suspicion};
+use super::rejection::{self, Course, Suspicion};
 use super::state::Need;
 use super::token::Token;
 use crate::clock::Moment;
@@ -23,7 +26,10 @@ use crate::response::buffer;
 struct Replay {
     request: Request,
     token: Arc<Token>,
+    since: Moment,
     worn: Worn,
+    /// With the token that was refused, unless a newer one came meanwhile.
+    retry: bool,
 }
 
 /// A request whose token was refused.
@@ -55,42 +61,64 @@ impl Answer {
     }
 }
 
+/// How a replay ended.
+enum Sent {
+    /// With this answer for the caller.
+    Answered(Response),
+    /// The token that works for others was refused to this request once more.
+    RefusedAgain(Response),
+}
+
 impl Refused<'_> {
-    /// Sends the request once more with a newer token, if that may help; else gives its answer
-    /// back.
+    /// Sends the request once more: with the same token where that works for others, and with a
+    /// newer one where that may help. Both may happen, in this order. Else gives its answer back.
     ///
     /// # Errors
     /// No newer token, or no permit for the replay; with the status of the refusal.
     pub(super) async fn cure(
         &self,
-        response: Response,
+        mut response: Response,
         spare: Option<&Spare>,
         pass: Option<&Arc<Pass>>,
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> reqwest_middleware::Result<Response> {
         let authenticator = self.passing.authenticator;
-        // Read before anything is waited for: an unread response keeps its connection.
-        let (response, body) = buffer(response, &*authenticator.settings.clock).await;
-        let answer = Answer::of(&response, self.passing);
-        let verdict = self.judge(&response, body.as_deref(), &answer);
-        let cured = matches!(
-            verdict,
-            RejectionVerdict::Renew | RejectionVerdict::Superseded
-        );
-        let Some(request) = spare.filter(|_| cured).and_then(Spare::copy) else {
-            return Ok(response);
-        };
-        self.passing.settle_refusal(&response);
-        drop(response);
-        let replay = self.prepare(request).await;
-        let replay = replay.map_err(|error| authenticator.refuse(answer.annotate(error)))?;
-        let result = self.send(replay, pass, extensions, next).await;
-        result.map_err(|error| with_refusal(error, &answer))
+        let mut again = false;
+        loop {
+            // Read before anything is waited for: an unread response keeps its connection.
+            let (refusal, body) = buffer(response, &*authenticator.settings.clock).await;
+            let answer = Answer::of(&refusal, self.passing);
+            let may_retry = spare.is_some() && !again;
+            let verdict = self.judge(&refusal, body.as_deref(), &answer, may_retry);
+            let copy = spare.filter(|_| is_replayed(verdict));
+            let Some(request) = copy.and_then(Spare::copy) else {
+                return Ok(refusal);
+            };
+            self.passing.settle_refusal(&refusal);
+            drop(refusal);
+            let retry = verdict == RejectionVerdict::RetrySameToken;
+            let replay = self.prepare(request, retry).await;
+            let replay = replay.map_err(|error| authenticator.refuse(answer.annotate(error)))?;
+            emit_replayed(authenticator, if again { 2 } else { 1 });
+            let result = self.send(replay, pass, extensions, next.clone()).await;
+            match result.map_err(|error| with_refusal(error, &answer))? {
+                Sent::Answered(answered) => return Ok(answered),
+                Sent::RefusedAgain(refused) => response = refused,
+            }
+            again = true;
+        }
     }
 
-    /// Whether a newer token may cure it.
-    fn judge(&self, response: &Response, body: Option<&[u8]>, answer: &Answer) -> RejectionVerdict {
+    /// What follows from a refusal. A request that may not be retried with the same token has been
+    /// already, or cannot be sent twice.
+    fn judge(
+        &self,
+        response: &Response,
+        body: Option<&[u8]>,
+        answer: &Answer,
+        may_retry: bool,
+    ) -> RejectionVerdict {
         let settings = &self.passing.authenticator.settings;
         let suspicion = rejection::classify(
             &settings.rejection,
@@ -98,9 +126,12 @@ impl Refused<'_> {
             response.headers(),
             body,
         );
-        let verdict = match suspicion {
-            Suspicion::None => RejectionVerdict::NotTheToken,
-            _ => self
+        let standing = self.cache.standing(self.token);
+        let retry = || may_retry && self.cache.take_retry();
+        let verdict = match rejection::course(suspicion, standing, retry) {
+            Course::Return => RejectionVerdict::NotTheToken,
+            Course::RetrySameToken => RejectionVerdict::RetrySameToken,
+            Course::Renew => self
                 .cache
                 .refused(self.token, suspicion == Suspicion::Certain),
         };
@@ -115,20 +146,29 @@ impl Refused<'_> {
 
     /// First the token, then the permit, then the token once more, since the permit may have taken
     /// long.
-    async fn prepare(&self, mut request: Request) -> Result<Replay, Error> {
-        let passing = self.passing;
-        let authenticator = passing.authenticator;
-        let need = Need::NewerThan(self.token.generation());
-        let token = self.cache.token(need, passing.patience).await?;
-        passing.chain.acquire().await?;
-        let now = authenticator.settings.clock.now();
-        let token = self.cache.ready(now).unwrap_or(token);
+    async fn prepare(&self, mut request: Request, retry: bool) -> Result<Replay, Error> {
+        let authenticator = self.passing.authenticator;
+        let (token, since) = match retry {
+            true => self.passing.token_and_permit(self.cache).await?,
+            false => self.newer_token_and_permit().await?,
+        };
         let worn = authenticator.put(&mut request, Some(&token))?;
         Ok(Replay {
             request,
             token,
+            since,
             worn,
+            retry,
         })
+    }
+
+    async fn newer_token_and_permit(&self) -> Result<(Arc<Token>, Moment), Error> {
+        let passing = self.passing;
+        let need = Need::NewerThan(self.token.generation());
+        let token = self.cache.token(need, passing.patience).await?;
+        passing.chain.acquire().await?;
+        let now = passing.authenticator.settings.clock.now();
+        Ok((self.cache.ready(now).unwrap_or(token), now.moment))
     }
 
     async fn send(
@@ -137,24 +177,36 @@ impl Refused<'_> {
         pass: Option<&Arc<Pass>>,
         extensions: &mut Extensions,
         next: Next<'_>,
-    ) -> reqwest_middleware::Result<Response> {
-        let authenticator = self.passing.authenticator;
-        let settings = &authenticator.settings;
-        settings.events.emit(|| Event::Replayed {
-            reason: ReplayReason::Unauthorized,
-            attempt: 1,
-        });
+    ) -> reqwest_middleware::Result<Sent> {
         let Replay {
             request,
             token,
+            since,
             worn,
+            retry,
         } = replay;
-        let response = worn.hide(run(pass, request, extensions, next).await)?;
-        let now = settings.clock.now().moment;
+        let result = run(pass, request, extensions, next).await;
+        let response = self.passing.authenticator.receive(result, &worn)?;
         if !self.passing.is_refusal(&response) {
-            self.cache.cured(self.token, self.at);
-            return Ok(response);
+            self.passing
+                .note_success(token.evidence(), since, &response);
+            match retry {
+                true => self.cache.return_retry(),
+                false => self.cache.cured(self.token, self.at),
+            }
+            return Ok(Sent::Answered(response));
         }
+        if retry && token.generation() == self.token.generation() {
+            return Ok(Sent::RefusedAgain(response));
+        }
+        self.note_refused_replay(&token, &response);
+        Ok(Sent::Answered(response))
+    }
+
+    fn note_refused_replay(&self, token: &Token, response: &Response) {
+        let authenticator = self.passing.authenticator;
+        let settings = &authenticator.settings;
+        let now = settings.clock.now().moment;
         token.evidence().note_refused_replay(now);
         settings.events.emit(|| Event::TokenRejected {
             generation: token.generation(),
@@ -162,8 +214,22 @@ impl Refused<'_> {
             verdict: RejectionVerdict::NotTheToken,
             request_id: authenticator.request_id(response.headers()),
         });
-        Ok(response)
     }
+}
+
+/// Whether the request is sent once more, if it can be.
+fn is_replayed(verdict: RejectionVerdict) -> bool {
+    matches!(
+        verdict,
+        RejectionVerdict::RetrySameToken | RejectionVerdict::Renew | RejectionVerdict::Superseded
+    )
+}
+
+fn emit_replayed(authenticator: &Authenticator, attempt: u32) {
+    authenticator.settings.events.emit(|| Event::Replayed {
+        reason: ReplayReason::Unauthorized,
+        attempt,
+    });
 }
 
 /// An inner limiter that has no permit for the replay does not know of the refusal.

@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 use http::{HeaderName, HeaderValue};
 use reqwest::Request;
 use zeroize::Zeroizing;
@@ -109,6 +110,15 @@ pub(crate) struct Keys {
 impl Keys {
     pub(crate) fn are_none(&self) -> bool {
         self.headers.is_empty() && self.query.is_empty() && self.signature.signer.is_none()
+    }
+
+    /// Whether reqwest takes any of them along to another origin: it strips these headers alone.
+    pub(super) fn outlive_redirects(&self) -> bool {
+        const STRIPPED: [HeaderName; 3] = [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION];
+        let stays = |(name, value): &(HeaderName, HeaderValue)| {
+            value.is_sensitive() && !STRIPPED.contains(name)
+        };
+        !self.query.is_empty() || self.headers.iter().any(stays)
     }
 
     /// Puts on what the caller did not.

@@ -1,10 +1,12 @@
 //! The skin: the auth layer as a middleware, and what all layers of an account share.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use http::{Extensions, HeaderMap};
 use reqwest::{Request, Response};
 use reqwest_middleware::{Middleware, Next};
+use url::{Position, Url};
 
 use super::AuthSettings;
 use super::cache::Cache;
@@ -20,10 +22,18 @@ use crate::options::RequestOptions;
 use crate::origin::{Whose, insecure};
 use crate::passage::{Chain, Layer};
 
+/// As many other hosts are remembered that have got keys.
+const MOST_HOSTS: usize = 64;
+
+/// A name of DNS, and a port.
+const LONGEST_HOST: usize = 253 + 6;
+
 /// The auth half of one account, shared by all layers and clients made from it.
 pub(crate) struct Authenticator {
     pub(super) settings: AuthSettings,
     cache: Option<Cache>,
+    /// Other hosts that have got the account's keys.
+    redirected: Mutex<BTreeSet<String>>,
 }
 
 impl Authenticator {
@@ -33,7 +43,11 @@ impl Authenticator {
             let endpoint = Box::new(HttpEndpoint::new(&oauth, settings.clock.clone()));
             Cache::new(&settings, oauth, endpoint)
         });
-        Self { settings, cache }
+        Self {
+            settings,
+            cache,
+            redirected: Mutex::default(),
+        }
     }
 
     /// None if the account has no token endpoint.
@@ -63,7 +77,11 @@ impl Authenticator {
     ) -> Self {
         let oauth = settings.oauth.take().map(Arc::new);
         let cache = oauth.map(|oauth| Cache::new(&settings, oauth, endpoint));
-        Self { settings, cache }
+        Self {
+            settings,
+            cache,
+            redirected: Mutex::default(),
+        }
     }
 
     pub(super) fn request_id(&self, headers: &HeaderMap) -> Option<String> {
@@ -79,6 +97,43 @@ impl Authenticator {
         let settings = &self.settings;
         let put = settings.credentials.put(request, token, &*settings.clock);
         put.map_err(|error| error.with_account(&settings.account))
+    }
+
+    /// A result as the caller gets it: without what was put into its URL. An answer from another
+    /// origin is reported, where keys went there.
+    pub(super) fn receive(
+        &self,
+        result: reqwest_middleware::Result<Response>,
+        worn: &Worn,
+    ) -> reqwest_middleware::Result<Response> {
+        if let Ok(response) = &result {
+            self.note_redirect(response.url());
+        }
+        worn.hide(result)
+    }
+
+    fn note_redirect(&self, url: &Url) {
+        let settings = &self.settings;
+        let is_elsewhere =
+            settings.credentials.outlive_redirects() && settings.origins.whose(url) != Whose::Ours;
+        if let Some(host) = is_elsewhere.then(|| self.first_from(url)).flatten() {
+            let event = || Event::CredentialsRedirected { host };
+            settings.events.emit(event);
+        }
+    }
+
+    /// The host, if nothing was heard from it before.
+    fn first_from(&self, url: &Url) -> Option<String> {
+        let host: String = url[Position::BeforeHost..Position::AfterPort]
+            .chars()
+            .take(LONGEST_HOST)
+            .collect();
+        let mut known = self
+            .redirected
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let is_new = known.len() < MOST_HOSTS && known.insert(host.clone());
+        is_new.then_some(host)
     }
 
     /// An error on its way to the caller.

@@ -46,6 +46,7 @@ mod proof;
 #[cfg(test)]
 mod random_worlds;
 mod record;
+mod redacted;
 mod refresh_expiry;
 mod refusal_text;
 mod rejection;

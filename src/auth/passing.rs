@@ -19,7 +19,7 @@ use super::pass::Pass;
 use super::rejection;
 use super::reread;
 use super::state::Need;
-use super::token::Token;
+use super::token::{Evidence, Token};
 use crate::clock::{BoxFuture, Moment, Now};
 use crate::error::Error;
 use crate::options::{BodyFactory, Patience};
@@ -117,7 +117,11 @@ impl<'a> Passing<'a> {
     where
         'a: 'f,
     {
-        let is_renewable = self.authenticator.settings.credentials.can_change();
+        let credentials = &self.authenticator.settings.credentials;
+        let is_renewable = credentials.can_change();
+        // With an `Authorization` of the caller's an answer says nothing about our keys.
+        let ours = (!request.headers().contains_key(AUTHORIZATION)).then_some(credentials);
+        let ours = ours.filter(|credentials| !credentials.are_none());
         let is_above = self.spare_above(&request).is_some();
         let clone = is_renewable && !is_above;
         let ready = self.make_ready(&mut request, None, clone, extensions);
@@ -127,15 +131,18 @@ impl<'a> Passing<'a> {
         };
         Box::pin(async move {
             let result = run(pass.as_ref(), request, extensions, next.clone()).await;
-            let response = worn.hide(result)?;
-            let worn = worn.keys.filter(|_| self.is_refusal(&response));
-            let Some(worn) = worn else {
+            let response = self.authenticator.receive(result, &worn)?;
+            if !self.is_refusal(&response) {
+                if let Some(ours) = ours {
+                    self.note_success(ours.evidence(), self.now.moment, &response);
+                }
                 return Ok(response);
-            };
+            }
             let spare = self.spare(pass.as_ref(), is_above);
             let refused = reread::Refused {
                 passing: &self,
-                worn: &worn,
+                worn: worn.keys.as_deref(),
+                may_retry: ours.is_some(),
             };
             Box::pin(refused.cure(response, spare, pass.as_ref(), extensions, next)).await
         })
@@ -174,9 +181,9 @@ impl<'a> Passing<'a> {
                     next.clone().run(request, left.extensions()).await
                 }
             };
-            let response = worn.hide(result)?;
+            let response = self.authenticator.receive(result, &worn)?;
             if !self.is_refusal(&response) {
-                self.note_success(&carried.token, carried.since, &response);
+                self.note_success(carried.token.evidence(), carried.since, &response);
                 return Ok(response);
             }
             let spare = self.spare(pass.as_ref(), is_above);
@@ -199,11 +206,11 @@ impl<'a> Passing<'a> {
         }
     }
 
-    /// Evidence for the token, where some is sought.
-    fn note_success(&self, token: &Token, started: Moment, response: &Response) {
-        if response.status().is_success() && token.evidence().is_sought() {
+    /// Evidence for the credential, where it is news.
+    pub(super) fn note_success(&self, evidence: &Evidence, started: Moment, response: &Response) {
+        if response.status().is_success() && evidence.is_sought(started) {
             let now = self.authenticator.settings.clock.now().moment;
-            token.evidence().note_success(started, now);
+            evidence.note_success(started, now);
         }
     }
 
@@ -228,24 +235,32 @@ impl<'a> Passing<'a> {
         }))
     }
 
-    /// A token, and since when the request has it.
+    /// As [`token_and_permit`](Self::token_and_permit), for the request's first attempt.
     pub(super) async fn wait_for_token(
         &self,
         cache: &Cache,
     ) -> reqwest_middleware::Result<(Arc<Token>, Moment)> {
+        let waited = self.token_and_permit(cache).await;
+        waited.map_err(|error| self.authenticator.refuse(error))
+    }
+
+    /// A usable token, and since when the request has it, with the permits of the limiters above.
+    ///
+    /// # Errors
+    /// No token, or no permit, in time.
+    pub(super) async fn token_and_permit(
+        &self,
+        cache: &Cache,
+    ) -> Result<(Arc<Token>, Moment), Error> {
         let clock = &self.authenticator.settings.clock;
-        let refuse = |error| self.authenticator.refuse(error);
         for _ in 0..MOST_ROUNDS {
             // A permit held while waiting would be one that nobody can use.
             self.chain.settle(Outcome::Unsent);
-            let token = cache
-                .token(Need::Usable, self.patience)
-                .await
-                .map_err(refuse)?;
+            let token = cache.token(Need::Usable, self.patience).await?;
             if self.chain.is_empty() {
                 return Ok((token, clock.now().moment));
             }
-            self.chain.acquire().await.map_err(refuse)?;
+            self.chain.acquire().await?;
             let now = clock.now();
             if let Some(token) = cache.ready(now) {
                 return Ok((token, now.moment));
@@ -253,10 +268,10 @@ impl<'a> Passing<'a> {
         }
         // Tokens that live shorter than the wait for a permit: the newest will have to do.
         let token = match cache.present() {
-            Some(token) => Ok(token),
-            None => cache.token(Need::Usable, self.patience).await,
+            Some(token) => token,
+            None => cache.token(Need::Usable, self.patience).await?,
         };
-        Ok((token.map_err(refuse)?, clock.now().moment))
+        Ok((token, clock.now().moment))
     }
 
     /// Ends the permits above with a refusal; no rule has another name for it.

@@ -4,10 +4,13 @@
 //! subscription for the API product. To renew on those would cost a token for each such request and
 //! cure none.
 
+use std::time::Duration;
+
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderMap, StatusCode};
 
 use super::RejectionTable;
+use super::bucket::Bucket;
 use crate::verdict::{Verdict, folded};
 
 /// What a refusal says.
@@ -19,6 +22,77 @@ pub(crate) enum Suspicion {
     Possible,
     /// It is not the token.
     None,
+}
+
+/// Retries of refused requests with the same credential. One that is not refused again is given
+/// back, so that spurious refusals cost nothing in the long run (1 % of 20 requests a second: 0.2
+/// retries a second, of which one in 500 s is refused too), while those of a revoked token, or of
+/// requests that are refused with every token, are five and then six a minute.
+const RETRY_BURST: u32 = 5;
+const RETRY_EVERY: Duration = Duration::from_secs(10);
+
+/// The budget of an account for them, full.
+pub(crate) const fn retries() -> Bucket {
+    Bucket::new(RETRY_BURST, RETRY_EVERY)
+}
+
+/// What is known of a refused token beside the refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// A newer one is there, or its renewal for a refusal has begun.
+    Replaced,
+    /// No other request has succeeded with it of late.
+    Unproved,
+    /// Another request has succeeded with it of late.
+    Works,
+    /// Likewise, and a replay with it was refused before: some requests are refused whatever token
+    /// they carry.
+    Exonerated,
+}
+
+/// What a refused request does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Course {
+    /// It is sent once more with the same token.
+    RetrySameToken,
+    /// It is sent once more with another token, if there is one or one can be got.
+    Renew,
+    /// Its answer is returned.
+    Return,
+}
+
+/// What a refused request does about its token: the table.
+///
+/// | the token  | not the token | certain | possible, with a retry | possible, without one |
+/// |------------|---------------|---------|------------------------|-----------------------|
+/// | replaced   | return        | renew   | renew                  | renew                 |
+/// | unproved   | return        | renew   | renew                  | renew                 |
+/// | works      | return        | renew   | same token             | renew                 |
+/// | exonerated | return        | renew   | same token             | return                |
+///
+/// There is no retry for a request that had one, for one that cannot be sent twice, and where the
+/// budget is empty. Refused again with the same token, it is the token or the request, and the last
+/// column decides. `take_retry` takes one from the budget: it is called only where the cell says
+/// "same token", so that none is taken in vain.
+///
+/// Keys that are no token cannot be renewed: where it says so they are read again, where they are
+/// kept elsewhere, and else the answer is returned.
+///
+/// A revoked token costs as many further requests as the budget allows, at most one for each
+/// refused request: once its renewal has begun it is replaced, and soon no success is recent.
+pub(crate) fn course(
+    suspicion: Suspicion,
+    standing: Standing,
+    take_retry: impl FnOnce() -> bool,
+) -> Course {
+    match (suspicion, standing) {
+        (Suspicion::None, _) => Course::Return,
+        (Suspicion::Certain, _) => Course::Renew,
+        (Suspicion::Possible, Standing::Replaced | Standing::Unproved) => Course::Renew,
+        (Suspicion::Possible, _) if take_retry() => Course::RetrySameToken,
+        (Suspicion::Possible, Standing::Works) => Course::Renew,
+        (Suspicion::Possible, Standing::Exonerated) => Course::Return,
+    }
 }
 
 /// Whether a response with this status may mean "token refused".
@@ -135,6 +209,38 @@ mod tests {
         let other = StatusCode::NOT_FOUND;
         let unconcerned = classify(&table(), other, &HeaderMap::new(), Some(b""));
         assert_eq!(unconcerned, Suspicion::None);
+    }
+
+    #[test]
+    fn every_cell_of_the_table_of_courses() {
+        use Course::{Renew, RetrySameToken, Return};
+        let rows = [
+            (Standing::Replaced, [Return, Renew, Renew, Renew]),
+            (Standing::Unproved, [Return, Renew, Renew, Renew]),
+            (Standing::Works, [Return, Renew, RetrySameToken, Renew]),
+            (
+                Standing::Exonerated,
+                [Return, Renew, RetrySameToken, Return],
+            ),
+        ];
+        let columns = [
+            (Suspicion::None, true),
+            (Suspicion::Certain, true),
+            (Suspicion::Possible, true),
+            (Suspicion::Possible, false),
+        ];
+        for (standing, cells) in rows {
+            for ((suspicion, left), cell) in columns.into_iter().zip(cells) {
+                let mut taken = false;
+                let course = course(suspicion, standing, || {
+                    taken = left;
+                    left
+                });
+                let text = format!("{standing:?} {suspicion:?}, a retry is left: {left}");
+                assert_eq!(course, cell, "{text}");
+                assert_eq!(taken, cell == RetrySameToken, "{text}");
+            }
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! Keys that were refused are read again where they are kept: who renews a key in its file or
-//! secret store need not restart anything.
+//! Keys that were refused are read again where they are kept: a key that is renewed in its file or
+//! secret store needs no restart. Where they are the same as before, and have just worked for
+//! another request, the request is sent once more with them, as with a [token](super::cure).
 
 use std::sync::Arc;
 
@@ -13,7 +14,8 @@ use super::keys::Keys;
 use super::middleware::Authenticator;
 use super::pass::Pass;
 use super::passing::{Passing, run};
-use super::rejection::{self, Suspicion};
+use super::rejection::{self, Course, Suspicion};
+use crate::clock::Moment;
 use crate::event::{Event, ReplayReason};
 use crate::passage::Spare;
 use crate::response::buffer;
@@ -21,11 +23,22 @@ use crate::response::buffer;
 /// A request whose keys were refused.
 pub(super) struct Refused<'a> {
     pub(super) passing: &'a Passing<'a>,
-    pub(super) worn: &'a Keys,
+    /// Those that can change.
+    pub(super) worn: Option<&'a Keys>,
+    /// Whether the request may be sent once more with the same keys.
+    pub(super) may_retry: bool,
+}
+
+/// Why the request is sent once more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Again {
+    OtherKeys,
+    SameKeys,
 }
 
 impl Refused<'_> {
-    /// Sends the request once more if there are other keys by now; else gives its answer back.
+    /// Sends the request once more if there are other keys by now, or if the same ones work for
+    /// others; else gives its answer back.
     ///
     /// # Errors
     /// No permit for the replay, or no signature; with the status of the refusal.
@@ -39,40 +52,81 @@ impl Refused<'_> {
     ) -> reqwest_middleware::Result<Response> {
         let authenticator = self.passing.authenticator;
         let settings = &authenticator.settings;
+        // Nothing could be done about it, so its body need not be known.
+        let Some(spare) = spare else {
+            return Ok(response);
+        };
         let (response, body) = buffer(response, &*settings.clock).await;
         let (status, headers) = (response.status(), response.headers());
         let table = &settings.rejection;
         let suspicion = rejection::classify(table, status, headers, body.as_deref());
-        let Some(spare) = spare.filter(|_| suspicion != Suspicion::None) else {
+        let again = self.again(suspicion, &response).await;
+        let Some((again, mut request)) = again.zip(spare.copy()) else {
             return Ok(response);
         };
-        // Before the file is read: nothing waits while it holds a permit.
         self.passing.settle_refusal(&response);
-        let newer = self.has_newer().await;
-        let Some(mut request) = newer.then(|| spare.copy()).flatten() else {
-            return Ok(response);
-        };
         let answer = Answer::of(&response, self.passing);
         drop(response);
         let refuse = |error| authenticator.refuse(answer.annotate(error));
         self.passing.chain.acquire().await.map_err(refuse)?;
+        let since = settings.clock.now().moment;
         let worn = authenticator.put(&mut request, None).map_err(refuse)?;
         settings.events.emit(|| Event::Replayed {
             reason: ReplayReason::Unauthorized,
             attempt: 1,
         });
-        let result = worn.hide(run(pass, request, extensions, next).await);
+        let result = run(pass, request, extensions, next).await;
+        let result = authenticator.receive(result, &worn);
+        if let Ok(response) = &result {
+            self.note(again, response, since);
+        }
         result.map_err(|error| with_refusal(error, &answer))
     }
 
+    async fn again(&self, suspicion: Suspicion, response: &Response) -> Option<Again> {
+        if suspicion == Suspicion::None {
+            return None;
+        }
+        if let Some(worn) = self.worn {
+            // Before the file is read: nothing waits while it holds a permit.
+            self.passing.settle_refusal(response);
+            if self.has_newer_than(worn).await {
+                return Some(Again::OtherKeys);
+            }
+        }
+        let settings = &self.passing.authenticator.settings;
+        let (credentials, now) = (&settings.credentials, settings.clock.now().moment);
+        let retry = || self.may_retry && credentials.take_retry(now);
+        match rejection::course(suspicion, credentials.standing(now), retry) {
+            Course::RetrySameToken => Some(Again::SameKeys),
+            Course::Renew | Course::Return => None,
+        }
+    }
+
+    /// What the replay has found out about the keys.
+    fn note(&self, again: Again, response: &Response, since: Moment) {
+        let settings = &self.passing.authenticator.settings;
+        let credentials = &settings.credentials;
+        if self.passing.is_refusal(response) {
+            let now = settings.clock.now().moment;
+            credentials.evidence().note_refused_replay(now);
+            return;
+        }
+        self.passing
+            .note_success(credentials.evidence(), since, response);
+        if again == Again::SameKeys {
+            credentials.return_retry();
+        }
+    }
+
     /// Whether others came since, or are there now.
-    async fn has_newer(&self) -> bool {
+    async fn has_newer_than(&self, worn: &Keys) -> bool {
         let authenticator = self.passing.authenticator;
         let credentials = &authenticator.settings.credentials;
-        if !credentials.are_newer_than(self.worn) {
+        if !credentials.are_newer_than(worn) {
             read_again(authenticator.clone()).await;
         }
-        credentials.are_newer_than(self.worn)
+        credentials.are_newer_than(worn)
     }
 }
 

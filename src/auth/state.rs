@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::bucket::Bucket;
+use super::rejection::{self, Standing};
 use super::table::{Column, Decision, Row, decide};
 use super::token::Token;
 use crate::clock::{Moment, Now};
@@ -34,6 +35,8 @@ pub(crate) struct State {
     pub(super) failures: u32,
     pub(super) launches: Bucket,
     pub(super) forced: Bucket,
+    /// Requests to be sent again with a token that was refused to them but works for others.
+    pub(super) retries: Bucket,
     /// Why the last renewal failed, if none has succeeded since.
     pub(super) last_error: Option<Error>,
     /// Whether a store may bring news from another process.
@@ -109,6 +112,7 @@ impl State {
             failures: 0,
             launches: Bucket::new(LAUNCH_BURST, LAUNCH_EVERY),
             forced: Bucket::new(FORCED_BURST, FORCED_EVERY),
+            retries: rejection::retries(),
             last_error: None,
             has_store,
         }
@@ -279,6 +283,18 @@ impl State {
     /// A token request leaves.
     pub(super) fn leave(&mut self, now: Moment) {
         self.launches.leave(now);
+    }
+
+    /// What is known of a token that the API refused to a request.
+    pub(crate) fn standing(&self, token: &Token, now: Moment) -> Standing {
+        let evidence = token.evidence();
+        match token.generation() {
+            generation if generation < self.generation() => Standing::Replaced,
+            generation if generation <= self.watermark => Standing::Replaced,
+            _ if evidence.exonerates(now) => Standing::Exonerated,
+            _ if evidence.works(now) => Standing::Works,
+            _ => Standing::Unproved,
+        }
     }
 
     /// The API refused this generation: nobody begins with it while its successor is under way.

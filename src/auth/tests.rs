@@ -12,6 +12,7 @@ use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
 
 use super::credentials::Credentials;
 use super::keys::{HeaderPlace, KeyPlaces, Keys};
+use super::state::Need;
 use super::testing::*;
 use super::{AuthMiddleware, AuthSettings, Authenticator, Grant, RejectionTable};
 use crate::clock::{BoxFuture, Moment};
@@ -28,6 +29,8 @@ struct Seen {
     refused: Vec<String>,
     refusal: Option<(u16, HeaderMap, String)>,
     refused_path: Option<String>,
+    /// Whether the request of this number, from 1, is refused whatever it carries.
+    spurious: Option<Box<dyn FnMut(usize) -> bool + Send>>,
     redirect: Option<String>,
     requests: Vec<(String, HeaderMap, Option<Vec<u8>>)>,
 }
@@ -88,8 +91,14 @@ impl Middleware for Api {
             let mut seen = self.seen();
             seen.requests
                 .push((url.to_string(), request.headers().clone(), body));
+            let number = seen.requests.len();
+            let spurious = seen
+                .spurious
+                .as_mut()
+                .is_some_and(|refused| refused(number));
             let bad = |value: HeaderValue| seen.refused.iter().any(|token| value == token.as_str());
-            let refused = authorization.is_some_and(bad)
+            let refused = spurious
+                || authorization.is_some_and(bad)
                 || seen
                     .refused_path
                     .as_ref()
@@ -384,6 +393,181 @@ async fn a_resource_that_refuses_every_token_does_not_cost_one_per_request() {
     );
 }
 
+/// A client whose token works, as one request has found out; the next requests of these numbers,
+/// from 2, are refused whatever they carry.
+async fn proved(
+    script: &Script,
+    api: &Api,
+    log: &Log,
+    spurious: impl FnMut(usize) -> bool + Send + 'static,
+) -> ClientWithMiddleware {
+    let client = simple(script, api, log);
+    clock().sleep(SECOND).await;
+    assert_eq!(status(&client, "/proof").await, 200);
+    api.seen().spurious = Some(Box::new(spurious));
+    client
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spurious_401_of_a_token_that_works_is_retried_with_it_and_costs_no_token() {
+    let (script, api, log) = (Script::default(), Api::default(), Log::default());
+    let client = proved(&script, &api, &log, |number| number == 2).await;
+    let request = client.post(url("/x")).body("the body");
+    assert_eq!(request.send().await.expect("a response").status(), 200);
+    assert_eq!(api.authorizations(), ["Bearer t1"; 3]);
+    assert_eq!(api.seen().requests[2].2.as_deref(), Some(&b"the body"[..]));
+    assert_eq!((script.requests(), log.count("Replayed")), (1, 1));
+    let lines = log.lines();
+    let told = lines.iter().find(|line| line.starts_with("TokenRejected"));
+    assert!(
+        told.is_some_and(|line| line.contains("RetrySameToken")),
+        "{told:?}"
+    );
+}
+
+/// 2 137 of 2 254 reached the caller.
+#[tokio::test(start_paused = true)]
+async fn of_a_crawl_with_one_spurious_401_in_a_hundred_none_reaches_the_caller() {
+    for seed in 0..5 {
+        let (script, api, log) = (Script::default(), Api::default(), Log::default());
+        let mut random = fastrand::Rng::with_seed(seed);
+        let client = proved(&script, &api, &log, move |_| random.u8(..100) == 0).await;
+        let mut answers = Vec::new();
+        for second in 0..100 {
+            let paths: Vec<_> = (0..20).map(|n| format!("/{second}/{n}")).collect();
+            let all = paths.iter().map(|path| status(&client, path));
+            answers.extend(futures_util::future::join_all(all).await);
+            clock().sleep(SECOND).await;
+        }
+        assert!(answers.iter().all(|status| *status == 200), "seed {seed}");
+        let retried = log.lines();
+        let retried = retried
+            .iter()
+            .filter(|line| line.contains("RetrySameToken"));
+        assert!(
+            retried.count() > 10,
+            "seed {seed}: the test has lost its subject"
+        );
+        // Now and then the retry is refused too, and a new token shows that it was not the token.
+        assert!(script.requests() <= 3, "seed {seed}: {}", script.requests());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_refused_again_with_the_same_token_gets_a_new_one() {
+    let (script, api, log) = (Script::default(), Api::default(), Log::default());
+    let client = proved(&script, &api, &log, |_| false).await;
+    api.seen().refused.push("Bearer t1".into());
+    assert_eq!(status(&client, "/x").await, 200);
+    assert_eq!(
+        api.authorizations()[1..],
+        ["Bearer t1", "Bearer t1", "Bearer t2"]
+    );
+    let lines = log.lines();
+    let replays: Vec<_> = lines
+        .iter()
+        .filter(|line| line.starts_with("Replayed"))
+        .collect();
+    assert!(
+        replays[0].contains("attempt: 1") && replays[1].contains("attempt: 2"),
+        "{replays:?}"
+    );
+    assert_eq!(script.requests(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_revoked_under_load_costs_five_more_requests_and_one_renewal() {
+    let (script, api, log) = (Script::default(), Api::default(), Log::default());
+    let client = proved(&script, &api, &log, |_| false).await;
+    api.seen().refused.push("Bearer t1".into());
+    let paths: Vec<_> = (0..64).map(|number| format!("/{number}")).collect();
+    let all = paths.iter().map(|path| status(&client, path));
+    let answers = futures_util::future::join_all(all).await;
+    assert!(answers.iter().all(|status| *status == 200), "{answers:?}");
+    assert_eq!(script.requests(), 2);
+    let with = |token: &str| {
+        let all = api.authorizations();
+        all.iter().filter(|value| value.as_str() == token).count()
+    };
+    assert_eq!((with("Bearer t1"), with("Bearer t2")), (1 + 64 + 5, 64));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_has_worked_long_ago_or_never_is_renewed_at_once() {
+    for pause in [0, 11] {
+        let (script, api) = (Script::default(), Api::default());
+        let client = simple(&script, &api, &Log::default());
+        clock().sleep(SECOND).await;
+        if pause > 0 {
+            assert_eq!(status(&client, "/x").await, 200);
+            clock().sleep(pause * SECOND).await;
+        }
+        let before = api.authorizations().len();
+        api.seen().refused.push("Bearer t1".into());
+        assert_eq!(status(&client, "/x").await, 200);
+        let sent = api.authorizations();
+        assert_eq!(sent[before..], ["Bearer t1", "Bearer t2"], "{pause}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_the_server_calls_invalid_is_renewed_at_once_though_it_works_for_others() {
+    let challenge = r#"Bearer error="invalid_token""#;
+    let (script, api) = (
+        Script::default(),
+        Api::refusing_with(&[], 401, challenge, ""),
+    );
+    let client = proved(&script, &api, &Log::default(), |number| number == 2).await;
+    assert_eq!(status(&client, "/x").await, 200);
+    assert_eq!(api.authorizations()[1..], ["Bearer t1", "Bearer t2"]);
+}
+
+/// Each of them is a request that the quota counts.
+#[tokio::test(start_paused = true)]
+async fn requests_that_every_token_is_refused_for_are_retried_five_times_and_then_six_a_minute() {
+    let (script, api, log) = (Script::default(), Api::default(), Log::default());
+    let client = proved(&script, &api, &log, |_| false).await;
+    api.seen().refused_path = Some("/secret".into());
+    for _ in 0..600 {
+        assert_eq!(status(&client, "/secret").await, 401);
+        clock().sleep(SECOND / 20).await;
+        assert_eq!(status(&client, "/fine").await, 200);
+        clock().sleep(SECOND / 20).await;
+    }
+    let lines = log.lines();
+    let retried = lines.iter().filter(|line| line.contains("RetrySameToken"));
+    let minutes = 600.0 * 0.3 / 60.0;
+    let most = 5 + (6.0 * minutes) as usize + 1;
+    let retried = retried.count();
+    assert!((most - 3..=most).contains(&retried), "{retried} of {most}");
+    assert_eq!(script.requests(), 2, "the first refusal refreshes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_that_is_not_refused_costs_the_budget_nothing() {
+    let (script, api, log) = (Script::default(), Api::default(), Log::default());
+    let client = proved(&script, &api, &log, |number| number % 2 == 0).await;
+    for _ in 0..100 {
+        assert_eq!(status(&client, "/x").await, 200);
+    }
+    assert_eq!((script.requests(), log.count("Replayed")), (1, 100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_sent_twice_takes_no_retry_from_those_that_can() {
+    let (script, api, log) = (Script::default(), Api::default(), Log::default());
+    let client = proved(&script, &api, &log, |number| number == 2).await;
+    let stream = futures_util::stream::iter([Ok::<_, std::io::Error>("chunk")]);
+    let request = client.post(url("/x")).body(Body::wrap_stream(stream));
+    assert_eq!(request.send().await.expect("a response").status(), 401);
+    assert_eq!(log.count("Replayed"), 0);
+    let lines = log.lines();
+    assert!(
+        !lines.iter().any(|line| line.contains("RetrySameToken")),
+        "{lines:?}"
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn without_a_token_nothing_leaves() {
     let script = Script::of([refuse(401, "invalid_client")]);
@@ -461,7 +645,7 @@ impl Passage for Permit {
     fn acquire(&self) -> BoxFuture<'_, Result<(), Error>> {
         self.notes.note("acquire");
         Box::pin(async {
-            clock().sleep(SECOND).await;
+            clock().sleep(3 * SECOND).await;
             Ok(())
         })
     }
@@ -517,6 +701,73 @@ async fn auth_settles_before_it_waits_and_acquires_again_after() {
         "with a fresh token nothing is asked of the limiter"
     );
     assert_eq!(api.seen().requests[1].1["x-digikey-client-id"], "my id");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_with_the_same_token_settles_and_acquires_too() {
+    let (script, api, permits) = (Script::default(), Api::default(), Permits::default());
+    let client = ClientBuilder::new(reqwest::Client::new())
+        .with(permits.clone())
+        .with(layer(digikey(&Log::default()), &script))
+        .with(api.clone())
+        .build();
+    assert_eq!(status(&client, "/x").await, 200);
+    let before = permits.notes().len();
+    api.seen().spurious = Some(Box::new(|number| number == 2));
+    assert_eq!(status(&client, "/x").await, 200);
+    // To settle what is settled does nothing.
+    assert_eq!(permits.notes()[before..], ["401", "unsent", "acquire"]);
+    assert_eq!(api.authorizations(), ["Bearer t1"; 3]);
+}
+
+/// While the replay waits for its permit, which takes three seconds, its token is replaced.
+async fn token_of_a_replay_whose_token_changed(api: &Api, proved: bool) -> Vec<String> {
+    let script = Script::default();
+    let authenticator =
+        Authenticator::with_endpoint(digikey(&Log::default()), Box::new(script.clone()));
+    let authenticator = Arc::new(authenticator);
+    let layer = AuthMiddleware::new(authenticator.clone(), RequestOptions::default());
+    let client = ClientBuilder::new(reqwest::Client::new())
+        .with(Permits::default())
+        .with(layer)
+        .with(api.clone())
+        .build();
+    if proved {
+        assert_eq!(status(&client, "/x").await, 200);
+    }
+    let number = api.authorizations().len() + 1;
+    api.seen().spurious = Some(Box::new(move |sent| sent == number));
+    let arrived = || api.authorizations().len() == number;
+    let replaced = async {
+        while !arrived() {
+            clock().sleep(SECOND / 20).await;
+        }
+        // The answer takes a tenth of a second, and a renewal a second; then it waits for a permit.
+        clock().sleep(3 * SECOND / 2).await;
+        authenticator.cache().expect("a cache").invalidate();
+        let patience = RequestOptions::default().patience(clock().now());
+        let cache = authenticator.cache().expect("a cache");
+        drop(cache.token(Need::Usable, patience).await.expect("a token"));
+        assert!(
+            api.authorizations().len() == number,
+            "the replay left too early"
+        );
+    };
+    let (answered, ()) = futures_util::join!(status(&client, "/x"), replaced);
+    assert_eq!(answered, 200);
+    api.authorizations()[number - 1..].to_vec()
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_permit_for_a_replay_the_token_is_read_again() {
+    let renewed = token_of_a_replay_whose_token_changed(&Api::default(), false).await;
+    assert_eq!(
+        renewed,
+        ["Bearer t1", "Bearer t3"],
+        "t2 was replaced while it waited"
+    );
+    let retried = token_of_a_replay_whose_token_changed(&Api::default(), true).await;
+    assert_eq!(retried, ["Bearer t1", "Bearer t2"], "so was t1");
 }
 
 #[tokio::test(start_paused = true)]

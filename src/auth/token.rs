@@ -23,6 +23,8 @@ const YEAR: Duration = Duration::from_secs(365 * 86_400);
 const UNKNOWN: Duration = Duration::from_secs(300);
 const LONGEST_MARGIN: Duration = Duration::from_secs(30);
 const EVIDENCE_LASTS: Duration = Duration::from_secs(10);
+/// Successes that left closer together than this are one piece of evidence.
+const EVIDENCE_EVERY: Duration = Duration::from_secs(1);
 // Below this a cap learned from a refusal would only make a loop.
 const SHORTEST_CAP: Duration = Duration::from_secs(1);
 const SCHEME: &str = "Bearer ";
@@ -267,13 +269,18 @@ impl fmt::Debug for Token {
     }
 }
 
-/// What requests found out about a token: it takes a refused replay *and* later successes to say
-/// that a 401 is not the token's fault.
+/// What requests found out about a token: whether it works, and whether a 401 need be its fault.
+///
+/// A success proves that the token works if its request left after the last refused replay. It
+/// takes such a refusal *and* a later success to say that a 401 is not the token's fault.
 ///
 /// Zero means "never": a request cannot have started at the very start of the clock.
 #[derive(Debug, Default)]
 pub(crate) struct Evidence {
     refused: AtomicU64,
+    /// When the latest successful request left, in steps of [`EVIDENCE_EVERY`].
+    worked_from: AtomicU64,
+    /// When a success was noted last.
     worked: AtomicU64,
 }
 
@@ -283,25 +290,39 @@ impl Evidence {
         self.refused.fetch_max(nanos(now), Ordering::Relaxed);
     }
 
-    /// Whether successes matter at all: one load on the way of every request.
-    pub(crate) fn is_sought(&self) -> bool {
-        self.refused.load(Ordering::Relaxed) != 0
+    /// Whether the success of a request that left at `started` is news: two loads on the way of
+    /// every request, where noting it takes a reading of the clock and two writes that all threads
+    /// would contend for.
+    pub(crate) fn is_sought(&self, started: Moment) -> bool {
+        let refused = self.refused.load(Ordering::Relaxed);
+        let from = self.worked_from.load(Ordering::Relaxed);
+        let started = nanos(started);
+        let is_first = from <= refused && started > refused;
+        is_first || Duration::from_nanos(started.saturating_sub(from)) >= EVIDENCE_EVERY
     }
 
     /// A request with this token that left at `started` succeeded.
     pub(crate) fn note_success(&self, started: Moment, now: Moment) {
-        let refused = self.refused.load(Ordering::Relaxed);
-        if refused != 0 && nanos(started) > refused {
+        let started = nanos(started);
+        if started > self.refused.load(Ordering::Relaxed) {
+            self.worked_from.fetch_max(started, Ordering::Relaxed);
             self.worked.fetch_max(nanos(now), Ordering::Relaxed);
         }
     }
 
-    /// Whether a refusal now says nothing about the token.
-    pub(crate) fn exonerates(&self, now: Moment) -> bool {
+    /// Whether it worked of late: a request that left after the last refused replay succeeded with
+    /// it within the last ten seconds.
+    pub(crate) fn works(&self, now: Moment) -> bool {
         let refused = self.refused.load(Ordering::Relaxed);
+        let from = self.worked_from.load(Ordering::Relaxed);
         let worked = self.worked.load(Ordering::Relaxed);
         let since = Duration::from_nanos(nanos(now).saturating_sub(worked));
-        refused != 0 && worked > refused && since <= EVIDENCE_LASTS
+        from > refused && since <= EVIDENCE_LASTS
+    }
+
+    /// Whether a refusal now says nothing about the token.
+    pub(crate) fn exonerates(&self, now: Moment) -> bool {
+        self.refused.load(Ordering::Relaxed) != 0 && self.works(now)
     }
 }
 

@@ -163,3 +163,34 @@ fn only_visible_ascii_is_sent_and_white_space_around_it_is_not() {
     let all: String = ('!'..='~').collect();
     assert_eq!(sendable(&all), Ok(&*all));
 }
+
+#[test]
+fn a_token_works_for_ten_seconds_after_a_success_unless_a_replay_with_it_is_refused() {
+    let evidence = Evidence::default();
+    let moment = |seconds| at(seconds).moment;
+    assert!(!evidence.works(moment(0.0)), "nothing is known");
+    evidence.note_success(moment(1.0), moment(2.0));
+    assert!(evidence.works(moment(12.0)) && !evidence.works(moment(12.1)));
+
+    evidence.note_refused_replay(moment(3.0));
+    assert!(!evidence.works(moment(3.0)), "the request left before");
+    evidence.note_success(moment(2.5), moment(4.0));
+    assert!(!evidence.works(moment(4.0)), "so did this one");
+    evidence.note_success(moment(3.5), moment(5.0));
+    assert!(evidence.works(moment(15.0)) && !evidence.works(moment(15.1)));
+}
+
+/// Noting it takes a reading of the clock, and two writes that all threads would contend for.
+#[test]
+fn a_success_is_news_once_a_second_and_at_once_after_a_refused_replay() {
+    let evidence = Evidence::default();
+    let moment = |seconds| at(seconds).moment;
+    assert!(evidence.is_sought(moment(1.0)), "the first");
+    evidence.note_success(moment(1.0), moment(1.1));
+    assert!(!evidence.is_sought(moment(0.5)) && !evidence.is_sought(moment(1.9)));
+    assert!(evidence.is_sought(moment(2.0)));
+
+    evidence.note_refused_replay(moment(1.2));
+    assert!(!evidence.is_sought(moment(1.1)), "it left before");
+    assert!(evidence.is_sought(moment(1.3)));
+}

@@ -206,6 +206,8 @@ pub fn account(client_id: impl Into<String>, client_secret: impl Into<Secret>) -
 /// let account = digikey::three_legged("my-client-id", "my-client-secret", callback)
 ///     .token_store(MemoryStore::new()) // in real life one that survives: `FileStore`
 ///     .build()?;
+/// let client = account.client()?;
+/// # let _ = client;
 /// # Ok::<(), reqwest_tollgate::Error>(())
 /// ```
 pub fn three_legged(

@@ -10,9 +10,16 @@
 //! let account = digikey::account("my-client-id", "my-client-secret")
 //!     .window(Window::per_utc_day(25_000)) // as agreed with the vendor
 //!     .build()?;
+//! let client = account.client()?;
 //! assert_eq!(account.base_url().as_str(), "https://api.digikey.com/");
+//! # let _ = client;
 //! # Ok::<(), reqwest_tollgate::Error>(())
 //! ```
+//!
+//! [`Account::client`](crate::Account::client) serves each of them, and
+//! [`http_client_builder`](crate::http_client_builder) makes one pool for several: their redirects
+//! stay within an origin. With reqwest's own policy the keys of all vendors but those that want a
+//! bearer token alone would go wherever a redirect leads.
 //!
 //! In a [configuration file](crate::Config) the module's name is what `distributor` says, beside
 //! the keys of the column "needs"; `from_env` reads the environment. Confidence is that of the way

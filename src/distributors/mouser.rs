@@ -6,9 +6,14 @@
 //! ```
 //! use reqwest_tollgate::{Secret, distributors::mouser};
 //!
-//! let search = mouser::account("my-search-key");
+//! let search = mouser::account("my-search-key").build()?.client()?;
 //! let order = mouser::account(Secret::file("/run/secrets/mouser-order")).name("mouser-order");
+//! # let _ = (search, order);
+//! # Ok::<(), reqwest_tollgate::Error>(())
 //! ```
+//!
+//! The key stands in every URL: see [`query`](crate::AccountBuilder::query) for where it does not
+//! show, and for the client that keeps it within Mouser's origin.
 //!
 //! 30 calls a minute and 1000 a day (mouser.com/api-search, as public clients quote it); the preset
 //! uses both in full, since its ledger counts a call until a minute after its answer. A rejection

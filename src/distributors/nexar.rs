@@ -17,6 +17,8 @@
 //!
 //! let month = Window::per_utc_month(15_000).unit(nexar::PARTS);
 //! let account = nexar::account("my-client-id", "my-client-secret").window(month).build()?;
+//! let client = account.client()?;
+//! # let _ = client;
 //! # Ok::<(), reqwest_tollgate::Error>(())
 //! ```
 //!

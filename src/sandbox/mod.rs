@@ -37,7 +37,6 @@
 //!
 //! ```no_run
 //! # use std::time::Duration;
-//! # use reqwest_middleware::ClientBuilder;
 //! # use reqwest_tollgate::sandbox::Sandbox;
 //! # async fn story() -> Result<(), Box<dyn std::error::Error>> {
 //! let sandbox = Sandbox::builder()
@@ -46,7 +45,7 @@
 //!     .start()
 //!     .await?;
 //! let account = sandbox.account().build()?;
-//! let client = account.attach(ClientBuilder::new(reqwest::Client::new())).build();
+//! let client = account.client()?;
 //!
 //! for part in 0..100 {
 //!     let path = format!("/products/v4/search/{part}/productdetails");

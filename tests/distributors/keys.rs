@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use httpmock::MockServer;
-use reqwest_middleware::ClientBuilder;
 use reqwest_tollgate::distributors::{
     arrow_itemservice, conrad, future, mouser, oemsecrets, renesas, rs, rutronik, sager, samtec,
     sourcengine, te, tti,
 };
-use reqwest_tollgate::{AccountBuilder, Error, ErrorKind, Secret, same_origin_redirects};
+use reqwest_tollgate::{AccountBuilder, Error, ErrorKind, Secret};
 
 use crate::CANARY;
 use crate::common::{Answer, Stub, answer, client};
@@ -122,10 +121,7 @@ async fn a_redirect_to_another_host_is_not_followed_with_a_key() {
         });
         redirect.await;
         let account = builder.base_url(api.base_url()).build().unwrap();
-        let pool = reqwest::Client::builder().redirect(same_origin_redirects());
-        let client = account
-            .attach(ClientBuilder::new(pool.build().unwrap()))
-            .build();
+        let client = account.client().unwrap();
         let response = client.get(api.url("/part")).send().await.unwrap();
         assert_eq!(response.status(), 302);
         assert_eq!(leak.calls_async().await, 0, "{}", account.name());

@@ -39,15 +39,14 @@ use reqwest::Response;
 use reqwest::header::CONTENT_TYPE;
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, RequestBuilder};
 use reqwest_tollgate::sandbox::{Manners, Sandbox, SandboxBuilder};
-use reqwest_tollgate::{Account, AccountBuilder, Window, same_origin_redirects};
+use reqwest_tollgate::{Account, AccountBuilder, Window, http_client_builder};
 use url::Url;
 
 use vendors::{VENDORS, Vendor};
 
 /// A client of each account's own would read the certificates of the system each time.
 static POOL: LazyLock<reqwest::Client> = LazyLock::new(|| {
-    let redirects = same_origin_redirects();
-    let builder = reqwest::Client::builder().redirect(redirects);
+    let builder = http_client_builder();
     builder.build().unwrap()
 });
 
