@@ -33,7 +33,7 @@ impl HeaderPlace {
         let (text, is_secret) = match self {
             Self::Plain(text) => (Zeroizing::new(text.clone()), false),
             Self::Secret(secret) => (secret.read()?, true),
-            Self::Bearer(token) => (Zeroizing::new(format!("Bearer {}", *token.read()?)), true),
+            Self::Bearer(token) => (bearer(&token.read()?)?, true),
             Self::Basic { user, password } => (basic(user, &password.read()?)?, true),
         };
         let mut value = HeaderValue::from_str(&text).map_err(|_| NOT_A_VALUE.to_owned())?;
@@ -47,6 +47,13 @@ impl HeaderPlace {
             Self::Secret(secret) | Self::Bearer(secret) => secret.is_reference(),
             Self::Basic { password, .. } => password.is_reference(),
         }
+    }
+}
+
+fn bearer(token: &str) -> Result<Zeroizing<String>, String> {
+    match token.trim().is_empty() {
+        true => Err("is empty".to_owned()),
+        false => Ok(Zeroizing::new(format!("Bearer {token}"))),
     }
 }
 
