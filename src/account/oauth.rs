@@ -107,8 +107,10 @@ fn check_grant(settings: &Settings, grant: &Grant, problems: &mut Problems) {
         }
         GrantKind::AuthorizationCode { redirect_uri } => {
             let expected = "expected the absolute URL that is registered with the distributor";
-            let uri = Url::parse(redirect_uri);
-            let uri = uri.map_err(|_| format!("found {}; {expected}", urls::shown(redirect_uri)));
+            // An app's own scheme has no port: `com.acme.app:/callback`.
+            let is_host = urls::without_scheme(redirect_uri).is_some();
+            let uri = Url::parse(redirect_uri).ok().filter(|_| !is_host);
+            let uri = uri.ok_or_else(|| format!("found {}; {expected}", urls::shown(redirect_uri)));
             problems.keep("redirect_uri", uri);
         }
     }
@@ -121,7 +123,7 @@ fn check_grant(settings: &Settings, grant: &Grant, problems: &mut Problems) {
 
 fn check_secret(field: &str, secret: &Secret, problems: &mut Problems) {
     let value = problems.keep(field, secret.read());
-    if value.is_some_and(|value| value.is_empty()) {
+    if value.is_some_and(|value| value.trim().is_empty()) {
         problems.add(field, "is empty");
     }
 }
