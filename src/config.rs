@@ -242,6 +242,10 @@ impl Shared {
         settings.observers.extend(self.observers.iter().cloned());
         settings.clock = self.clock.clone();
         settings.token_client = self.token_client.clone();
+        // One for all accounts may be of no use to some; an account's own has to be.
+        if token_store.is_some() {
+            settings.note("token_store");
+        }
         settings.token_store = token_store.or_else(|| self.token_store.clone());
         settings.quota_store = quota_store.or_else(|| self.quota_store.clone());
     }

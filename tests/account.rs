@@ -70,11 +70,11 @@ fn every_problem_is_listed_on_its_own_line_with_its_field() {
     );
     for expected in [
         "\nname: is empty",
-        "\nbase_url: found \"api.acme.example\"; expected an absolute URL",
+        "\nbase_url: found \"api.acme.example\", which has no scheme; did you mean",
         "\norigins: found \"https://cdn.acme.example/files\"; expected scheme, host and port only",
         "\nheaders.two words: \"two words\" is not a header name",
         "\nheaders.X-Key: environment variable TOLLGATE_NO_SUCH_VARIABLE is not set",
-        "\ntoken_headers.X-Line: found a character that cannot stand in a header",
+        "\ntoken_headers.X-Line: found a line break within; expected one line",
         "\nclient_id: is missing",
         "\nrequest_id_header: \"¿\" is not a header name",
         "\nwindows: 0/0day: a window's limit must be at least 1",

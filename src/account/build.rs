@@ -9,7 +9,7 @@ use url::Url;
 
 use super::living::{self, Identity};
 use super::problems::Problems;
-use super::{Account, Settings, Shared, headers, oauth, quotas, token_windows, urls};
+use super::{Account, Settings, Shared, headers, oauth, quotas, token_windows, unused, urls};
 use crate::auth::credentials::Credentials;
 use crate::auth::keys::{KeyPlaces, Keys};
 use crate::auth::{AuthSettings, Authenticator, OAuthSettings, RejectionTable};
@@ -31,6 +31,7 @@ pub(crate) fn check(settings: Settings) -> Result<Account, Problems> {
     let mut problems = Problems::default();
     check_values(&settings, &mut problems);
     let base_url = urls::base(&settings, &mut problems);
+    unused::check(&settings, &mut problems);
     let parts = Parts {
         origins: Arc::new(Origins::new(urls::origins(
             &settings,

@@ -29,7 +29,8 @@ pub enum Environment {
     Sandbox,
 }
 
-/// Makes an [`Account`]. Setters never fail; [`build`](Self::build) checks everything.
+/// Makes an [`Account`]. Setters never fail; [`build`](Self::build) checks everything, and refuses
+/// what would have no effect, such as a `scope` without a `token_url`.
 #[must_use]
 pub struct AccountBuilder {
     pub(crate) settings: Settings,
@@ -90,12 +91,14 @@ impl AccountBuilder {
 
     /// A token that does not come from a token endpoint, as `Authorization: Bearer` (RFC 6750).
     pub fn bearer(mut self, token: impl Into<Secret>) -> Self {
+        self.settings.note("bearer");
         self.settings.authorization = Some(HeaderPlace::Bearer(token.into()));
         self
     }
 
     /// A user and a password, as `Authorization: Basic` (RFC 7617).
     pub fn basic(mut self, user: impl Into<String>, password: impl Into<Secret>) -> Self {
+        self.settings.note("basic");
         self.settings.authorization = Some(HeaderPlace::Basic {
             user: user.into(),
             password: password.into(),
@@ -133,12 +136,14 @@ impl AccountBuilder {
 
     /// The OAuth client's id (RFC 6749 section 2.2).
     pub fn client_id(mut self, id: impl Into<String>) -> Self {
+        self.settings.note("client_id");
         self.settings.client_id = Some(id.into());
         self
     }
 
     /// The OAuth client's secret; without one it is a public client (RFC 6749 section 2.1).
     pub fn client_secret(mut self, secret: impl Into<Secret>) -> Self {
+        self.settings.note("client_secret");
         self.settings.client_secret = Some(secret.into());
         self
     }
@@ -146,12 +151,14 @@ impl AccountBuilder {
     /// How the client authenticates itself at the token endpoint; default
     /// [`ClientAuth::Basic`].
     pub fn client_auth(mut self, how: ClientAuth) -> Self {
+        self.settings.note("client_auth");
         self.settings.client_auth = how;
         self
     }
 
     /// How tokens are got; default [`Grant::client_credentials`] where there is a token URL.
     pub fn grant(mut self, grant: Grant) -> Self {
+        self.settings.note("grant");
         self.settings.grant = Some(grant);
         self
     }
@@ -166,13 +173,21 @@ impl AccountBuilder {
     /// relative to the base URL. Only a login uses it
     /// ([`Account::authorization_request`]).
     pub fn authorization_url(mut self, url: impl AsRef<str>) -> Self {
+        self.settings.note("authorization_url");
         self.settings.authorization_url = Some(url.as_ref().to_owned());
+        self
+    }
+
+    /// The same for a preset, most of whose accounts nobody logs in to.
+    pub(crate) fn login_at(mut self, authorization_url: &str) -> Self {
+        self.settings.authorization_url = Some(authorization_url.to_owned());
         self
     }
 
     /// The revocation endpoint (RFC 7009), absolute or relative to the base URL; only
     /// [`Account::revoke`] uses it.
     pub fn revocation_url(mut self, url: impl AsRef<str>) -> Self {
+        self.settings.note("revocation_url");
         self.settings.revocation_url = Some(url.as_ref().to_owned());
         self
     }
@@ -180,18 +195,21 @@ impl AccountBuilder {
     /// Who the authorization server says it is when it sends a person back (`iss`, RFC 9207). A
     /// callback that names another one, or none, is then refused; default: not checked.
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.settings.note("issuer");
         self.settings.issuer = Some(issuer.into());
         self
     }
 
     /// The scope to ask for (RFC 6749 section 3.3); default: none.
     pub fn scope(mut self, scope: impl Into<String>) -> Self {
+        self.settings.note("scope");
         self.settings.scope = Some(scope.into());
         self
     }
 
     /// One more header on the token request.
     pub fn token_header(mut self, name: &str, value: impl Into<Secret>) -> Self {
+        self.settings.note("token_headers");
         self.settings
             .token_headers
             .push((name.to_owned(), value.into()));
@@ -200,6 +218,7 @@ impl AccountBuilder {
 
     /// One more field in the token request's form.
     pub fn token_field(mut self, name: &str, value: impl Into<Secret>) -> Self {
+        self.settings.note("token_fields");
         self.settings
             .token_fields
             .push((name.to_owned(), value.into()));
@@ -212,6 +231,7 @@ impl AccountBuilder {
     /// Default: one client for all accounts of the process, redirects off, 10 s to connect, 30 s in
     /// all.
     pub fn token_client(mut self, client: reqwest::Client) -> Self {
+        self.settings.note("token_client");
         self.settings.token_client = Some(client);
         self
     }
@@ -230,6 +250,7 @@ impl AccountBuilder {
     /// Only limit and length matter; `build()` refuses pacing, a reserve, headers and another unit
     /// than requests here.
     pub fn token_window(mut self, window: Window) -> Self {
+        self.settings.note("token_windows");
         self.settings.token_windows.push(window);
         self
     }
@@ -237,6 +258,7 @@ impl AccountBuilder {
     /// Where tokens survive the process. An account whose refresh token is good for one use has no
     /// default: `build()` asks for one.
     pub fn token_store(mut self, store: impl TokenStore) -> Self {
+        self.settings.note("token_store");
         self.settings.token_store = Some(Arc::new(store));
         self
     }
@@ -249,6 +271,7 @@ impl AccountBuilder {
     /// than requests would, and ends with the account: with its last handle and layer. A token
     /// that was revoked is not replaced before somebody asks for one.
     pub fn keep_warm(mut self, keep: bool) -> Self {
+        self.settings.note("keep_warm");
         self.settings.keep_warm = keep;
         self
     }
@@ -259,6 +282,7 @@ impl AccountBuilder {
     /// request). By chance up to a fifth earlier, so that a fleet does not renew together; and at
     /// least 30 s, or a tenth of the lifetime if that is less.
     pub fn refresh_lead(mut self, lead: Duration) -> Self {
+        self.settings.note("refresh_lead");
         self.settings.refresh_lead = lead;
         self
     }
@@ -268,6 +292,7 @@ impl AccountBuilder {
     /// Default: it is renewed as if it lived 300 s, or less after one that was refused earlier, but
     /// never taken for expired. [`build`](Self::build) refuses zero.
     pub fn fallback_lifetime(mut self, lifetime: Duration) -> Self {
+        self.settings.note("fallback_lifetime");
         self.settings.fallback_lifetime = Some(lifetime);
         self
     }
@@ -275,6 +300,7 @@ impl AccountBuilder {
     /// One more status that can mean "token refused", beside 401; some servers say 403. Of 400 to
     /// 499, but not 429, which is about the rate.
     pub fn rejection_status(mut self, status: StatusCode) -> Self {
+        self.settings.note("rejection_statuses");
         self.settings.rejection_statuses.push(status);
         self
     }
@@ -282,6 +308,7 @@ impl AccountBuilder {
     /// A refused request whose body contains this phrase was not refused for its token (letter case
     /// and white space do not count): the answer is returned, and no token renewed.
     pub fn not_the_token(mut self, phrase: impl Into<String>) -> Self {
+        self.settings.note("not_the_token");
         self.settings.not_the_token.push(phrase.into());
         self
     }
@@ -289,6 +316,7 @@ impl AccountBuilder {
     /// Whether a request whose token was refused is sent again with a new one; default: yes. The
     /// token is renewed in any case.
     pub fn replay_unauthorized(mut self, replay: bool) -> Self {
+        self.settings.note("replay_unauthorized");
         self.settings.replay_unauthorized = replay;
         self
     }

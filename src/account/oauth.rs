@@ -15,7 +15,6 @@ pub(super) fn oauth(
     problems: &mut Problems,
 ) -> Option<OAuthSettings> {
     let Some(token_url) = &settings.token_url else {
-        check_unused(settings, problems);
         return None;
     };
     let token_url = urls::token(token_url, base_url, problems);
@@ -56,25 +55,6 @@ pub(super) fn oauth(
         revocation_url,
         issuer: settings.issuer.clone(),
     })
-}
-
-/// What is told in vain is most likely a forgotten token URL.
-fn check_unused(settings: &Settings, problems: &mut Problems) {
-    let told = [
-        ("client_secret", settings.client_secret.is_some()),
-        ("grant", settings.grant.is_some()),
-        ("authorization_url", settings.authorization_url.is_some()),
-        ("revocation_url", settings.revocation_url.is_some()),
-        ("issuer", settings.issuer.is_some()),
-        ("scope", settings.scope.is_some()),
-        ("token_headers", !settings.token_headers.is_empty()),
-        ("token_fields", !settings.token_fields.is_empty()),
-        ("keep_warm", settings.keep_warm),
-        ("token_windows", !settings.token_windows.is_empty()),
-    ];
-    for (field, _) in told.into_iter().filter(|(_, is_told)| *is_told) {
-        problems.add(field, "is set, but nothing uses it without a token_url");
-    }
 }
 
 /// An assertion says who asks; every other grant is a client's.

@@ -41,7 +41,7 @@ impl HeaderPlace {
         Ok(value)
     }
 
-    fn is_reference(&self) -> bool {
+    pub(crate) fn is_reference(&self) -> bool {
         match self {
             Self::Plain(_) => false,
             Self::Secret(secret) | Self::Bearer(secret) => secret.is_reference(),

@@ -82,7 +82,7 @@ fn begin(fields: &mut Fields) -> (AccountBuilder, Option<&'static Preset>) {
         }
     }
     let builder = match preset {
-        Some(preset) => (preset.builder)(),
+        Some(preset) => preset.begin(),
         None if is_own => Account::builder("", ""),
         // Its URL is not known either, and that is told already.
         None => Account::builder("", "https://unknown.invalid"),

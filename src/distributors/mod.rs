@@ -166,6 +166,13 @@ impl Preset {
         required.map(|key| key.name)
     }
 
+    /// The builder before the customer's keys are set: what it fills in need not have an effect.
+    pub(crate) fn begin(&self) -> AccountBuilder {
+        let mut builder = (self.builder)();
+        builder.settings.noted.clear();
+        builder
+    }
+
     /// The builder with what the environment says.
     ///
     /// # Errors
@@ -180,7 +187,7 @@ impl Preset {
             let value = read(variable)?;
             Some(secret::trimmed(&value).to_owned()).filter(|value| !value.is_empty())
         };
-        let mut builder = (self.builder)();
+        let mut builder = self.begin();
         for key in self.keys {
             let found = key
                 .variables

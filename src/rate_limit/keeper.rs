@@ -151,8 +151,10 @@ impl Keeper {
             return;
         }
         let due = Due(Arc::downgrade(limiter));
+        // A sleep needs a runtime, and may panic all the same.
         let pause = || contained(|| limiter.settings.clock.sleep(INTERVAL));
-        let Some((runtime, pause)) = Handle::try_current().ok().zip(pause()) else {
+        let runtime = Handle::try_current().ok();
+        let Some((runtime, pause)) = runtime.and_then(|runtime| Some((runtime, pause()?))) else {
             // The next change, a flush or the end of the account saves.
             return drop(due);
         };
@@ -206,7 +208,9 @@ impl Keeper {
     /// The account ends: its last state is written, and the store let go after that. It does not
     /// wait.
     pub(super) fn end(&self, state: impl FnOnce() -> (Saved, Now)) {
-        let _ = self.reported(self.hand_in(state));
+        if let Err(error) = self.hand_in(state) {
+            let _ = self.reported::<()>(Err(error));
+        }
         self.writer.release();
     }
 

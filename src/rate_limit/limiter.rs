@@ -221,7 +221,7 @@ impl Limiter {
     }
 
     /// Saves what is used, if that changed. It blocks for a bounded time.
-    fn save(&self) -> Result<(), Error> {
+    pub(super) fn save(&self) -> Result<(), Error> {
         match &self.settings.keeper {
             Some(keeper) => keeper.save(|| self.saved()),
             None => Ok(()),
