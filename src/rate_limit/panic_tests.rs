@@ -208,3 +208,87 @@ async fn an_observer_that_panics_keeps_no_permit_and_stops_neither_requests_nor_
         assert!(seen.iter().any(|name| name == event), "{event}: {seen:?}");
     }
 }
+
+/// Panics at some of its calls, counted from 1.
+#[cfg(feature = "tracing")]
+struct Subscriber {
+    calls: Arc<AtomicUsize>,
+    first: usize,
+    last: usize,
+}
+
+#[cfg(feature = "tracing")]
+impl Subscriber {
+    fn called(&self) {
+        let call = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
+        assert!(call < self.first || call > self.last, "as it was told");
+    }
+}
+
+#[cfg(feature = "tracing")]
+impl tracing::Subscriber for Subscriber {
+    fn register_callsite(
+        &self,
+        _: &'static tracing::Metadata<'static>,
+    ) -> tracing::subscriber::Interest {
+        tracing::subscriber::Interest::sometimes()
+    }
+
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        self.called();
+        true
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        self.called();
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {
+        self.called();
+    }
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {
+        self.called();
+    }
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.called();
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {
+        self.called();
+    }
+
+    fn exit(&self, _: &tracing::span::Id) {
+        self.called();
+    }
+
+    fn try_close(&self, _: tracing::span::Id) -> bool {
+        self.called();
+        true
+    }
+}
+
+#[cfg(feature = "tracing")]
+#[tokio::test(start_paused = true)]
+async fn a_subscriber_that_panics_at_any_of_its_calls_keeps_no_permit_and_stops_no_request() {
+    for (way, walk) in WAYS.iter().enumerate() {
+        // All of them, then each alone.
+        for (first, last) in std::iter::once((1, usize::MAX)).chain((1..60).map(|at| (at, at))) {
+            let calls = Arc::new(AtomicUsize::new(0));
+            let subscriber = Subscriber {
+                calls: calls.clone(),
+                first,
+                last,
+            };
+            let guard = tracing::subscriber::set_default(subscriber);
+            let what = format!("way {way}, calls {first} to {last}");
+            let account = account(PausedClock::starting_at(SystemTime::UNIX_EPOCH), |_| {});
+            walk(&account).await.expect(&what);
+            assert!(calls.load(Ordering::Relaxed) > 8, "{what}");
+            drop(guard);
+            all_is_there(&account, &what).await;
+        }
+    }
+}
