@@ -131,9 +131,10 @@ pub enum Event {
         /// Why.
         error: Error,
     },
-    /// Another account of this name, URL and client was built before and lives. The two do not know
-    /// each other: each counts the quota for itself and renews tokens for itself. A clone was
-    /// meant.
+    /// Another account that nothing tells from this one was built before and lives: it has the same
+    /// name and base URL, and the same token URL, client id, scope, token fields and grant. The two
+    /// do not know each other: each counts the quota for itself and renews tokens for itself. A
+    /// clone was meant; or, where each is another person's, a name for each.
     SecondLedger,
     /// The configuration file holds a secret itself, instead of saying where it is: it goes
     /// wherever the file goes. Told once for each, when the account is built.

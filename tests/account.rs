@@ -257,3 +257,47 @@ fn a_second_account_with_the_same_credentials_is_told_and_a_clone_is_not() {
     build();
     assert_eq!(told(), 1, "the others are gone");
 }
+
+/// Each pair differs in one of the things that make tokens different.
+#[test]
+fn accounts_whose_tokens_differ_are_no_second_ledgers_of_one_another() {
+    use reqwest_tollgate::JwtBearer;
+
+    type Change = fn(AccountBuilder) -> AccountBuilder;
+    let changes: [(&str, Change); 9] = [
+        ("as it is", |b| b),
+        ("token URL", |b| b.token_url("other/token")),
+        ("client id", |b| b.client_id("other")),
+        ("scope", |b| b.scope("write")),
+        ("token field", |b| b.token_field("resource", "one")),
+        ("value of a token field", |b| {
+            b.token_field("resource", "two")
+        }),
+        ("grant", |b| b.grant(Grant::password("alice", "p"))),
+        ("user", |b| b.grant(Grant::password("bob", "p"))),
+        ("subject", |b| {
+            b.grant(Grant::jwt_bearer(
+                JwtBearer::hs256("iss", "key").subject("alice"),
+            ))
+        }),
+    ];
+    let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let build = |what: &str, change: Change| {
+        let (told, what) = (told.clone(), what.to_owned());
+        let count = move |_: &str, event: &Event| {
+            if matches!(event, Event::SecondLedger) {
+                told.lock().unwrap().push(what.clone());
+            }
+        };
+        let builder = Account::builder("apart", "https://api.apart.example")
+            .token_url("token")
+            .client_id("id")
+            .observer(count);
+        change(builder).build().unwrap()
+    };
+    let _accounts = changes.map(|(what, change)| build(what, change));
+    assert_eq!(*told.lock().unwrap(), [""; 0]);
+    // And each is one of its like.
+    let _again = changes.map(|(what, change)| build(what, change));
+    assert_eq!(*told.lock().unwrap(), changes.map(|(what, _)| what));
+}

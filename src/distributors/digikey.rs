@@ -199,6 +199,10 @@ pub fn account(client_id: impl Into<String>, client_secret: impl Into<Secret>) -
 /// URL of the app, letter by letter. It needs a token store;
 /// [`Account::authorization_request`](crate::Account::authorization_request) begins the login.
 ///
+/// Who logs in shows in nothing else: where several persons log in to one app, each needs an
+/// account with a name of its own, such as `.name("digikey-alice")`. Without it they share one
+/// record in the store, and after a restart all act as the one who logged in last.
+///
 /// ```
 /// use reqwest_tollgate::{MemoryStore, distributors::digikey};
 ///
