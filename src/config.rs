@@ -58,6 +58,10 @@ use crate::rate_limit::QuotaStore;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
+/// An error of the parser itself may show the line at which it stopped, and with it a secret: of
+/// `toml`'s show `message()` and the position of `span()`, not its `Display`. What this crate says
+/// of a file never shows a value that may be a secret.
+///
 /// # Keys of an account
 ///
 /// | keys | values |

@@ -390,3 +390,52 @@ async fn an_error_of_the_connection_does_not_show_the_key() {
     let text = format!("{error} {error:?}");
     assert!(text.contains("q=1") && !text.contains(CANARY), "{text}");
 }
+
+/// Set in the process that has the environment.
+const MARKER: &str = "TOLLGATE_CREDENTIALS_TEST";
+
+/// The environment is that of a process of its own: this very test, started once more.
+#[test]
+fn a_variable_is_cut_at_its_ends_and_refused_by_name_where_it_is_blank_or_broken() {
+    if std::env::var_os(MARKER).is_some() {
+        return read_variables();
+    }
+    let test = "a_variable_is_cut_at_its_ends_and_refused_by_name_where_it_is_blank_or_broken";
+    let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+    again.args(["--exact", test]).env(MARKER, "1");
+    again.env("TOLLGATE_ENDS", "\u{feff} canary\u{a0}\r\n");
+    again.env("TOLLGATE_BLANK", " \n");
+    again.env("TOLLGATE_BROKEN", "can\nary");
+    let output = again.output().unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && shown.contains("1 passed"),
+        "{shown}"
+    );
+}
+
+fn read_variables() {
+    let with = |variable: &str| {
+        let account = Account::builder("acme", "https://api.acme.example")
+            .token_url("token")
+            .client_id("id")
+            .client_secret(Secret::env(variable));
+        account.build().map_err(|error| error.to_string())
+    };
+    // A header could not have the line break at its end, nor the mark at its head.
+    let account = Account::builder("acme", "https://api.acme.example");
+    account
+        .bearer(Secret::env("TOLLGATE_ENDS"))
+        .build()
+        .unwrap();
+    with("TOLLGATE_ENDS").unwrap();
+    assert_eq!(
+        with("TOLLGATE_BLANK").unwrap_err(),
+        "account acme: client_secret: environment variable TOLLGATE_BLANK is empty"
+    );
+    assert_eq!(
+        with("TOLLGATE_BROKEN").unwrap_err(),
+        "account acme: client_secret: environment variable TOLLGATE_BROKEN has a line break \
+         within; expected one line, or a PEM key"
+    );
+}

@@ -348,12 +348,14 @@ impl AccountBuilder {
     /// Where what is used of the quotas survives the process, so that a restart does not forget the
     /// day; default: nowhere. What the server told of its limits, pauses and paces go along.
     ///
-    /// It is read by [`build`](Self::build), which blocks for that moment, and written about a
-    /// second after each change, by [`Account::flush`](crate::Account::flush), and when the last
-    /// handle of the account is dropped, each time on a thread that may block. After a crash the
-    /// last second is forgotten: where that matters, configure a little less than the limit. What
-    /// cannot be read or written is an
-    /// [`Event::QuotaStoreFailed`](crate::Event::QuotaStoreFailed), and the account goes on.
+    /// It is read by [`build`](Self::build), which blocks for that moment, 5 s at most, and written
+    /// about a second after each change, by [`Account::flush`](crate::Account::flush), and when the
+    /// last handle of the account is dropped. Each write has a thread of its own, and there is one
+    /// at a time: a store that hangs (a dead mount) holds that one thread and nothing else, and is
+    /// written to again once it answers. Dropped outside of a runtime, the last handle waits for
+    /// the store, 10 s at most. After a crash the last second is forgotten: where that matters,
+    /// configure a little less than the limit. What cannot be read, or is not written within 10 s,
+    /// is an [`Event::QuotaStoreFailed`](crate::Event::QuotaStoreFailed), and the account goes on.
     ///
     /// What was saved of a quota that the account does not have is kept for another run, for as
     /// long as anything of it counts.

