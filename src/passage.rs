@@ -289,3 +289,7 @@ impl Chain {
         self.0.is_empty()
     }
 }
+
+#[cfg(test)]
+#[path = "passage_tests.rs"]
+mod tests;

@@ -12,8 +12,8 @@ use http::header::{AUTHORIZATION, HeaderValue};
 use httpmock::MockServer;
 use reqwest_middleware::ClientBuilder;
 use reqwest_tollgate::{
-    Account, Attempt, BoxError, Error, ErrorKind, Recovery, Rule, Secret, Signer, Verdict, Window,
-    same_origin_redirects,
+    Account, Attempt, BoxError, Error, ErrorKind, Event, Recovery, Rule, Secret, Signer, Verdict,
+    Window, same_origin_redirects,
 };
 
 const CANARY: &str = "canary-4711";
@@ -437,5 +437,58 @@ fn read_variables() {
         with("TOLLGATE_BROKEN").unwrap_err(),
         "account acme: client_secret: environment variable TOLLGATE_BROKEN has a line break \
          within; expected one line, or a PEM key"
+    );
+}
+
+/// Signs once; from then on it panics.
+struct Once(AtomicU32);
+
+impl Signer for Once {
+    fn sign(&self, _: &mut Attempt<'_>) -> Result<(), BoxError> {
+        let earlier = self.0.fetch_add(1, Ordering::Relaxed);
+        assert_eq!(earlier, 0, "as it was told");
+        Ok(())
+    }
+}
+
+#[test]
+fn a_signer_that_panics_at_a_replay_gives_the_permit_of_it_back() {
+    common::under_paused_time(async {
+        let account = acme().signer(Once(AtomicU32::new(0)));
+        let account = account.window(Window::per_minute(10)).build().unwrap();
+        let stub = Stub::answering([answer(429).header("retry-after", 1)]);
+        let request = auth_outside(&account, &stub).get(API);
+        let sent = tokio::spawn(async move { request.send().await.map(drop) }).await;
+        assert!(sent.unwrap_err().is_panic());
+        assert_eq!(stub.count(), 1);
+        // The one that was rejected counts, and the one that was not sent does not.
+        assert_eq!(account.quotas()[0].windows()[0].remaining, 9);
+    });
+}
+
+#[test]
+fn the_id_of_an_exchange_is_cut_at_128_characters_in_every_event_and_error() {
+    let ids = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = ids.clone();
+    let observer = move |_: &str, event: &Event| match event {
+        Event::Answered { request_id, .. }
+        | Event::QuotaRejected { request_id, .. }
+        | Event::TokenRejected { request_id, .. } => seen.lock().unwrap().push(request_id.clone()),
+        _ => {}
+    };
+    let error = common::under_paused_time(async {
+        let account = acme().bearer("t").request_id_header("X-Id");
+        let account = account.window(Window::per_minute(10)).observer(observer);
+        let account = account.build().unwrap();
+        let long = "x".repeat(4000);
+        let stub = Stub::answering([answer(429).header("retry-after", 9999).header("X-Id", long)]);
+        let sent = client(&account, &stub).get(API).send().await;
+        Error::find(&sent.unwrap_err()).unwrap().clone()
+    });
+    let expected = "x".repeat(128);
+    assert_eq!(error.request_id(), Some(&*expected));
+    assert_eq!(
+        *ids.lock().unwrap(),
+        [Some(expected.clone()), Some(expected)]
     );
 }
