@@ -127,8 +127,8 @@ pub enum Event {
     },
     /// What is used of the quotas could not be saved, or the store has not answered for 10 s; it is
     /// tried again after each change, or once it answers. Or what was saved could not be read
-    /// within 5 s, and the account begins with nothing used. Of failures in a row to save, the first
-    /// is reported.
+    /// within 5 s, and the account begins with nothing used. Of failures in a row to save, the
+    /// first is reported.
     QuotaStoreFailed {
         /// Why.
         error: Error,

@@ -49,6 +49,7 @@ pub(super) fn account(name: &str, table: Table, shared: &Shared) -> Result<Accou
 /// A builder that was told what could be read, and what could not.
 fn read(name: &str, table: Table, shared: &Shared) -> (AccountBuilder, Problems) {
     let mut fields = Fields::new(table);
+    let names_a_preset = fields.has("distributor");
     let (builder, preset) = begin(&mut fields);
     let mut builder = builder.name(name);
     builder.settings.literals = literals(fields.rest(), preset);
@@ -62,6 +63,10 @@ fn read(name: &str, table: Table, shared: &Shared) -> (AccountBuilder, Problems)
     let store = fields.read("token_store", stores::token_store);
     let quota_store = fields.read("quota_store", stores::quota_store);
     shared.equip(&mut builder, store, quota_store);
+    if names_a_preset && preset.is_none() {
+        // What would be used by one that is not known cannot be said.
+        builder.settings.noted.clear();
+    }
     (builder, fields.finish())
 }
 
