@@ -12,6 +12,7 @@ pub(crate) mod quotas;
 mod settings;
 pub(crate) mod token_windows;
 mod tokens;
+mod unused;
 pub(crate) mod urls;
 
 use std::fmt;

@@ -58,6 +58,10 @@ use crate::rate_limit::QuotaStore;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
+/// An error of the parser itself may show the line at which it stopped, and with it a secret: of
+/// `toml`'s show `message()` and the position of `span()`, not its `Display`. What this crate says
+/// of a file never shows a value that may be a secret.
+///
 /// # Keys of an account
 ///
 /// | keys | values |
@@ -73,7 +77,7 @@ use crate::rate_limit::QuotaStore;
 /// | `client_auth` | `"basic"`, `"basic-raw"`, `"body"` |
 /// | `grant` | `"client_credentials"`; `"refresh_token"` with a `refresh_token` to begin with; `"authorization_code"` with a `redirect_uri`; `"password"` with `user` and `password`; `"jwt_bearer"` with an `assertion` |
 /// | `assertion` | a table: `algorithm` (`"HS256"`; with the feature `jwt` also `"RS256"`, `"ES256"`), `issuer`, `key`; `key_id`, `subject`, `audience`, `lifetime` |
-/// | `refresh_lead`, `fallback_lifetime`, `max_wait`, `timeout`, `unanswered_after` | spans: `"500ms"`, `"30s"`, `"15min"`, `"12h"` |
+/// | `refresh_lead`, `fallback_lifetime`, `refresh_token_grace`, `orphan_patience`, `max_wait`, `timeout`, `unanswered_after` | spans: `"500ms"`, `"30s"`, `"15min"`, `"12h"` |
 /// | `windows` | a list of `"120/min"` (how a [`Window`](crate::Window) is written) or `{ rate = "5000/day", unit, limit_header, remaining_header, reset_header, reset_time_header, reset_unit, pacing, reserve, follow_raises }`, with a `pacing` of `"auto"`, `"burst"` or `"spread"`, an integer for `reserve` and true or false for `follow_raises` |
 /// | `token_windows` | a list of `"2/s"` |
 /// | `quotas` | a list of `{ name, paths, windows }` |
@@ -242,6 +246,10 @@ impl Shared {
         settings.observers.extend(self.observers.iter().cloned());
         settings.clock = self.clock.clone();
         settings.token_client = self.token_client.clone();
+        // One for all accounts may be of no use to some; an account's own has to be.
+        if token_store.is_some() {
+            settings.note("token_store");
+        }
         settings.token_store = token_store.or_else(|| self.token_store.clone());
         settings.quota_store = quota_store.or_else(|| self.quota_store.clone());
     }

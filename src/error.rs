@@ -11,6 +11,8 @@ use std::time::SystemTime;
 
 use http::StatusCode;
 
+use crate::printable;
+
 /// Any error, as ports return it.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -104,12 +106,19 @@ impl fmt::Display for ErrorKind {
 }
 
 impl Error {
-    /// An error of this kind; `message` must not hold a secret.
+    /// An error of this kind; `message` must not hold a secret. Whatever a server or a store wrote
+    /// into it, it is shown in one line; the list of what is wrong with a configuration has one
+    /// line for each.
     pub(crate) fn new(kind: ErrorKind, recovery: Recovery, message: impl Into<String>) -> Self {
+        let message = message.into();
+        let message = match kind {
+            ErrorKind::Config => printable::lines(&message),
+            _ => printable::one_line(&message),
+        };
         Self::from_facts(Facts {
             kind,
             recovery,
-            message: message.into(),
+            message,
             account: None,
             status: None,
             request_id: None,
@@ -133,6 +142,7 @@ impl Error {
 
     /// The distributor's name for the exchange that led here (`X-DIGIKEY-REQUEST-ID`).
     pub(crate) fn with_request_id(self, id: Option<String>) -> Self {
+        let id = id.as_deref().and_then(printable::id);
         self.change(|facts| facts.request_id = id.or(facts.request_id.take()))
     }
 

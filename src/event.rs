@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
 
+use crate::contain::contained;
 use crate::error::Error;
 
 /// Something that happened to an account.
@@ -145,15 +146,18 @@ pub enum Event {
         /// Which quota.
         quota: Arc<str>,
     },
-    /// What is used of the quotas could not be saved, which is tried again after each change; or
-    /// what was saved could not be read, and the account begins with nothing used.
+    /// What is used of the quotas could not be saved, or the store has not answered for 10 s; it is
+    /// tried again after each change, or once it answers. Or what was saved could not be read
+    /// within 5 s, and the account begins with nothing used. Of failures in a row to save, the
+    /// first is reported.
     QuotaStoreFailed {
         /// Why.
         error: Error,
     },
-    /// Another account of this name, URL and client was built before and lives. The two do not know
-    /// each other: each counts the quota for itself and renews tokens for itself. A clone was
-    /// meant.
+    /// Another account that nothing tells from this one was built before and lives: it has the same
+    /// name and base URL, and the same token URL, client id, scope, token fields and grant. The two
+    /// do not know each other: each counts the quota for itself and renews tokens for itself. A
+    /// clone was meant; or, where each is another person's, a name for each.
     SecondLedger,
     /// The configuration file holds a secret itself, instead of saying where it is: it goes
     /// wherever the file goes. Told once for each, when the account is built.
@@ -253,6 +257,9 @@ names!(RejectionVerdict: Renew = "renew", Superseded = "superseded",
 names!(ReplayReason: Unauthorized = "unauthorized", RateLimited = "rate_limited");
 
 /// Sees the events of an account. Also any `Fn(&str, &Event)`.
+///
+/// A panic in it is contained: other observers see the event too, and the request goes on. With the
+/// feature `tracing` it is reported as an error.
 pub trait Observer: Send + Sync + 'static {
     /// Called on the task that brought the event about, with the account's name; it must not block.
     fn on_event(&self, account: &str, event: &Event);
@@ -280,24 +287,42 @@ impl Events {
     }
 
     /// The event is made only if somebody looks. Never call it with a lock held.
+    ///
+    /// A panic of an observer, a subscriber or a recorder ends there: the others see the event, and
+    /// what it is about goes on.
     pub(crate) fn emit(&self, event: impl FnOnce() -> Event) {
         if !self.is_observed() {
             return;
         }
         let event = event();
         #[cfg(feature = "tracing")]
-        trace(&self.account, &event);
+        let _ = contained(|| trace(&self.account, &event));
         #[cfg(feature = "metrics")]
-        crate::metrics::record(&self.account, &event);
+        let _ = contained(|| crate::metrics::record(&self.account, &event));
         for observer in self.observers.iter() {
-            observer.on_event(&self.account, &event);
+            let seen = contained(|| observer.on_event(&self.account, &event));
+            if seen.is_none() {
+                self.report_panic();
+            }
         }
+    }
+
+    /// Without its payload, which may hold anything. Its text has gone to the panic hook.
+    fn report_panic(&self) {
+        #[cfg(feature = "tracing")]
+        let _ = contained(|| {
+            tracing::error!(
+                target: "reqwest_tollgate",
+                account = &*self.account,
+                "an observer panicked"
+            );
+        });
     }
 
     /// Whether anybody looks.
     pub(crate) fn is_observed(&self) -> bool {
         #[cfg(feature = "tracing")]
-        if tracing::enabled!(target: "reqwest_tollgate", tracing::Level::WARN) {
+        if contained(is_traced).unwrap_or(false) {
             return true;
         }
         // The facade does not tell whether anybody counts.
@@ -311,6 +336,11 @@ impl fmt::Debug for Events {
             .field("account", &self.account)
             .finish_non_exhaustive()
     }
+}
+
+#[cfg(feature = "tracing")]
+fn is_traced() -> bool {
+    tracing::enabled!(target: "reqwest_tollgate", tracing::Level::WARN)
 }
 
 #[cfg(feature = "tracing")]

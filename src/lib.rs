@@ -35,6 +35,7 @@ pub mod metrics;
 mod span;
 
 mod clock;
+mod contain;
 mod cost;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
@@ -42,6 +43,7 @@ pub mod fuzzing;
 mod origin;
 mod passage;
 mod percent;
+mod printable;
 mod redirects;
 mod response;
 mod secret;

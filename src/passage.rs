@@ -202,6 +202,16 @@ impl Drop for Left<'_> {
     }
 }
 
+/// Gives back the permits got so far, should another one fail, or the wait for it be dropped or
+/// panic.
+struct SettlesUnsent<'a>(&'a Chain);
+
+impl Drop for SettlesUnsent<'_> {
+    fn drop(&mut self) {
+        self.0.settle(Outcome::Unsent);
+    }
+}
+
 /// All handles above a layer, the nearest first.
 ///
 /// It keeps them alive while the inner layer works; that layer's future lies within theirs.
@@ -246,12 +256,11 @@ impl Chain {
     /// # Errors
     /// The first limiter's that fails; permits got by then go back.
     pub(crate) async fn acquire(&self) -> Result<(), Error> {
+        let unsent = SettlesUnsent(self);
         for passage in self.0.iter().rev() {
-            if let Err(error) = passage.acquire().await {
-                self.settle(Outcome::Unsent);
-                return Err(error);
-            }
+            passage.acquire().await?;
         }
+        std::mem::forget(unsent);
         Ok(())
     }
 
@@ -280,3 +289,7 @@ impl Chain {
         self.0.is_empty()
     }
 }
+
+#[cfg(test)]
+#[path = "passage_tests.rs"]
+mod tests;

@@ -10,9 +10,14 @@
 //! error; `granted` or `refused`, and none where the request went away.
 //!
 //! A request with a fresh token and a free permit makes none of them. No field is a secret.
+//!
+//! A subscriber that panics loses a span, and nothing else: a permit or a token hangs on what runs
+//! in it.
 
 use std::future::Future;
 
+#[cfg(feature = "tracing")]
+use crate::contain::contained;
 use crate::event::RenewalReason;
 use crate::options::Priority;
 
@@ -20,62 +25,121 @@ use crate::options::Priority;
 const TARGET: &str = "reqwest_tollgate";
 
 /// A span, or nothing.
-#[derive(Clone)]
+#[cfg_attr(not(feature = "tracing"), derive(Clone))]
 pub(crate) struct Span {
+    /// None where the subscriber panicked.
     #[cfg(feature = "tracing")]
-    span: tracing::Span,
+    span: Option<tracing::Span>,
 }
 
 #[cfg(feature = "tracing")]
 impl Span {
+    fn new(make: impl FnOnce() -> tracing::Span) -> Self {
+        Self {
+            span: contained(make),
+        }
+    }
+
     /// A flight, which outlives who began it.
     pub(crate) fn renewal(account: &str, reason: RenewalReason, generation: u64) -> Self {
-        let span = tracing::info_span!(
-            target: TARGET,
-            parent: None,
-            "tollgate.renew",
-            account,
-            reason = reason.as_str(),
-            generation,
-            outcome = tracing::field::Empty,
-        );
-        span.follows_from(tracing::Span::current());
-        Self { span }
+        Self::new(|| {
+            let span = tracing::info_span!(
+                target: TARGET,
+                parent: None,
+                "tollgate.renew",
+                account,
+                reason = reason.as_str(),
+                generation,
+                outcome = tracing::field::Empty,
+            );
+            span.follows_from(tracing::Span::current());
+            span
+        })
     }
 
     /// The exchange of a code.
     pub(crate) fn login(account: &str) -> Self {
         let outcome = tracing::field::Empty;
-        let span = tracing::info_span!(target: TARGET, "tollgate.login", account, outcome);
-        Self { span }
+        Self::new(|| tracing::info_span!(target: TARGET, "tollgate.login", account, outcome))
     }
 
     /// A wait for a permit.
     pub(crate) fn wait(account: &str, quota: &str, priority: Priority) -> Self {
-        let span = tracing::debug_span!(
-            target: TARGET,
-            "tollgate.wait",
-            account,
-            quota,
-            ?priority,
-            waited = tracing::field::Empty,
-            outcome = tracing::field::Empty,
-        );
-        Self { span }
+        Self::new(|| {
+            tracing::debug_span!(
+                target: TARGET,
+                "tollgate.wait",
+                account,
+                quota,
+                ?priority,
+                waited = tracing::field::Empty,
+                outcome = tracing::field::Empty,
+            )
+        })
     }
 
     /// How it ended, in a word.
     pub(crate) fn ended(&self, outcome: &'static str) {
-        self.span.record("outcome", outcome);
+        self.record("outcome", outcome);
     }
 
     pub(crate) fn waited(&self, span: std::time::Duration) {
-        self.span.record("waited", span.as_secs_f64());
+        self.record("waited", span.as_secs_f64());
+    }
+
+    fn record(&self, field: &'static str, value: impl tracing::Value) {
+        let _ = contained(|| {
+            if let Some(span) = &self.span {
+                span.record(field, value);
+            }
+        });
     }
 
     /// The future, in the span.
     pub(crate) fn around<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
-        tracing::Instrument::instrument(future, self.span.clone())
+        let span = self.clone();
+        async move {
+            let mut future = std::pin::pin!(future);
+            let poll = std::future::poll_fn(|context| {
+                let _entered = span.enter();
+                future.as_mut().poll(context)
+            });
+            poll.await
+        }
+    }
+
+    fn enter(&self) -> Entered<'_> {
+        let enter = || self.span.as_ref().map(tracing::Span::enter);
+        Entered(contained(enter).flatten())
+    }
+}
+
+#[cfg(feature = "tracing")]
+impl Clone for Span {
+    fn clone(&self) -> Self {
+        Self {
+            span: contained(|| self.span.clone()).flatten(),
+        }
+    }
+}
+
+#[cfg(feature = "tracing")]
+impl Drop for Span {
+    fn drop(&mut self) {
+        let span = self.span.take();
+        let _ = contained(|| drop(span));
+    }
+}
+
+/// Leaves the span when dropped, should what ran in it have panicked too.
+#[cfg(feature = "tracing")]
+struct Entered<'a>(Option<tracing::span::Entered<'a>>);
+
+#[cfg(feature = "tracing")]
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        let entered = self.0.take();
+        let _ = contained(|| drop(entered));
     }
 }
 

@@ -70,11 +70,11 @@ fn every_problem_is_listed_on_its_own_line_with_its_field() {
     );
     for expected in [
         "\nname: is empty",
-        "\nbase_url: found \"api.acme.example\"; expected an absolute URL",
+        "\nbase_url: found \"api.acme.example\", which has no scheme; did you mean",
         "\norigins: found \"https://cdn.acme.example/files\"; expected scheme, host and port only",
         "\nheaders.two words: \"two words\" is not a header name",
         "\nheaders.X-Key: environment variable TOLLGATE_NO_SUCH_VARIABLE is not set",
-        "\ntoken_headers.X-Line: found a character that cannot stand in a header",
+        "\ntoken_headers.X-Line: found a line break within; expected one line",
         "\nclient_id: is missing",
         "\nrequest_id_header: \"¿\" is not a header name",
         "\nwindows: 0/0day: a window's limit must be at least 1",
@@ -302,4 +302,48 @@ fn a_second_account_with_the_same_credentials_is_told_and_a_clone_is_not() {
     drop((first, second, _clone));
     build();
     assert_eq!(told(), 1, "the others are gone");
+}
+
+/// Each pair differs in one of the things that make tokens different.
+#[test]
+fn accounts_whose_tokens_differ_are_no_second_ledgers_of_one_another() {
+    use reqwest_tollgate::JwtBearer;
+
+    type Change = fn(AccountBuilder) -> AccountBuilder;
+    let changes: [(&str, Change); 9] = [
+        ("as it is", |b| b),
+        ("token URL", |b| b.token_url("other/token")),
+        ("client id", |b| b.client_id("other")),
+        ("scope", |b| b.scope("write")),
+        ("token field", |b| b.token_field("resource", "one")),
+        ("value of a token field", |b| {
+            b.token_field("resource", "two")
+        }),
+        ("grant", |b| b.grant(Grant::password("alice", "p"))),
+        ("user", |b| b.grant(Grant::password("bob", "p"))),
+        ("subject", |b| {
+            b.grant(Grant::jwt_bearer(
+                JwtBearer::hs256("iss", "key").subject("alice"),
+            ))
+        }),
+    ];
+    let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let build = |what: &str, change: Change| {
+        let (told, what) = (told.clone(), what.to_owned());
+        let count = move |_: &str, event: &Event| {
+            if matches!(event, Event::SecondLedger) {
+                told.lock().unwrap().push(what.clone());
+            }
+        };
+        let builder = Account::builder("apart", "https://api.apart.example")
+            .token_url("token")
+            .client_id("id")
+            .observer(count);
+        change(builder).build().unwrap()
+    };
+    let _accounts = changes.map(|(what, change)| build(what, change));
+    assert_eq!(*told.lock().unwrap(), [""; 0]);
+    // And each is one of its like.
+    let _again = changes.map(|(what, change)| build(what, change));
+    assert_eq!(*told.lock().unwrap(), changes.map(|(what, _)| what));
 }

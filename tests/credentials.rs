@@ -16,8 +16,8 @@ use reqwest::{Request, Response, ResponseBuilderExt as _};
 use reqwest_middleware::{ClientBuilder, Error as StackError, Middleware, Next};
 use reqwest_retry::{RetryError, RetryTransientMiddleware, policies::ExponentialBackoff};
 use reqwest_tollgate::{
-    Account, Attempt, BoxError, Error, ErrorKind, Recovery, Rule, Secret, Signer, Verdict, Window,
-    http_client_builder,
+    Account, Attempt, BoxError, Error, ErrorKind, Event, Recovery, Rule, Secret, Signer, Verdict,
+    Window, http_client_builder,
 };
 
 const CANARY: &str = "canary-4711";
@@ -678,5 +678,107 @@ async fn an_error_of_a_body_that_is_read_later_shows_no_key() {
     assert!(
         text.contains("/x?q=1") && !text.contains("canary-"),
         "{text}"
+    );
+}
+
+/// Set in the process that has the environment.
+const MARKER: &str = "TOLLGATE_CREDENTIALS_TEST";
+
+/// The environment is that of a process of its own: this very test, started once more.
+#[test]
+fn a_variable_is_cut_at_its_ends_and_refused_by_name_where_it_is_blank_or_broken() {
+    if std::env::var_os(MARKER).is_some() {
+        return read_variables();
+    }
+    let test = "a_variable_is_cut_at_its_ends_and_refused_by_name_where_it_is_blank_or_broken";
+    let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+    again.args(["--exact", test]).env(MARKER, "1");
+    again.env("TOLLGATE_ENDS", "\u{feff} canary\u{a0}\r\n");
+    again.env("TOLLGATE_BLANK", " \n");
+    again.env("TOLLGATE_BROKEN", "can\nary");
+    let output = again.output().unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && shown.contains("1 passed"),
+        "{shown}"
+    );
+}
+
+fn read_variables() {
+    let with = |variable: &str| {
+        let account = Account::builder("acme", "https://api.acme.example")
+            .token_url("token")
+            .client_id("id")
+            .client_secret(Secret::env(variable));
+        account.build().map_err(|error| error.to_string())
+    };
+    // A header could not have the line break at its end, nor the mark at its head.
+    let account = Account::builder("acme", "https://api.acme.example");
+    account
+        .bearer(Secret::env("TOLLGATE_ENDS"))
+        .build()
+        .unwrap();
+    with("TOLLGATE_ENDS").unwrap();
+    assert_eq!(
+        with("TOLLGATE_BLANK").unwrap_err(),
+        "account acme: client_secret: environment variable TOLLGATE_BLANK is empty"
+    );
+    assert_eq!(
+        with("TOLLGATE_BROKEN").unwrap_err(),
+        "account acme: client_secret: environment variable TOLLGATE_BROKEN has a line break \
+         within; expected one line, or a PEM key"
+    );
+}
+
+/// Signs once; from then on it panics.
+struct Once(AtomicU32);
+
+impl Signer for Once {
+    fn sign(&self, _: &mut Attempt<'_>) -> Result<(), BoxError> {
+        let earlier = self.0.fetch_add(1, Ordering::Relaxed);
+        assert_eq!(earlier, 0, "as it was told");
+        Ok(())
+    }
+}
+
+#[test]
+fn a_signer_that_panics_at_a_replay_gives_the_permit_of_it_back() {
+    common::under_paused_time(async {
+        let account = acme().signer(Once(AtomicU32::new(0)));
+        let account = account.window(Window::per_minute(10)).build().unwrap();
+        let stub = Stub::answering([answer(429).header("retry-after", 1)]);
+        let request = auth_outside(&account, &stub).get(API);
+        let sent = tokio::spawn(async move { request.send().await.map(drop) }).await;
+        assert!(sent.unwrap_err().is_panic());
+        assert_eq!(stub.count(), 1);
+        // The one that was rejected counts, and the one that was not sent does not.
+        assert_eq!(account.quotas()[0].windows()[0].remaining, 9);
+    });
+}
+
+#[test]
+fn the_id_of_an_exchange_is_cut_at_128_characters_in_every_event_and_error() {
+    let ids = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = ids.clone();
+    let observer = move |_: &str, event: &Event| match event {
+        Event::Answered { request_id, .. }
+        | Event::QuotaRejected { request_id, .. }
+        | Event::TokenRejected { request_id, .. } => seen.lock().unwrap().push(request_id.clone()),
+        _ => {}
+    };
+    let error = common::under_paused_time(async {
+        let account = acme().bearer("t").request_id_header("X-Id");
+        let account = account.window(Window::per_minute(10)).observer(observer);
+        let account = account.build().unwrap();
+        let long = "x".repeat(4000);
+        let stub = Stub::answering([answer(429).header("retry-after", 9999).header("X-Id", long)]);
+        let sent = client(&account, &stub).get(API).send().await;
+        Error::find(&sent.unwrap_err()).unwrap().clone()
+    });
+    let expected = "x".repeat(128);
+    assert_eq!(error.request_id(), Some(&*expected));
+    assert_eq!(
+        *ids.lock().unwrap(),
+        [Some(expected.clone()), Some(expected)]
     );
 }

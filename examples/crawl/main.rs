@@ -16,6 +16,8 @@ mod parts;
 mod plot;
 mod source;
 mod summary;
+#[path = "../login/syntax.rs"]
+mod syntax;
 mod tally;
 mod template;
 mod utilisation;
@@ -25,7 +27,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
 use reqwest_retry::RetryTransientMiddleware;
@@ -91,7 +93,10 @@ async fn run(cli: Cli, out: &mut impl io::Write) -> Result<bool> {
         template,
         output,
     };
-    let outcomes = worker::crawl(crawl, open, cli.workers).await?;
+    let ended = worker::crawl(crawl, open, cli.workers).await;
+    // Whatever came of it: a refresh token that is not stored is lost with the process.
+    let flushed = source.account.flush().await;
+    let outcomes = ended?;
 
     let summary = Summary {
         skipped,
@@ -101,6 +106,7 @@ async fn run(cli: Cli, out: &mut impl io::Write) -> Result<bool> {
         verdict: verdict(&source),
     };
     report(&cli, &source, &summary, out)?;
+    flushed.context("the end of the crawl is not stored")?;
     Ok(summary.outcomes.failed() == 0)
 }
 

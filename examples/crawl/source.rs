@@ -8,6 +8,7 @@ use reqwest_tollgate::sandbox::Sandbox;
 use reqwest_tollgate::{Account, Config, Window};
 
 use crate::cli::{Cli, SandboxOptions};
+use crate::syntax::problem;
 use crate::tally::Tally;
 
 /// An account, and the sandbox behind it, if it is one of a sandbox.
@@ -31,8 +32,9 @@ impl Source {
         let file = path.display();
         let text = fs::read_to_string(path)
             .with_context(|| format!("cannot read the configuration {file}"))?;
-        let config: Config =
-            toml::from_str(&text).with_context(|| format!("in the configuration {file}"))?;
+        let config = toml::from_str::<Config>(&text);
+        let config = config.map_err(|error| anyhow::anyhow!("{}", problem(&text, &error)));
+        let config = config.with_context(|| format!("in the configuration {file}"))?;
         let name = choose(&config, name).with_context(|| format!("in {file}"))?;
         // The other accounts may refer to secrets that are not here.
         let mut accounts = config

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result};
-use reqwest_tollgate::{Account, Config, Event};
+use reqwest_tollgate::{Account, Config, Event, MemoryStore};
 use toml::{Table, Value};
 
 use crate::Stopped;
+use crate::syntax::problem;
 
 pub(crate) struct File {
     accounts: Table,
@@ -17,7 +18,9 @@ pub(crate) struct File {
 
 impl File {
     pub(crate) fn read(text: &str) -> Result<Self> {
-        let mut whole: Table = text.parse()?;
+        let whole = text.parse::<Table>();
+        let whole = whole.map_err(|error| anyhow::anyhow!("{}", problem(text, &error)));
+        let mut whole = whole.context("in the configuration")?;
         let accounts = whole.remove("accounts").context("there are no accounts")?;
         let Value::Table(mut accounts) = accounts else {
             anyhow::bail!("accounts is no table");
@@ -26,8 +29,8 @@ impl File {
         for (_, account) in accounts.iter_mut() {
             by_name(account, &mut names);
             if let Value::Table(account) = account {
-                // A dry run looks into no store.
-                account.insert("token_store".to_owned(), "memory".into());
+                // A dry run looks into no store: `build` gives every account one that is empty.
+                account.remove("token_store");
                 account.remove("quota_store");
             }
         }
@@ -108,6 +111,6 @@ fn build(name: &str, table: &Value, equip: impl FnOnce(Config) -> Config) -> Res
     let accounts = Table::from_iter([(name.to_owned(), table.clone())]);
     let whole = Table::from_iter([("accounts".to_owned(), Value::Table(accounts))]);
     let config: Config = whole.try_into()?;
-    let mut accounts = equip(config.clock(Stopped)).build()?;
+    let mut accounts = equip(config.clock(Stopped).token_store(MemoryStore::new())).build()?;
     accounts.remove(name).context("the account is gone")
 }

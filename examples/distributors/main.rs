@@ -21,6 +21,8 @@
 mod certificate;
 mod file;
 mod show;
+#[path = "../login/syntax.rs"]
+mod syntax;
 mod wire;
 
 use std::path::PathBuf;

@@ -23,6 +23,7 @@ mod certificate;
 mod desk;
 mod listener;
 mod page;
+mod syntax;
 #[cfg(test)]
 mod tests;
 
@@ -39,6 +40,7 @@ use reqwest_tollgate::{
 };
 
 use crate::listener::Listener;
+use crate::syntax::problem;
 
 /// For a store that does not take the tokens of the login.
 const ATTEMPTS_TO_STORE: usize = 15;
@@ -108,6 +110,8 @@ async fn begin(arguments: &Arguments) -> Result<Option<Login>> {
     // First, since it asks nobody: an account whose grant knows no login ends here.
     let request = Arc::new(account.authorization_request()?);
     if !arguments.again && is_logged_in(&account).await? {
+        // It may have brought a new refresh token.
+        account.flush().await?;
         say("The stored login works: nothing to do (--again logs in anew).")?;
         return Ok(None);
     }
@@ -140,8 +144,9 @@ impl Login {
             Err(error) if is_unsaved(&error) => store(&self.account).await?,
             ended => ended?,
         }
-        self.account.warm_up().await?;
+        let usable = self.account.warm_up().await;
         self.account.flush().await?;
+        usable?;
         say("Logged in. The tokens are stored.")
     }
 }
@@ -150,7 +155,8 @@ fn account(arguments: &Arguments) -> Result<Account> {
     let path = arguments.config.display();
     let text = std::fs::read_to_string(&arguments.config);
     let text = text.map_err(|error| anyhow::anyhow!("cannot read {path}: {error}"))?;
-    let config: Config = toml::from_str(&text)?;
+    let config = toml::from_str::<Config>(&text);
+    let config = config.map_err(|error| anyhow::anyhow!("{path}: {}", problem(&text, &error)))?;
     let config = config.only(&arguments.account);
     let account = config.build()?.remove(&arguments.account);
     account.with_context(|| format!("no account {:?} in {path}", arguments.account))

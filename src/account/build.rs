@@ -7,9 +7,9 @@ use std::time::Duration;
 use http::{HeaderName, StatusCode};
 use url::Url;
 
-use super::living::{self, Identity};
+use super::living::{self, Identity, TokenIdentity};
 use super::problems::Problems;
-use super::{Account, Settings, Shared, headers, oauth, quotas, token_windows, urls};
+use super::{Account, Settings, Shared, headers, oauth, quotas, token_windows, unused, urls};
 use crate::auth::credentials::Credentials;
 use crate::auth::keys::{KeyPlaces, Keys};
 use crate::auth::{AuthSettings, Authenticator, OAuthSettings, RejectionTable};
@@ -31,6 +31,7 @@ pub(crate) fn check(settings: Settings) -> Result<Account, Problems> {
     let mut problems = Problems::default();
     check_values(&settings, &mut problems);
     let base_url = urls::base(&settings, &mut problems);
+    unused::check(&settings, &mut problems);
     let parts = Parts {
         origins: Arc::new(Origins::new(urls::origins(
             &settings,
@@ -111,11 +112,10 @@ fn assemble(settings: Settings, base_url: Url, parts: Parts) -> Account {
     let clock: Arc<dyn Clock> = settings.clock.unwrap_or_else(|| Arc::new(SystemClock));
     let told = events.clone();
     let literals = settings.literals;
-    let client = |oauth: &OAuthSettings| (oauth.token_url.clone(), oauth.client_id.clone());
     let identity = Identity {
         name: name.clone(),
         base_url: base_url.clone(),
-        client: parts.oauth.as_ref().map(client),
+        tokens: (parts.oauth.as_ref()).map(|oauth| TokenIdentity::of(&name, oauth)),
     };
     let limiter = LimiterSettings {
         account: name.clone(),

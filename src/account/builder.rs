@@ -7,6 +7,7 @@ use http::StatusCode;
 
 use super::{Account, Settings, build};
 use crate::auth::keys::HeaderPlace;
+use crate::auth::persistence::refresh_chain::PATIENCE;
 use crate::auth::scheme::{Make, Scheme};
 use crate::auth::store::TokenStore;
 use crate::auth::{ClientAuth, Grant, Signer};
@@ -29,7 +30,8 @@ pub enum Environment {
     Sandbox,
 }
 
-/// Makes an [`Account`]. Setters never fail; [`build`](Self::build) checks everything.
+/// Makes an [`Account`]. Setters never fail; [`build`](Self::build) checks everything, and refuses
+/// what would have no effect, such as a `scope` without a `token_url`.
 #[must_use]
 pub struct AccountBuilder {
     pub(crate) settings: Settings,
@@ -37,6 +39,8 @@ pub struct AccountBuilder {
 impl AccountBuilder {
     /// How long before its expiry a token is renewed: see [`refresh_lead`](Self::refresh_lead).
     pub const DEFAULT_REFRESH_LEAD: Duration = Duration::from_secs(5 * 60);
+    /// See [`orphan_patience`](Self::orphan_patience).
+    pub const DEFAULT_ORPHAN_PATIENCE: Duration = PATIENCE;
     /// See [`max_replays`](Self::max_replays).
     pub const DEFAULT_MAX_REPLAYS: u32 = 3;
     /// See [`unanswered_after`](Self::unanswered_after).
@@ -99,12 +103,14 @@ impl AccountBuilder {
 
     /// A token that does not come from a token endpoint, as `Authorization: Bearer` (RFC 6750).
     pub fn bearer(mut self, token: impl Into<Secret>) -> Self {
+        self.settings.note("bearer");
         self.settings.authorization = Some(HeaderPlace::Bearer(token.into()));
         self
     }
 
     /// A user and a password, as `Authorization: Basic` (RFC 7617).
     pub fn basic(mut self, user: impl Into<String>, password: impl Into<Secret>) -> Self {
+        self.settings.note("basic");
         self.settings.authorization = Some(HeaderPlace::Basic {
             user: user.into(),
             password: password.into(),
@@ -142,12 +148,14 @@ impl AccountBuilder {
 
     /// The OAuth client's id (RFC 6749 section 2.2).
     pub fn client_id(mut self, id: impl Into<String>) -> Self {
+        self.settings.note("client_id");
         self.settings.client_id = Some(id.into());
         self
     }
 
     /// The OAuth client's secret; without one it is a public client (RFC 6749 section 2.1).
     pub fn client_secret(mut self, secret: impl Into<Secret>) -> Self {
+        self.settings.note("client_secret");
         self.settings.client_secret = Some(secret.into());
         self
     }
@@ -155,12 +163,14 @@ impl AccountBuilder {
     /// How the client authenticates itself at the token endpoint; default
     /// [`ClientAuth::Basic`].
     pub fn client_auth(mut self, how: ClientAuth) -> Self {
+        self.settings.note("client_auth");
         self.settings.client_auth = how;
         self
     }
 
     /// How tokens are got; default [`Grant::client_credentials`] where there is a token URL.
     pub fn grant(mut self, grant: Grant) -> Self {
+        self.settings.note("grant");
         self.settings.grant = Some(grant);
         self
     }
@@ -175,13 +185,21 @@ impl AccountBuilder {
     /// relative to the base URL. Only a login uses it
     /// ([`Account::authorization_request`]).
     pub fn authorization_url(mut self, url: impl AsRef<str>) -> Self {
+        self.settings.note("authorization_url");
         self.settings.authorization_url = Some(url.as_ref().to_owned());
+        self
+    }
+
+    /// The same for a preset, most of whose accounts nobody logs in to.
+    pub(crate) fn login_at(mut self, authorization_url: &str) -> Self {
+        self.settings.authorization_url = Some(authorization_url.to_owned());
         self
     }
 
     /// The revocation endpoint (RFC 7009), absolute or relative to the base URL; only
     /// [`Account::revoke`] uses it.
     pub fn revocation_url(mut self, url: impl AsRef<str>) -> Self {
+        self.settings.note("revocation_url");
         self.settings.revocation_url = Some(url.as_ref().to_owned());
         self
     }
@@ -189,12 +207,14 @@ impl AccountBuilder {
     /// Who the authorization server says it is when it sends a person back (`iss`, RFC 9207). A
     /// callback that names another one, or none, is then refused; default: not checked.
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.settings.note("issuer");
         self.settings.issuer = Some(issuer.into());
         self
     }
 
     /// The scope to ask for (RFC 6749 section 3.3); default: none.
     pub fn scope(mut self, scope: impl Into<String>) -> Self {
+        self.settings.note("scope");
         self.settings.scope = Some(scope.into());
         self
     }
@@ -203,13 +223,43 @@ impl AccountBuilder {
     /// default: no, since without it the new token has the scope of the old one (RFC 6749
     /// section 6).
     pub fn scope_on_refresh(mut self, sent: bool) -> Self {
+        self.settings.note("scope_on_refresh");
         self.settings.scope_on_refresh = sent;
+        self
+    }
+
+    /// For how long the authorization server accepts a refresh token once more after its use, as
+    /// some do so that a lost answer costs no login; default: unknown. Where it is known, the login
+    /// of a process that was ended in the middle of a renewal is taken up within that time instead
+    /// of after [`orphan_patience`](Self::orphan_patience).
+    ///
+    /// State what your server documents and no more: a server that forgives nothing takes the
+    /// second use for theft, and revokes the login (RFC 9700 section 4.14.2).
+    pub fn refresh_token_grace(mut self, span: Duration) -> Self {
+        self.settings.note("refresh_token_grace");
+        self.settings.terms.grace = Some(span);
+        self
+    }
+
+    /// How long a renewal that another process has begun is left alone, where the token store
+    /// cannot tell whether that process is alive; default
+    /// [`DEFAULT_ORPHAN_PATIENCE`](Self::DEFAULT_ORPHAN_PATIENCE), in which every living process
+    /// has its answer. A [`FileStore`](crate::FileStore) can tell and needs none of it. Processes
+    /// on machines that sleep want more (300 s): one that wakes later with its answer has lost the
+    /// login.
+    ///
+    /// It is counted by the process that waits, from when it first saw the other's renewal. Its
+    /// access token is used meanwhile.
+    pub fn orphan_patience(mut self, span: Duration) -> Self {
+        self.settings.note("orphan_patience");
+        self.settings.terms.patience = span;
         self
     }
 
     /// One more header on the token request. `User-Agent` is `reqwest-tollgate/VERSION` unless it
     /// is set here; a [`token_client`](Self::token_client) of your own has its own.
     pub fn token_header(mut self, name: &str, value: impl Into<Secret>) -> Self {
+        self.settings.note("token_headers");
         self.settings
             .token_headers
             .push((name.to_owned(), value.into()));
@@ -218,6 +268,7 @@ impl AccountBuilder {
 
     /// One more field in the token request's form.
     pub fn token_field(mut self, name: &str, value: impl Into<Secret>) -> Self {
+        self.settings.note("token_fields");
         self.settings
             .token_fields
             .push((name.to_owned(), value.into()));
@@ -245,6 +296,7 @@ impl AccountBuilder {
     /// [`RateExceeded`]: crate::Verdict::RateExceeded
     /// [`Unavailable`]: crate::Verdict::Unavailable
     pub fn token_rule(mut self, rule: Rule) -> Self {
+        self.settings.note("token_rules");
         self.settings.token_rules.insert(0, rule);
         self
     }
@@ -256,6 +308,7 @@ impl AccountBuilder {
     /// Default: one client for all accounts of the process, redirects off, 10 s to connect, 30 s in
     /// all; no proxy where the token URL is on this machine.
     pub fn token_client(mut self, client: reqwest::Client) -> Self {
+        self.settings.note("token_client");
         self.settings.token_client = Some(client);
         self
     }
@@ -274,6 +327,7 @@ impl AccountBuilder {
     /// Only limit and length matter; `build()` refuses pacing, a reserve, headers and another unit
     /// than requests here.
     pub fn token_window(mut self, window: Window) -> Self {
+        self.settings.note("token_windows");
         self.settings.token_windows.push(window);
         self
     }
@@ -281,6 +335,7 @@ impl AccountBuilder {
     /// Where tokens survive the process. An account whose refresh token is good for one use has no
     /// default: `build()` asks for one.
     pub fn token_store(mut self, store: impl TokenStore) -> Self {
+        self.settings.note("token_store");
         self.settings.token_store = Some(Arc::new(store));
         self
     }
@@ -293,6 +348,7 @@ impl AccountBuilder {
     /// than requests would, and ends with the account: with its last handle and layer. A token
     /// that was revoked is not replaced before somebody asks for one.
     pub fn keep_warm(mut self, keep: bool) -> Self {
+        self.settings.note("keep_warm");
         self.settings.keep_warm = keep;
         self
     }
@@ -303,6 +359,7 @@ impl AccountBuilder {
     /// request). By chance up to a fifth earlier, so that a fleet does not renew together; and at
     /// least 30 s, or a tenth of the lifetime if that is less.
     pub fn refresh_lead(mut self, lead: Duration) -> Self {
+        self.settings.note("refresh_lead");
         self.settings.refresh_lead = lead;
         self
     }
@@ -312,6 +369,7 @@ impl AccountBuilder {
     /// Default: it is renewed as if it lived 300 s, or less after one that was refused earlier, but
     /// never taken for expired. [`build`](Self::build) refuses zero.
     pub fn fallback_lifetime(mut self, lifetime: Duration) -> Self {
+        self.settings.note("fallback_lifetime");
         self.settings.fallback_lifetime = Some(lifetime);
         self
     }
@@ -319,6 +377,7 @@ impl AccountBuilder {
     /// One more status that can mean "token refused", beside 401; some servers say 403. Of 400 to
     /// 499, but not 429, which is about the rate.
     pub fn rejection_status(mut self, status: StatusCode) -> Self {
+        self.settings.note("rejection_statuses");
         self.settings.rejection_statuses.push(status);
         self
     }
@@ -326,6 +385,7 @@ impl AccountBuilder {
     /// A refused request whose body contains this phrase was not refused for its token (letter case
     /// and white space do not count): the answer is returned, and no token renewed.
     pub fn not_the_token(mut self, phrase: impl Into<String>) -> Self {
+        self.settings.note("not_the_token");
         self.settings.not_the_token.push(phrase.into());
         self
     }
@@ -335,6 +395,7 @@ impl AccountBuilder {
     /// not say that it is invalid (at most five such retries that are refused too, and six more a
     /// minute). If it is not sent again, the token is renewed all the same.
     pub fn replay_unauthorized(mut self, replay: bool) -> Self {
+        self.settings.note("replay_unauthorized");
         self.settings.replay_unauthorized = replay;
         self
     }
@@ -366,12 +427,14 @@ impl AccountBuilder {
     /// Where what is used of the quotas survives the process, so that a restart does not forget the
     /// day; default: nowhere. What the server told of its limits, pauses and paces go along.
     ///
-    /// It is read by [`build`](Self::build), which blocks for that moment, and written about a
-    /// second after each change, by [`Account::flush`](crate::Account::flush), and when the last
-    /// handle of the account is dropped, each time on a thread that may block. After a crash the
-    /// last second is forgotten: where that matters, configure a little less than the limit. What
-    /// cannot be read or written is an
-    /// [`Event::QuotaStoreFailed`](crate::Event::QuotaStoreFailed), and the account goes on.
+    /// It is read by [`build`](Self::build), which blocks for that moment, 5 s at most, and written
+    /// about a second after each change, by [`Account::flush`](crate::Account::flush), and when the
+    /// last handle of the account is dropped. Each write has a thread of its own, and there is one
+    /// at a time: a store that hangs (a dead mount) holds that one thread and nothing else, and is
+    /// written to again once it answers. Dropped outside of a runtime, the last handle waits for
+    /// the store, 10 s at most. After a crash the last second is forgotten: where that matters,
+    /// configure a little less than the limit. What cannot be read, or is not written within 10 s,
+    /// is an [`Event::QuotaStoreFailed`](crate::Event::QuotaStoreFailed), and the account goes on.
     ///
     /// What was saved of a quota that the account does not have is kept for another run, for as
     /// long as anything of it counts.

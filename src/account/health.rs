@@ -21,10 +21,10 @@ impl Account {
     /// process exits: a rotated refresh token that is not stored is lost, and a person has to log
     /// in again.
     ///
-    /// It takes as long as the quota store, then as long as the renewal (a minute or two if the
-    /// token endpoint does not answer), and then as long as the token store, 10 s at most. A store
-    /// that has failed is tried again at once. How the renewal ended is not its matter:
-    /// [`health`](Self::health) tells that.
+    /// It takes as long as the quota store, 10 s at most, then as long as the renewal (a minute or
+    /// two if the token endpoint does not answer), and then as long as the token store, 10 s at
+    /// most. A store that has failed is tried again at once. How the renewal ended is not its
+    /// matter: [`health`](Self::health) tells that.
     ///
     /// # Errors
     /// [`ErrorKind::Store`](crate::ErrorKind::Store): a store failed, or did not save in time. It

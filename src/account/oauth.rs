@@ -16,7 +16,6 @@ pub(super) fn oauth(
     problems: &mut Problems,
 ) -> Option<OAuthSettings> {
     let Some(token_url) = &settings.token_url else {
-        check_unused(settings, problems);
         return None;
     };
     let token_url = urls::token(token_url, base_url, problems);
@@ -70,27 +69,6 @@ pub(super) fn oauth(
     })
 }
 
-/// What is told in vain is most likely a forgotten token URL.
-fn check_unused(settings: &Settings, problems: &mut Problems) {
-    let told = [
-        ("client_secret", settings.client_secret.is_some()),
-        ("grant", settings.grant.is_some()),
-        ("authorization_url", settings.authorization_url.is_some()),
-        ("revocation_url", settings.revocation_url.is_some()),
-        ("issuer", settings.issuer.is_some()),
-        ("scope", settings.scope.is_some()),
-        ("scope_on_refresh", settings.scope_on_refresh),
-        ("token_rules", !settings.token_rules.is_empty()),
-        ("token_headers", !settings.token_headers.is_empty()),
-        ("token_fields", !settings.token_fields.is_empty()),
-        ("keep_warm", settings.keep_warm),
-        ("token_windows", !settings.token_windows.is_empty()),
-    ];
-    for (field, _) in told.into_iter().filter(|(_, is_told)| *is_told) {
-        problems.add(field, "is set, but nothing uses it without a token_url");
-    }
-}
-
 /// An assertion says who asks; every other grant is a client's.
 fn check_client(settings: &Settings, grant: &Grant, problems: &mut Problems) {
     let is_needed = match grant.0 {
@@ -121,8 +99,10 @@ fn check_grant(settings: &Settings, grant: &Grant, problems: &mut Problems) {
         }
         GrantKind::AuthorizationCode { redirect_uri } => {
             let expected = "expected the absolute URL that is registered with the distributor";
-            let uri = Url::parse(redirect_uri);
-            let uri = uri.map_err(|_| format!("found {}; {expected}", urls::shown(redirect_uri)));
+            // An app's own scheme has no port: `com.acme.app:/callback`.
+            let is_host = urls::without_scheme(redirect_uri).is_some();
+            let uri = Url::parse(redirect_uri).ok().filter(|_| !is_host);
+            let uri = uri.ok_or_else(|| format!("found {}; {expected}", urls::shown(redirect_uri)));
             problems.keep("redirect_uri", uri);
         }
     }
@@ -135,21 +115,14 @@ fn check_grant(settings: &Settings, grant: &Grant, problems: &mut Problems) {
 
 fn check_secret(field: &str, secret: &Secret, problems: &mut Problems) {
     let value = problems.keep(field, secret.read());
-    if value.is_some_and(|value| value.is_empty()) {
+    if value.is_some_and(|value| value.trim().is_empty()) {
         problems.add(field, "is empty");
     }
 }
 
 fn check_scope_on_refresh(settings: &Settings, grant: &Grant, problems: &mut Problems) {
-    if !settings.scope_on_refresh {
-        return;
-    }
-    if settings.scope.is_none() {
+    if settings.scope_on_refresh && settings.scope.is_none() && grant.0.refreshes() {
         problems.add("scope_on_refresh", "is set, but there is no scope to send");
-    }
-    if !grant.0.refreshes() {
-        let text = "is set, but this grant has no refresh token";
-        problems.add("scope_on_refresh", text);
     }
 }
 

@@ -1,5 +1,6 @@
 //! What an account's builder was told.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,9 @@ use crate::verdict::Rule;
 
 /// What a builder was told, unchecked.
 pub(crate) struct Settings {
+    /// What was set by name, by a user or from a configuration file: it must have an effect. What a
+    /// preset fills in beside may have none.
+    pub(crate) noted: BTreeSet<&'static str>,
     pub(crate) name: String,
     pub(crate) base_url: String,
     /// Whether the base URL was set after the builder was made, which puts it before any
@@ -80,6 +84,7 @@ pub(crate) struct Settings {
 impl Settings {
     pub(super) fn new(name: String, base_url: String) -> Self {
         Self {
+            noted: BTreeSet::new(),
             name,
             base_url,
             has_own_base_url: false,
@@ -130,5 +135,10 @@ impl Settings {
             literals: Vec::new(),
             clock: None,
         }
+    }
+
+    /// This field was set by name.
+    pub(crate) fn note(&mut self, field: &'static str) {
+        self.noted.insert(field);
     }
 }

@@ -1,5 +1,7 @@
 //! The URLs of an account: where it acts, and where its tokens come from.
 
+use std::net::Ipv4Addr;
+
 use url::{ParseError, Url};
 
 use super::problems::Problems;
@@ -67,6 +69,16 @@ fn endpoint(
     base_url: Option<&Url>,
     problems: &mut Problems,
 ) -> Option<Url> {
+    if let Some(meant) = without_scheme(text) {
+        let path = match text.starts_with(|first: char| first.is_ascii_digit()) || has_port(text) {
+            true => "",
+            false => ", or a path: ./ at its head says so",
+        };
+        let found = shown(text);
+        let hint = format!("found {found}, which has no scheme; did you mean {meant:?}?{path}");
+        problems.add(field, hint);
+        return None;
+    }
     let url = match Url::parse(text) {
         Err(ParseError::RelativeUrlWithoutBase) => below(base_url?, text),
         parsed => parsed,
@@ -86,6 +98,12 @@ fn below(base_url: &Url, text: &str) -> Result<Url, ParseError> {
 }
 
 fn absolute(text: &str) -> Result<Url, String> {
+    if let Some(meant) = without_scheme(text) {
+        let found = shown(text);
+        return Err(format!(
+            "found {found}, which has no scheme; did you mean {meant:?}?"
+        ));
+    }
     let url = Url::parse(text).map_err(|_| format!("found {}; {EXPECTED}", shown(text)))?;
     secure(text, url)
 }
@@ -105,6 +123,121 @@ fn secure(text: &str, url: Url) -> Result<Url, String> {
         )),
         _ => Err(format!("found {found}; {EXPECTED}")),
     }
+}
+
+/// Names of top-level domains that hosts of APIs have, beside those of two letters: countries. Not
+/// every one there is, since a relative path may have a dot too (Slack's is `oauth.v2.access`).
+const TOP_LEVEL: &[&str] = &[
+    "agency",
+    "app",
+    "biz",
+    "cloud",
+    "com",
+    "corp",
+    "dev",
+    "digital",
+    "edu",
+    "energy",
+    "example",
+    "global",
+    "gov",
+    "group",
+    "home",
+    "info",
+    "int",
+    "internal",
+    "intranet",
+    "invalid",
+    "lan",
+    "local",
+    "localhost",
+    "mil",
+    "net",
+    "network",
+    "one",
+    "online",
+    "org",
+    "parts",
+    "private",
+    "services",
+    "shop",
+    "site",
+    "software",
+    "solutions",
+    "store",
+    "supply",
+    "systems",
+    "tech",
+    "technology",
+    "test",
+    "tools",
+    "trade",
+    "world",
+    "xyz",
+];
+
+/// What a name ends with that is a page rather than a country's.
+const PAGES: &[&str] = &["do", "pl", "py", "rb", "sh"];
+
+/// The URL that was meant, where a host stands at the head without a scheme before it. The text is
+/// otherwise a path (`login.acme.example/token`) or has the host for a scheme
+/// (`login.acme.example:8443/token`).
+pub(super) fn without_scheme(text: &str) -> Option<String> {
+    let text = text.trim();
+    let text = text.split(['?', '#']).next().unwrap_or_default();
+    let (authority, path) = match text.split_once('/') {
+        Some((authority, path)) => (authority, Some(path)),
+        None => (text, None),
+    };
+    // Of what stands before an @ nothing may be shown; it is refused elsewhere.
+    let is_host = match authority.rsplit_once(':') {
+        Some((host, port)) => !host.is_empty() && is_port(port) && is_name(host),
+        None => is_name(authority) && has_domain(authority, path.is_some()),
+    };
+    let scheme = match is_loopback(authority) {
+        true => "http",
+        false => "https",
+    };
+    is_host.then(|| format!("{scheme}://{text}"))
+}
+
+fn has_port(text: &str) -> bool {
+    let authority = text.trim().split(['/', '?', '#']).next();
+    let port = authority.and_then(|authority| authority.rsplit_once(':'));
+    port.is_some_and(|(_, port)| is_port(port))
+}
+
+fn is_port(text: &str) -> bool {
+    text.parse::<u16>().is_ok()
+}
+
+/// Whether it could be the name of a host, or its address.
+fn is_name(text: &str) -> bool {
+    let is_label = |label: &str| {
+        let mut characters = label.chars();
+        !label.is_empty()
+            && characters.all(|character| character.is_alphanumeric() || "-_".contains(character))
+    };
+    let is_address = text.starts_with('[') && text.ends_with(']');
+    is_address || text.split('.').all(is_label)
+}
+
+fn has_domain(name: &str, has_path: bool) -> bool {
+    if name.eq_ignore_ascii_case("localhost") || name.starts_with('[') {
+        return true;
+    }
+    let Some((before, last)) = name.rsplit_once('.') else {
+        return false;
+    };
+    let last = last.to_ascii_lowercase();
+    let is_country = last.len() == 2 && last.chars().all(|letter| letter.is_ascii_alphabetic());
+    let is_page = !has_path && !before.contains('.') && PAGES.contains(&last.as_str());
+    let is_address = name.parse::<Ipv4Addr>().is_ok();
+    is_address || (TOP_LEVEL.contains(&last.as_str()) || is_country) && !is_page
+}
+
+fn is_loopback(authority: &str) -> bool {
+    Url::parse(&format!("http://{authority}/")).is_ok_and(|url| is_secure(&url))
 }
 
 fn bare(text: &str, url: Url) -> Result<Url, String> {
@@ -189,6 +322,96 @@ mod tests {
         ] {
             let error = absolute(text).unwrap_err();
             assert!(!error.contains("canary"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_token_url_without_its_scheme_is_refused_with_the_one_that_was_meant() {
+        for (text, meant) in [
+            (
+                "login.acme.example/token",
+                "https://login.acme.example/token",
+            ),
+            (
+                "login.acme.example:8443/token",
+                "https://login.acme.example:8443/token",
+            ),
+            ("LOGIN.acme.COM", "https://LOGIN.acme.COM"),
+            (
+                "login.acme.co.uk/oauth2/token?x=1",
+                "https://login.acme.co.uk/oauth2/token",
+            ),
+            ("acme.pl/token", "https://acme.pl/token"),
+            ("login.größe.de/token", "https://login.größe.de/token"),
+            ("login:8443/token", "https://login:8443/token"),
+            ("localhost:8080/token", "http://localhost:8080/token"),
+            ("localhost/token", "http://localhost/token"),
+            ("127.0.0.1:8080/token", "http://127.0.0.1:8080/token"),
+            ("10.0.0.7/token", "https://10.0.0.7/token"),
+            ("[::1]:8080/token", "http://[::1]:8080/token"),
+            (
+                " login.acme.example/token",
+                "https://login.acme.example/token",
+            ),
+        ] {
+            let error = token_url(text, "https://api.acme.example").unwrap_err();
+            let hint = format!("which has no scheme; did you mean {meant:?}?");
+            assert!(error.contains(&hint), "{text}: {error}");
+            assert!(error.starts_with("token_url: found "), "{error}");
+            let error = absolute(text).unwrap_err();
+            assert!(error.ends_with(&hint), "{text}: {error}");
+            // What the hint says is taken.
+            if !meant.contains("10.0.0.7") {
+                assert!(
+                    token_url(meant, "https://api.acme.example").is_ok(),
+                    "{meant}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_path_with_dots_in_it_is_a_path() {
+        for text in [
+            "v1/oauth2/token",
+            "/oauth.v2/token",
+            "/login.acme.example/token",
+            "./login.acme.example/token",
+            "../login.acme.example/token",
+            "oauth.v2/token",
+            "oauth.v2.access",
+            "api/oauth.access",
+            "v2.0/token",
+            "1.0/token",
+            "token.php",
+            "token.aspx",
+            "token.do",
+            "token.json",
+            "oauth/login.acme.example",
+            "a:b/token",
+            "",
+        ] {
+            assert_eq!(without_scheme(text), None, "{text}");
+        }
+        for text in ["v1/oauth2/token", "/oauth.v2/token", "oauth.v2.access"] {
+            assert!(token_url(text, "https://a.example").is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_hint_about_a_scheme_shows_no_user_password_or_query() {
+        for text in [
+            "canary:canary@login.acme.example/token",
+            "canary@login.acme.example/token",
+            "login.acme.example/token?key=canary",
+        ] {
+            for error in [
+                absolute(text).err(),
+                token_url(text, "https://a.example").err(),
+            ] {
+                let error = error.unwrap_or_default();
+                assert!(!error.contains("canary"), "{error}");
+            }
         }
     }
 }

@@ -34,7 +34,7 @@ impl HeaderPlace {
         let (text, is_secret) = match self {
             Self::Plain(text) => (Zeroizing::new(text.clone()), false),
             Self::Secret(secret) => (secret.read()?, true),
-            Self::Bearer(token) => (Zeroizing::new(format!("Bearer {}", *token.read()?)), true),
+            Self::Bearer(token) => (bearer(&token.read()?)?, true),
             Self::Basic { user, password } => (basic(user, &password.read()?)?, true),
         };
         let mut value = HeaderValue::from_str(&text).map_err(|_| NOT_A_VALUE.to_owned())?;
@@ -42,12 +42,19 @@ impl HeaderPlace {
         Ok(value)
     }
 
-    fn is_reference(&self) -> bool {
+    pub(crate) fn is_reference(&self) -> bool {
         match self {
             Self::Plain(_) => false,
             Self::Secret(secret) | Self::Bearer(secret) => secret.is_reference(),
             Self::Basic { password, .. } => password.is_reference(),
         }
+    }
+}
+
+fn bearer(token: &str) -> Result<Zeroizing<String>, String> {
+    match token.trim().is_empty() {
+        true => Err("is empty".to_owned()),
+        false => Ok(Zeroizing::new(format!("Bearer {token}"))),
     }
 }
 

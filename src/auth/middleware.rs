@@ -21,6 +21,7 @@ use crate::event::Event;
 use crate::options::RequestOptions;
 use crate::origin::{Whose, insecure};
 use crate::passage::{Chain, Layer};
+use crate::printable;
 
 /// As many other hosts are remembered that have got keys.
 const MOST_HOSTS: usize = 64;
@@ -85,8 +86,7 @@ impl Authenticator {
     }
 
     pub(super) fn request_id(&self, headers: &HeaderMap) -> Option<String> {
-        let name = self.settings.request_id_header.as_ref()?;
-        headers.get(name)?.to_str().ok().map(str::to_owned)
+        printable::id_in(headers, self.settings.request_id_header.as_ref())
     }
 
     /// Puts on a request what this account's requests carry, where the caller did not.

@@ -45,7 +45,7 @@ mod present;
 mod proof;
 #[cfg(test)]
 mod random_worlds;
-mod record;
+pub(crate) mod record;
 mod redacted;
 mod refresh_expiry;
 mod refusal_text;

@@ -4,11 +4,12 @@
 //! refuse the second request with the same nonce. So the signer is asked for every attempt, replays
 //! after a 401 or a 429 included, after everything else is on the request.
 
+use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::header::CONTENT_LENGTH;
 use reqwest::{Body, Request};
-use url::form_urlencoded;
+use url::{Url, form_urlencoded};
 
 use crate::error::BoxError;
 
@@ -50,7 +51,7 @@ pub trait Signer: Send + Sync + 'static {
 }
 
 /// One attempt of a request, about to leave.
-#[derive(Debug)]
+/// `Debug` shows no value of its query and headers, and nothing of its body: any may be a secret.
 #[non_exhaustive]
 pub struct Attempt<'a> {
     /// The request, with everything on it but the signature.
@@ -122,6 +123,43 @@ impl<'a> Attempt<'a> {
     }
 }
 
+impl fmt::Debug for Attempt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let body = self.request.body().map(|body| match body.as_bytes() {
+            Some(bytes) => format!("{} bytes", bytes.len()),
+            None => "a stream".to_owned(),
+        });
+        let headers: Vec<_> = self.request.headers().keys().collect();
+        f.debug_struct("Attempt")
+            .field("method", self.request.method())
+            .field("url", &without_values(self.request.url()))
+            .field("headers", &headers)
+            .field("body", &body)
+            .field("now", &self.now)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The URL without user and password, and of its query the names alone.
+fn without_values(url: &Url) -> String {
+    let names: Vec<_> = url
+        .query()
+        .into_iter()
+        .flat_map(|query| query.split('&'))
+        .map(|pair| match pair.split_once('=') {
+            Some((name, _)) => format!("{name}=***"),
+            // A pair without a name may be a key itself.
+            None => "***".to_owned(),
+        })
+        .collect();
+    let query = match names.is_empty() {
+        true => String::new(),
+        false => format!("?{}", names.join("&")),
+    };
+    let origin = url.origin().ascii_serialization();
+    format!("{origin}{}{query}", url.path())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,5 +192,29 @@ mod tests {
         attempt.set_body("longer");
         assert_eq!(attempt.body().expect("bytes"), b"longer");
         assert!(request.headers().get(CONTENT_LENGTH).is_none());
+    }
+
+    #[test]
+    fn debug_shows_no_secret_of_an_attempt() {
+        let url = "https://user:canary1@a.example/path?key=canary2&canary3&a=canary4#canary5";
+        let mut request = request(url);
+        let key = http::HeaderValue::from_static("canary6");
+        request.headers_mut().insert("x-api-key", key.clone());
+        request
+            .headers_mut()
+            .insert(http::header::AUTHORIZATION, key);
+        let mut attempt = Attempt::new(&mut request, UNIX_EPOCH, [0; 16]);
+        attempt.set_body("canary7");
+        for shown in [format!("{attempt:?}"), format!("{attempt:#?}")] {
+            assert!(!shown.contains("canary"), "{shown}");
+            for part in [
+                "GET",
+                "https://a.example/path?key=***&***&a=***",
+                "x-api-key",
+                "7 bytes",
+            ] {
+                assert!(shown.contains(part), "{shown}");
+            }
+        }
     }
 }

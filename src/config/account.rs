@@ -49,6 +49,7 @@ pub(super) fn account(name: &str, table: Table, shared: &Shared) -> Result<Accou
 /// A builder that was told what could be read, and what could not.
 fn read(name: &str, table: Table, shared: &Shared) -> (AccountBuilder, Problems) {
     let mut fields = Fields::new(table);
+    let names_a_preset = fields.has("distributor");
     let (builder, preset) = begin(&mut fields);
     let mut builder = builder.name(name);
     builder.settings.literals = literals(fields.rest(), preset);
@@ -62,6 +63,10 @@ fn read(name: &str, table: Table, shared: &Shared) -> (AccountBuilder, Problems)
     let store = fields.read("token_store", stores::token_store);
     let quota_store = fields.read("quota_store", stores::quota_store);
     shared.equip(&mut builder, store, quota_store);
+    if names_a_preset && preset.is_none() {
+        // What would be used by one that is not known cannot be said.
+        builder.settings.noted.clear();
+    }
     (builder, fields.finish())
 }
 
@@ -82,7 +87,7 @@ fn begin(fields: &mut Fields) -> (AccountBuilder, Option<&'static Preset>) {
         }
     }
     let builder = match preset {
-        Some(preset) => (preset.builder)(),
+        Some(preset) => preset.begin(),
         None if is_own => Account::builder("", ""),
         // Its URL is not known either, and that is told already.
         None => Account::builder("", "https://unknown.invalid"),
@@ -164,6 +169,10 @@ fn token_request(fields: &mut Fields, builder: AccountBuilder) -> AccountBuilder
     let builder = set(builder, fields.text("scope"), AccountBuilder::scope);
     let on_refresh = fields.read("scope_on_refresh", Value::into_flag);
     let builder = set(builder, on_refresh, AccountBuilder::scope_on_refresh);
+    let grace = fields.read("refresh_token_grace", span);
+    let builder = set(builder, grace, AccountBuilder::refresh_token_grace);
+    let patience = fields.read("orphan_patience", span);
+    let builder = set(builder, patience, AccountBuilder::orphan_patience);
     let headers = fields.named_secrets("token_headers").into_iter();
     let builder = headers.fold(builder, |builder, (name, value)| {
         builder.token_header(&name, value)

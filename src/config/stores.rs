@@ -13,10 +13,8 @@ const EXPECTED: &str = "expected \"memory\" or { directory = \"/path\" }";
 pub(super) fn token_store(value: Value) -> Result<Arc<dyn TokenStore>, String> {
     match value {
         Value::Table(table) if table.contains_key("directory") => in_directory(table),
-        Value::List(_) | Value::Flag(_) | Value::Integer(_) | Value::Float | Value::Nothing => {
-            Err(format!("found {}; {EXPECTED}", value.kind()))
-        }
         Value::Text(_) | Value::Table(_) => by_name(value),
+        _ => Err(format!("found {}; {EXPECTED}", value.kind())),
     }
 }
 
@@ -29,10 +27,8 @@ pub(super) fn quota_store(value: Value) -> Result<Arc<dyn QuotaStore>, String> {
             }
             Ok(Arc::new(folder(table)?.0))
         }
-        Value::List(_) | Value::Flag(_) | Value::Integer(_) | Value::Float | Value::Nothing => {
-            Err(format!("found {}; {EXPECTED}", value.kind()))
-        }
         Value::Text(_) | Value::Table(_) => Ok(Arc::new(memory(value)?)),
+        _ => Err(format!("found {}; {EXPECTED}", value.kind())),
     }
 }
 

@@ -20,6 +20,7 @@ pub(super) enum Value {
     Integer(i128),
     Float,
     Text(Zeroizing<String>),
+    Bytes,
     List(Vec<Value>),
     Table(Table),
 }
@@ -35,6 +36,7 @@ impl Value {
             Self::Integer(_) => "an integer",
             Self::Float => "a number with a fraction",
             Self::Text(_) => "a string",
+            Self::Bytes => "bytes",
             Self::List(_) => "a list",
             Self::Table(_) => "a table",
         }
@@ -70,8 +72,11 @@ impl Value {
 
     /// A string that is no secret; a reference is read now.
     pub(super) fn into_text(self) -> Result<String, String> {
-        let text = self.into_secret()?.read()?;
-        Ok(text.as_str().to_owned())
+        match self {
+            // What holds of a secret need not hold of a phrase.
+            Self::Text(text) => Ok(text.as_str().to_owned()),
+            reference => Ok(reference.into_secret()?.read()?.as_str().to_owned()),
+        }
     }
 
     pub(super) fn into_list(self) -> Result<Vec<Self>, String> {
@@ -111,6 +116,7 @@ impl<'de> Deserialize<'de> for Value {
     }
 }
 
+/// Takes everything: the error of a type that it does not take would show the value.
 struct AnyValue;
 
 impl<'de> Visitor<'de> for AnyValue {
@@ -130,6 +136,18 @@ impl<'de> Visitor<'de> for AnyValue {
 
     fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
         Ok(Value::Integer(number.into()))
+    }
+
+    fn visit_i128<E>(self, number: i128) -> Result<Value, E> {
+        Ok(Value::Integer(number))
+    }
+
+    fn visit_u128<E>(self, number: u128) -> Result<Value, E> {
+        Ok(Value::Integer(number.try_into().unwrap_or(i128::MAX)))
+    }
+
+    fn visit_bytes<E>(self, _: &[u8]) -> Result<Value, E> {
+        Ok(Value::Bytes)
     }
 
     fn visit_f64<E>(self, _: f64) -> Result<Value, E> {
@@ -166,9 +184,61 @@ impl<'de> Visitor<'de> for AnyValue {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut table = Table::new();
-        while let Some((key, value)) = entries.next_entry()? {
-            table.insert(key, value);
+        while let Some((key, value)) = entries.next_entry::<Value, Value>()? {
+            table.insert(name(key)?, value);
         }
         Ok(Value::Table(table))
+    }
+}
+
+/// A format may have keys that are no strings (YAML).
+fn name<E: serde::de::Error>(key: Value) -> Result<String, E> {
+    match key {
+        Value::Text(text) => Ok(text.as_str().to_owned()),
+        other => Err(E::custom(format!(
+            "found a key that is {}; expected a string",
+            other.kind()
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::de::IntoDeserializer as _;
+    use serde::de::value::{BytesDeserializer, Error, I128Deserializer, MapDeserializer};
+
+    use super::*;
+
+    fn error(value: Result<Secret, Error>) -> String {
+        value.expect_err("an error").to_string()
+    }
+
+    #[test]
+    fn no_error_of_a_value_of_the_wrong_type_shows_the_value() {
+        let number: I128Deserializer<Error> = 4711_i128.into_deserializer();
+        let bytes: BytesDeserializer<'_, Error> = BytesDeserializer::new(b"canary4711");
+        let map = MapDeserializer::new([(4711_u64, "canary4711")].into_iter());
+        let flag: serde::de::value::BoolDeserializer<Error> = true.into_deserializer();
+        let float: serde::de::value::F64Deserializer<Error> = 0.4711_f64.into_deserializer();
+        for error in [
+            error(Secret::deserialize(number)),
+            error(Secret::deserialize(bytes)),
+            error(Secret::deserialize(map)),
+            error(Secret::deserialize(flag)),
+            error(Secret::deserialize(float)),
+        ] {
+            assert!(!error.contains("4711"), "{error}");
+            assert!(error.contains("expected a string"), "{error}");
+        }
+        for json in [
+            r#"["canary"]"#,
+            r#"{"canary": "canary"}"#,
+            r#"{"env": "canary", "file": "canary"}"#,
+        ] {
+            let error = serde_json::from_str::<Secret>(json)
+                .unwrap_err()
+                .to_string();
+            assert!(!error.contains("canary"), "{error}");
+        }
     }
 }

@@ -199,6 +199,10 @@ pub fn account(client_id: impl Into<String>, client_secret: impl Into<Secret>) -
 /// URL of the app, letter by letter. It needs a token store;
 /// [`Account::authorization_request`](crate::Account::authorization_request) begins the login.
 ///
+/// Who logs in shows in nothing else: where several persons log in to one app, each needs an
+/// account with a name of its own, such as `.name("digikey-alice")`. Without it they share one
+/// record in the store, and after a restart all act as the one who logged in last.
+///
 /// ```
 /// use reqwest_tollgate::{MemoryStore, distributors::digikey};
 ///
@@ -234,7 +238,7 @@ pub fn from_env() -> Result<AccountBuilder, Error> {
 fn builder() -> AccountBuilder {
     let mut builder = Account::builder(PRESET.name, PRODUCTION_URL)
         .token_url(TOKEN_URL)
-        .authorization_url(AUTHORIZATION_URL)
+        .login_at(AUTHORIZATION_URL)
         .client_auth(ClientAuth::Body)
         .fallback_lifetime(FALLBACK_LIFETIME)
         .request_id_header(REQUEST_ID_HEADER)

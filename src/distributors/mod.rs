@@ -65,7 +65,7 @@ pub mod tti;
 use crate::account::problems::Problems;
 use crate::account::{AccountBuilder, Environment};
 use crate::error::Error;
-use crate::secret::Secret;
+use crate::secret::{self, Secret};
 
 /// A preset, as a configuration file and the environment find it.
 pub(crate) struct Preset {
@@ -173,6 +173,13 @@ impl Preset {
         required.map(|key| key.name)
     }
 
+    /// The builder before the customer's keys are set: what it fills in need not have an effect.
+    pub(crate) fn begin(&self) -> AccountBuilder {
+        let mut builder = (self.builder)();
+        builder.settings.noted.clear();
+        builder
+    }
+
     /// The builder with what the environment says.
     ///
     /// # Errors
@@ -183,15 +190,23 @@ impl Preset {
 
     fn built_from(&self, read: impl Fn(&str) -> Option<String>) -> Result<AccountBuilder, Error> {
         let mut problems = Problems::default();
-        let read = |variable: &str| read(variable).filter(|value| !value.is_empty());
-        let mut builder = (self.builder)();
+        let read = |variable: &str| {
+            let value = read(variable)?;
+            Some(secret::trimmed(&value).to_owned()).filter(|value| !value.is_empty())
+        };
+        let mut builder = self.begin();
         for key in self.keys {
             let found = key
                 .variables
                 .iter()
                 .find_map(|name| Some((*name, read(name)?)));
             builder = match (found, key.set) {
-                (Some((_, value)), Set::Text(set)) => set(builder, value),
+                (Some((variable, value)), Set::Text(set)) => {
+                    if let Some(flaw) = secret::flaw(&value) {
+                        problems.add(variable, format!("has {flaw}"));
+                    }
+                    set(builder, value)
+                }
                 // By reference, so that a changed secret is read again once the old was refused.
                 (Some((variable, _)), Set::Secret(set)) => set(builder, Secret::env(variable)),
                 (None, _) if key.required => {

@@ -109,7 +109,7 @@ pub fn from_env() -> Result<AccountBuilder, Error> {
 fn builder() -> AccountBuilder {
     let mut builder = Account::builder(PRESET.name, PRODUCTION_URL)
         .token_url(TOKEN_URL)
-        .authorization_url(AUTHORIZATION_URL)
+        .login_at(AUTHORIZATION_URL)
         .client_auth(ClientAuth::Body)
         .scope(SUPPLY_SCOPE)
         .fallback_lifetime(FALLBACK_LIFETIME)

@@ -1,25 +1,48 @@
 //! Saves what an account has used of its quotas, and finds it again.
 //!
 //! Whatever changes the state asks for a save, which happens [`INTERVAL`] later, once for all who
-//! asked meanwhile, on a thread that may block. Each save takes the newest state under one lock, so
-//! that an older one never replaces a newer.
+//! asked meanwhile. Each save takes the newest state under one lock, so that an older one never
+//! replaces a newer. The store is called on threads of its own, each answer waited for no longer
+//! than [`Bounds`] say: it may never come.
+
+mod writer;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 
+use self::writer::{Writer, store_error};
 use super::limiter::Limiter;
 use super::saved::{Dial, Saved, SavedQuota};
 use super::store::QuotaStore;
 use crate::clock::Now;
-use crate::error::{BoxError, Error, ErrorKind, Recovery};
+use crate::contain::contained;
+use crate::error::{BoxError, Error};
 use crate::event::{Event, Events};
 
 /// How much of the latest past a crash takes along.
 const INTERVAL: Duration = Duration::from_secs(1);
+
+/// The longest that the store's answers are waited for. They are measured by the system's time: the
+/// threads that wait belong to no runtime.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    /// Of a program's start.
+    load: Duration,
+    /// Of a flush.
+    save: Duration,
+}
+
+/// Longer than a share that answers at all takes for a few kilobytes, which is milliseconds, and
+/// than it takes to come back after a short break.
+const BOUNDS: Bounds = Bounds {
+    load: Duration::from_secs(5),
+    save: Duration::from_secs(10),
+};
 
 /// One account's state, in its store.
 pub(crate) struct Keeper {
@@ -27,14 +50,16 @@ pub(crate) struct Keeper {
     key: String,
     account: Arc<str>,
     events: Events,
-    /// Something changed since the last save.
-    is_dirty: AtomicBool,
+    bounds: Bounds,
     /// A save is coming.
     is_due: AtomicBool,
     /// What was read, until a quota of that name takes it or nothing of it counts any more.
     found: Mutex<BTreeMap<String, (SavedQuota, Dial)>>,
-    /// Held for each save, the store's answer included: whether the last one failed.
-    saving: Mutex<bool>,
+    /// Held while a state is made and handed in.
+    handing_in: Mutex<()>,
+    writer: Arc<Writer>,
+    /// The last save failed, which was reported.
+    is_failing: AtomicBool,
 }
 
 /// A save that is to come. Should its task end before, with its runtime, another may be asked for.
@@ -58,14 +83,16 @@ impl Keeper {
         events: Events,
     ) -> Self {
         Self {
+            writer: Writer::new(store.clone(), key.clone(), account.clone()),
             store,
             key,
             account,
             events,
-            is_dirty: AtomicBool::new(false),
+            bounds: BOUNDS,
             is_due: AtomicBool::new(false),
             found: Mutex::default(),
-            saving: Mutex::default(),
+            handing_in: Mutex::default(),
+            is_failing: AtomicBool::new(false),
         }
     }
 
@@ -73,9 +100,10 @@ impl Keeper {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads what was saved. What cannot be read is told and then as good as nothing. It blocks.
+    /// Reads what was saved. What cannot be read in time is reported and then as good as nothing.
+    /// It blocks.
     pub(super) fn load(&self, now: Now) {
-        let loaded = match self.store.load_quotas(&self.key) {
+        let loaded = match self.loaded() {
             Ok(None) => return,
             Ok(Some(bytes)) => Saved::parse(&bytes).map_err(BoxError::from),
             Err(error) => Err(error),
@@ -89,8 +117,26 @@ impl Keeper {
                     found.insert(name, (quota, dial));
                 }
             }
-            Err(error) => self.tell("what was saved of the quotas cannot be read", error),
+            Err(error) => {
+                let message = "what was saved of the quotas cannot be read";
+                self.emit(&store_error(&self.account, message, error));
+            }
         }
+    }
+
+    /// What the store has, unless it does not answer in time.
+    fn loaded(&self) -> Result<Option<Vec<u8>>, BoxError> {
+        let (store, key) = (self.store.clone(), self.key.clone());
+        let (sender, receiver) = mpsc::sync_channel(1);
+        let thread = thread::Builder::new().name("tollgate-quotas".to_owned());
+        thread.spawn(move || {
+            let loaded = contained(|| store.load_quotas(&key));
+            // Where nothing waits any more it is too late to be of use.
+            let _ = sender.send(loaded.unwrap_or_else(|| Err("the store panicked".into())));
+        })?;
+        let span = self.bounds.load;
+        let loaded = receiver.recv_timeout(span);
+        loaded.unwrap_or_else(|_| Err(format!("the store has not answered within {span:?}").into()))
     }
 
     /// What was found of this quota; once.
@@ -98,19 +144,20 @@ impl Keeper {
         self.found().remove(quota)
     }
 
-    /// Something has changed.
+    /// Something has changed. It does not panic, whatever the clock does: a permit may hang on it.
     pub(super) fn touch(&self, limiter: &Arc<Limiter>) {
-        self.is_dirty.store(true, Ordering::Release);
+        self.writer.mark();
         if self.is_due.load(Ordering::Relaxed) || self.is_due.swap(true, Ordering::AcqRel) {
             return;
         }
-        let Ok(runtime) = Handle::try_current() else {
-            // The next change, a flush or the end of the account saves.
-            self.is_due.store(false, Ordering::Release);
-            return;
-        };
-        let pause = limiter.settings.clock.sleep(INTERVAL);
         let due = Due(Arc::downgrade(limiter));
+        // A sleep needs a runtime, and may panic all the same.
+        let pause = || contained(|| limiter.settings.clock.sleep(INTERVAL));
+        let runtime = Handle::try_current().ok();
+        let Some((runtime, pause)) = runtime.and_then(|runtime| Some((runtime, pause()?))) else {
+            // The next change, a flush or the end of the account saves.
+            return drop(due);
+        };
         runtime.spawn(async move {
             pause.await;
             let limiter = due.0.upgrade();
@@ -118,31 +165,69 @@ impl Keeper {
             drop(due);
             // Where the account has ended, its end has saved.
             if let Some(limiter) = limiter {
-                let _ = tokio::task::spawn_blocking(move || limiter.save()).await;
+                limiter.save_in_background().await;
             }
         });
     }
 
-    /// Saves the state that `state` gives, if it has changed. It blocks.
+    /// Whether a save is under way. Another state is written after it, so nothing has to wait.
+    pub(super) fn is_saving(&self) -> bool {
+        self.writer.is_writing()
+    }
+
+    /// Saves the state that `state` gives, if it has changed; what was handed in before is waited
+    /// for too. It blocks, no longer than [`Bounds::save`].
+    ///
+    /// # Errors
+    /// The store's own, or that it has not answered.
     pub(super) fn save(&self, state: impl FnOnce() -> (Saved, Now)) -> Result<(), Error> {
-        let mut has_failed = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
-        if !self.is_dirty.swap(false, Ordering::AcqRel) {
-            return Ok(());
+        let saved = self.hand_in(state);
+        self.reported(saved.and_then(|number| self.writer.wait(number, self.bounds.save)))
+    }
+
+    /// Hands in the state that `state` gives, if it has changed, and gives the ordinal of the
+    /// newest one.
+    ///
+    /// # Errors
+    /// There is no state, or no thread that could write it.
+    pub(super) fn hand_in(&self, state: impl FnOnce() -> (Saved, Now)) -> Result<u64, Error> {
+        let handing_in = self.handing_in.lock();
+        let _handing_in = handing_in.unwrap_or_else(PoisonError::into_inner);
+        if !self.writer.take_mark() {
+            return Ok(self.writer.newest());
         }
-        let (mut state, now) = state();
+        let Some((mut state, now)) = contained(state) else {
+            self.writer.mark();
+            let (message, error) = ("the quotas were not saved", "the clock panicked");
+            return Err(store_error(&self.account, message, error.into()));
+        };
         self.pass_on(&mut state.quotas, now);
-        let saved = self.store.save_quotas(&self.key, &state.to_bytes());
-        let is_first = saved.is_err() && !*has_failed;
-        *has_failed = saved.is_err();
-        drop(has_failed);
-        saved.map_err(|error| {
-            self.is_dirty.store(true, Ordering::Release);
-            let error = self.error("the quotas were not saved", error);
-            if is_first {
-                self.emit(&error);
-            }
-            error
-        })
+        self.writer.write(state.to_bytes())
+    }
+
+    /// The account ends: its last state is written, and the store let go after that. It does not
+    /// wait.
+    pub(super) fn end(&self, state: impl FnOnce() -> (Saved, Now)) {
+        if let Err(error) = self.hand_in(state) {
+            let _ = self.reported::<()>(Err(error));
+        }
+        self.writer.release();
+    }
+
+    /// Waits for that, no longer than [`Bounds::save`]. It blocks.
+    pub(super) fn wait_for_the_end(&self) {
+        // The observers know what failed.
+        let _ = self.reported(self.writer.wait_for_the_end(self.bounds.save));
+    }
+
+    /// The first failure after a success is an event.
+    fn reported<T>(&self, saved: Result<T, Error>) -> Result<T, Error> {
+        match &saved {
+            Ok(_) => self.is_failing.store(false, Ordering::Relaxed),
+            Err(error) if !self.is_failing.swap(true, Ordering::Relaxed) => self.emit(error),
+            Err(_) => {}
+        }
+        saved
     }
 
     /// Adds what was found of quotas that the account does not have, while any of it counts.
@@ -154,25 +239,12 @@ impl Keeper {
         }
     }
 
-    /// The account has ended, and saves no more: another process may.
-    pub(super) fn release(&self) {
-        self.store.release_quotas(&self.key);
-    }
-
-    fn tell(&self, message: &str, error: BoxError) {
-        self.emit(&self.error(message, error));
-    }
-
     fn emit(&self, error: &Error) {
         self.events.emit(|| Event::QuotaStoreFailed {
             error: error.clone(),
         });
     }
-
-    fn error(&self, message: &str, error: BoxError) -> Error {
-        let message = format!("{message}: {error}");
-        Error::new(ErrorKind::Store, Recovery::Retry, message)
-            .with_source(error)
-            .with_account(&self.account)
-    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,7 @@ use super::quotas::{Chosen, Quotas};
 use super::saved::Saved;
 use super::snapshot::QuotaSnapshot;
 use crate::clock::{Moment, Now};
+use crate::contain::contained;
 use crate::error::Error;
 use crate::event::Event;
 use crate::options::{RequestOptions, Terms};
@@ -33,7 +34,7 @@ pub(crate) struct Limiter {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Granted {
     pub(super) id: PermitId,
-    pub(super) at: Moment,
+    pub(super) at: Now,
 }
 
 /// Of which quota, and on what terms.
@@ -159,6 +160,13 @@ impl Limiter {
         Ok(((quota, terms), entry))
     }
 
+    /// The time, where something has to be ended whatever happens: by a clock that panics twice it
+    /// is `earlier`, the last reading of whoever asks.
+    pub(super) fn now_after(&self, earlier: Now) -> Now {
+        let read = || contained(|| self.settings.clock.now());
+        read().or_else(read).unwrap_or(earlier)
+    }
+
     /// The caller is told that the request does not leave, and so are the observers.
     pub(super) fn told(&self, error: Error) -> Error {
         self.settings.events.emit(|| Event::Refused {
@@ -183,8 +191,7 @@ impl Limiter {
         match standing {
             Standing::Granted(id) => {
                 self.touch();
-                let at = now.moment;
-                Ok(Entry::Granted(ticket, Granted { id, at }))
+                Ok(Entry::Granted(ticket, Granted { id, at: *now }))
             }
             Standing::Refused(refusal) => Err(self.refused(line, refusal, *now)),
             Standing::Waiting(_) => {
@@ -201,7 +208,19 @@ impl Limiter {
         }
     }
 
-    /// Saves what is used, if that changed. It blocks.
+    /// Saves what is used, if that changed, without waiting for an earlier save: should that one
+    /// hang, each change would take another of the runtime's threads.
+    pub(super) async fn save_in_background(self: Arc<Self>) {
+        let save = move || match &self.settings.keeper {
+            // Whoever began the one under way reports how it ends.
+            Some(keeper) if keeper.is_saving() => drop(keeper.hand_in(|| self.saved())),
+            _ => drop(self.save()),
+        };
+        // A panic in there was contained and leaves nothing undone.
+        let _ = tokio::task::spawn_blocking(save).await;
+    }
+
+    /// Saves what is used, if that changed. It blocks for a bounded time.
     pub(super) fn save(&self) -> Result<(), Error> {
         match &self.settings.keeper {
             Some(keeper) => keeper.save(|| self.saved()),
@@ -219,10 +238,10 @@ impl Limiter {
         (Saved::new(saved, now), now)
     }
 
-    /// Waits until what is used is saved.
+    /// Waits until what is used is saved, for a bounded time.
     ///
     /// # Errors
-    /// [`ErrorKind::Store`](crate::ErrorKind::Store): the store's own.
+    /// [`ErrorKind::Store`](crate::ErrorKind::Store): the store's own, or that it did not answer.
     ///
     /// # Cancel safety
     /// Dropping it ends the wait; a save that has begun goes on.
@@ -243,20 +262,17 @@ impl Limiter {
 }
 
 impl Drop for Limiter {
-    /// The last state is saved, without keeping a runtime's thread, and the store let go.
+    /// The last state is saved, without keeping a runtime's own threads, and the store let go.
     fn drop(&mut self) {
         let Some(keeper) = self.settings.keeper.take() else {
             return;
         };
-        let state = self.saved();
-        let end = move || {
-            // The observers know what failed.
-            let _ = keeper.save(|| state);
-            keeper.release();
-        };
+        keeper.end(|| self.saved());
+        let wait = move || keeper.wait_for_the_end();
         match Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn_blocking(end)),
-            Err(_) => end(),
+            // So that a runtime which ends now waits for it.
+            Ok(runtime) => drop(runtime.spawn_blocking(wait)),
+            Err(_) => wait(),
         }
     }
 }

@@ -181,14 +181,13 @@ impl RateLimitMiddleware {
                 break;
             };
             self.wait_again(response, turn).await?;
+            let unsent = SettlesUnsent(turn);
             // After the wait, so that no signature ages.
             let again = chain.signed_anew().unwrap_or(Ok(copy));
-            let again = again.map_err(|error| {
-                turn.settle(Outcome::Unsent);
-                self.limiter.told(error)
-            })?;
+            let again = again.map_err(|error| self.limiter.told(error))?;
             let reason = ReplayReason::RateLimited;
             settings.events.emit(|| Event::Replayed { reason, attempt });
+            std::mem::forget(unsent);
             let result = {
                 let mut left = Handle::leave(turn, extensions);
                 next.clone().run(again, left.extensions()).await
@@ -248,6 +247,15 @@ impl RateLimitMiddleware {
             self.limiter
                 .told(error.with_status(status).with_request_id(id))
         })
+    }
+}
+
+/// Gives a permit back that was not used: the signer of the attempt has failed, or panicked.
+struct SettlesUnsent<'a>(&'a Turn);
+
+impl Drop for SettlesUnsent<'_> {
+    fn drop(&mut self) {
+        self.0.settle(Outcome::Unsent);
     }
 }
 

@@ -20,6 +20,8 @@ mod middleware;
 pub mod model;
 mod pace;
 mod pacing;
+#[cfg(test)]
+mod panic_tests;
 mod permit;
 mod place;
 mod quota;

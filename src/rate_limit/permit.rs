@@ -25,10 +25,7 @@ pub struct Permit {
 #[derive(Clone, Copy)]
 enum State {
     Held(Granted),
-    Ended {
-        /// Answered 401: whoever takes no other permit must not keep the probe.
-        may_hold_probe: bool,
-    },
+    Ended(Ended),
 }
 
 /// The quota rejected a request; from [`Permit::answered`].
@@ -80,9 +77,8 @@ impl Limiter {
         let granted = granted.map_err(|refusal| self.refused(line, refusal, now))?;
         Ok(granted.map(|(ticket, id)| {
             self.touch();
-            let at = now.moment;
             let seat = Seat::new(self.clone(), (quota, options.terms(&now)), ticket);
-            Permit::new(seat, Granted { id, at })
+            Permit::new(seat, Granted { id, at: now })
         }))
     }
 }
@@ -146,8 +142,7 @@ impl Permit {
             return None;
         };
         let ended = self.seat.end(granted, outcome);
-        let may_hold_probe = ended.may_hold_probe;
-        self.state = State::Ended { may_hold_probe };
+        self.state = State::Ended(ended);
         Some(ended)
     }
 }
@@ -156,8 +151,9 @@ impl Drop for Permit {
     fn drop(&mut self) {
         match self.state {
             State::Held(granted) => drop(self.seat.end(granted, Outcome::Lost)),
-            State::Ended { may_hold_probe } if may_hold_probe => self.seat.abandon(),
-            State::Ended { .. } => {}
+            // Answered 401: whoever takes no other permit must not keep the probe.
+            State::Ended(ended) if ended.may_hold_probe => self.seat.abandon(ended.now),
+            State::Ended(_) => {}
         }
     }
 }

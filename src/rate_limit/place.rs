@@ -9,9 +9,11 @@ use super::limiter::{Granted, Limiter};
 use super::line::{Refusal, Standing};
 use super::quota_line::QuotaLine;
 use super::quotas::Chosen;
+use super::state::Settlement;
 use super::ticket::Ticket;
 use super::timer::{self, this_runtime};
 use crate::clock::{Moment, Now};
+use crate::contain::contained;
 use crate::error::Error;
 use crate::event::Event;
 use crate::options::Priority;
@@ -32,13 +34,22 @@ pub(super) enum Entry {
     Waiting(Place),
 }
 
-/// A place in line; dropping it leaves the line.
+/// A place in line; dropping it leaves the line, and gives back a permit that was not handed over.
 pub(super) struct Place {
     limiter: Arc<Limiter>,
     quota: Chosen,
     ticket: Ticket,
     since: Now,
-    left: bool,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy)]
+enum Stage {
+    InLine,
+    /// Out of the line, with a permit that nobody has yet.
+    Granted(PermitId),
+    /// It has nothing to give back.
+    Left,
 }
 
 /// A timer of its own, and what it is set to.
@@ -52,7 +63,7 @@ impl Place {
             quota,
             ticket,
             since,
-            left: false,
+            stage: Stage::InLine,
         }
     }
 
@@ -70,21 +81,24 @@ impl Place {
         let priority = self.ticket.priority();
         let span = Span::wait(account, &self.quota().name, priority);
         let wait = std::future::poll_fn(|context| self.poll(context, &mut timer));
+        // A subscriber, an observer or a clock may panic from here on: the permit is the place's
+        // until it is handed over.
         let decision = span.around(wait).await;
         self.limiter.touch();
-        let now = self.limiter.settings.clock.now();
+        let now = self.limiter.now_after(self.since);
         span.waited(now.moment - self.since.moment);
         span.ended(match decision {
             Ok(_) => "granted",
             Err(_) => "refused",
         });
         self.tell(now);
-        decision
-            .map(|id| {
-                let at = now.moment;
-                (self.ticket, Granted { id, at })
-            })
-            .map_err(|refusal| self.limiter.refused(self.quota(), refusal, now))
+        match decision {
+            Ok(id) => {
+                self.stage = Stage::Left;
+                Ok((self.ticket, Granted { id, at: now }))
+            }
+            Err(refusal) => Err(self.limiter.refused(self.quota(), refusal, now)),
+        }
     }
 
     fn quota(&self) -> &QuotaLine {
@@ -106,8 +120,14 @@ impl Place {
         loop {
             let now = self.limiter.settings.clock.now();
             let moment = match self.look(context, now) {
-                Standing::Granted(permit) => return self.leave(Ok(permit)),
-                Standing::Refused(refusal) => return self.leave(Err(refusal)),
+                Standing::Granted(permit) => {
+                    self.stage = Stage::Granted(permit);
+                    return Poll::Ready(Ok(permit));
+                }
+                Standing::Refused(refusal) => {
+                    self.stage = Stage::Left;
+                    return Poll::Ready(Err(refusal));
+                }
                 Standing::Waiting(moment) => moment,
             };
             if !self.has_come(moment, now, timer, context) {
@@ -156,22 +176,30 @@ impl Place {
         }
         rung
     }
-
-    fn leave(&mut self, decision: Result<PermitId, Refusal>) -> Poll<Result<PermitId, Refusal>> {
-        self.left = true;
-        Poll::Ready(decision)
-    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if !self.left {
-            let now = self.limiter.settings.clock.now();
-            let spent = self
-                .quota()
-                .with(|line, wakers| line.leave(self.ticket, now, wakers));
-            drop(spent);
-            self.tell(now);
+        let now = || self.limiter.now_after(self.since);
+        match self.stage {
+            Stage::InLine => {
+                let now = now();
+                let spent = self
+                    .quota()
+                    .with(|line, wakers| line.leave(self.ticket, now, wakers));
+                // A timer of the user's clock.
+                let _ = contained(|| drop(spent));
+                self.tell(now);
+            }
+            Stage::Granted(permit) => {
+                let unsent = &Settlement::Unsent;
+                let (_, alarm) = self.quota().settle(permit, self.ticket, unsent, &now());
+                // The head sees to its timer itself: this may be a thread that panics.
+                if let Some(alarm) = alarm {
+                    alarm.waker.wake();
+                }
+            }
+            Stage::Left => {}
         }
     }
 }

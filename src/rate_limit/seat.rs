@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::options::Terms;
 use crate::passage::Outcome;
+use crate::printable;
 
 pub(super) struct Seat {
     pub(super) limiter: Arc<Limiter>,
@@ -48,9 +49,9 @@ impl Seat {
         self.limiter.line(&self.quota)
     }
 
-    /// Ends a permit of this seat.
+    /// Ends a permit of this seat, whatever a clock or an observer does.
     pub(super) fn end(&self, permit: Granted, outcome: Outcome<'_>) -> Ended {
-        let now = self.limiter.settings.clock.now();
+        let now = self.limiter.now_after(permit.at);
         let quota = self.quota();
         let readings;
         let settlement = match outcome {
@@ -100,15 +101,14 @@ impl Seat {
         }
     }
 
-    /// It will not come back for its replay.
-    pub(super) fn abandon(&self) {
-        let now = self.limiter.settings.clock.now();
+    /// It will not come back for its replay; it was answered at `ended`.
+    pub(super) fn abandon(&self, ended: Now) {
+        let now = self.limiter.now_after(ended);
         self.quota().abandon(self.ticket, now);
     }
 
     pub(super) fn request_id(&self, headers: &HeaderMap) -> Option<String> {
-        let name = self.limiter.settings.request_id_header.as_ref()?;
-        Some(headers.get(name)?.to_str().ok()?.to_owned())
+        printable::id_in(headers, self.limiter.settings.request_id_header.as_ref())
     }
 
     fn tell(&self, permit: Granted, outcome: Outcome<'_>, change: Change, now: &Now) {
@@ -117,7 +117,7 @@ impl Seat {
             return;
         }
         let quota = || self.quota().name.clone();
-        let elapsed = now.moment - permit.at;
+        let elapsed = now.moment - permit.at.moment;
         match outcome {
             Outcome::Unsent => {}
             Outcome::Lost => events.emit(|| Event::Lost {

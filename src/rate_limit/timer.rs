@@ -1,12 +1,12 @@
 //! The timers of those who wait: their own, and that of a line's head (`alarm.rs`).
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Context;
 use std::time::Duration;
 
 use super::alarm::{Alarm, Timer};
 use super::quota_line::QuotaLine;
 use crate::clock::{Clock, Moment, Now};
+use crate::contain::contained;
 use crate::sync::{Handle, RuntimeId};
 
 /// The runtime that this thread is in.
@@ -30,14 +30,15 @@ impl QuotaLine {
         } = alarm;
         // A sleep may panic, as tokio's do in a runtime that was shut down. The permit that the
         // caller holds by now must not be lost by that: the head shall see to its timer itself.
-        let timer = catch_unwind(AssertUnwindSafe(|| {
+        let timer = contained(|| {
             let mut timer = timer(clock, moment, now);
             let rung = timer.as_mut().poll(&mut Context::from_waker(&waker));
             rung.is_pending().then_some(timer)
-        }));
-        match timer {
-            Ok(Some(timer)) => drop(self.with(|line, _| line.keep(number, timer))),
-            _ => waker.wake(),
-        }
+        });
+        let Some(timer) = timer.flatten() else {
+            return waker.wake();
+        };
+        let spent = self.with(|line, _| line.keep(number, timer));
+        let _ = contained(|| drop(spent));
     }
 }

@@ -118,8 +118,8 @@ impl Drop for Turn {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         if let Some(permit) = state.permit.take() {
             self.seat.end(permit, Outcome::Lost);
-        } else if state.ended.is_some_and(|ended| ended.may_hold_probe) {
-            self.seat.abandon();
+        } else if let Some(ended) = state.ended.filter(|ended| ended.may_hold_probe) {
+            self.seat.abandon(ended.now);
         }
     }
 }

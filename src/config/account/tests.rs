@@ -31,6 +31,7 @@ fn the_keys_of_places_and_credentials_reach_their_settings() {
         "client_id": "id", "client_secret": "cs", "client_auth": "basic-raw",
         "grant": "refresh_token", "refresh_token": "rt",
         "token_url": "t", "scope": "s", "scope_on_refresh": true,
+        "refresh_token_grace": "10s", "orphan_patience": "5min",
         "token_rules": [{"status": 422, "body": ["dead"], "verdict": "grant-rejected"},
             {"status": 400, "headers": {"X-E": "busy"}, "verdict": "unavailable"}],
         "token_headers": {"X-T": "th"},
@@ -59,6 +60,8 @@ fn the_keys_of_places_and_credentials_reach_their_settings() {
     assert_eq!(settings.token_url.as_deref(), Some("t"));
     assert_eq!(settings.scope.as_deref(), Some("s"));
     assert!(settings.scope_on_refresh);
+    assert_eq!(settings.terms.grace, Some(Duration::from_secs(10)));
+    assert_eq!(settings.terms.patience, Duration::from_secs(300));
     let rules = [
         Rule::new(422, Verdict::GrantRejected).body("dead"),
         Rule::new(400, Verdict::Unavailable).header("X-E", "busy"),

@@ -1,0 +1,78 @@
+//! Text from outside, as it may stand in one line of a log.
+//!
+//! A server chooses the id of an exchange and the words of an error. Neither may break a line, or
+//! turn its direction so that a terminal shows something else than what is there. Pure.
+
+use http::{HeaderMap, HeaderName};
+
+/// The longest id of an exchange that is kept, in characters. The longest seen in use have 64
+/// (two UUIDs); a server may send anything.
+const LONGEST_ID: usize = 128;
+
+/// Whether a character is invisible or moves others: controls of direction, marks of no width, and
+/// the byte order mark that some editors put at the head of a file.
+pub(crate) fn is_hidden(character: char) -> bool {
+    matches!(
+        character,
+        '\u{061c}'
+            | '\u{200b}'
+            | '\u{200e}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{2069}'
+            | '\u{feff}'
+    )
+}
+
+/// The text in one line: a blank for each control character, and no hidden one.
+pub(crate) fn one_line(text: &str) -> String {
+    let visible = text.chars().filter(|&character| !is_hidden(character));
+    let printable = |character: char| match character.is_control() {
+        true => ' ',
+        false => character,
+    };
+    visible.map(printable).collect()
+}
+
+/// The same in several lines, where each line was written by this crate.
+pub(crate) fn lines(text: &str) -> String {
+    let lines: Vec<_> = text.split('\n').map(one_line).collect();
+    lines.join("\n")
+}
+
+/// The name that a server gave to an exchange; none if nothing of it can be shown.
+pub(crate) fn id(text: &str) -> Option<String> {
+    // Cut before it is looked through, since it may be as long as a response.
+    let text: String = text.chars().take(8 * LONGEST_ID).collect();
+    let id: String = one_line(text.trim()).chars().take(LONGEST_ID).collect();
+    let id = id.trim();
+    (!id.is_empty()).then(|| id.to_owned())
+}
+
+/// The name of an exchange in the header that the account names for it.
+pub(crate) fn id_in(headers: &HeaderMap, name: Option<&HeaderName>) -> Option<String> {
+    id(headers.get(name?)?.to_str().ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_cut_at_128_characters_and_stands_in_one_line() {
+        assert_eq!(id(" abc-1 ").as_deref(), Some("abc-1"));
+        let long = "ä".repeat(100_000);
+        assert_eq!(id(&long), Some("ä".repeat(LONGEST_ID)));
+        let hostile = "a\r\nb\u{202e}c\u{2028}d\u{7}\u{feff}";
+        assert_eq!(id(hostile).as_deref(), Some("a  bcd"));
+        for nothing in ["", "  ", "\u{200b}", "\u{202e}\t"] {
+            assert_eq!(id(nothing), None, "{nothing:?}");
+        }
+    }
+
+    #[test]
+    fn only_line_breaks_are_left_of_a_text_of_several_lines() {
+        assert_eq!(lines("a\tb\nc\u{2029}d\u{85}e"), "a b\ncd e");
+        assert_eq!(one_line("a\nb"), "a b");
+        assert_eq!(one_line("größer, 大きい"), "größer, 大きい");
+    }
+}
