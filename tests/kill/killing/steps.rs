@@ -217,7 +217,7 @@ impl TokenStore for Watched {
         self.store.is_shared()
     }
 
-    fn check(&self, key: &str) -> Result<(), BoxError> {
-        self.store.check(key)
+    fn check(&self, key: &str, needs_lease: bool) -> Result<(), BoxError> {
+        self.store.check(key, needs_lease)
     }
 }
