@@ -40,7 +40,7 @@ mod place;
 mod present;
 #[cfg(test)]
 mod proof;
-mod record;
+pub(crate) mod record;
 mod rejection;
 mod reread;
 mod revocation;

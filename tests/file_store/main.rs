@@ -2,6 +2,7 @@
 
 #![allow(clippy::expect_used)] // The lint spares tests, but not what they share.
 
+mod building;
 #[cfg(target_os = "linux")]
 mod full_disk;
 #[cfg(unix)]
