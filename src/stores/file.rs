@@ -83,10 +83,10 @@ const LONGEST_SAVE: Duration = Duration::from_secs(30);
 /// | `.quotas`, `.quotas-lock` | what an account has used of its quotas, and who saves it |
 ///
 /// # Access
-/// Files are made for their owner alone (on Unix mode 0600, in a folder of mode 0700 if it has to be
-/// made). On Unix a record that others may read or write, and a folder that others may write, are
-/// refused, `/tmp` itself among them; no link is followed to a file (to the folder it is), and no
-/// file of more than 1 MiB is read. In a pod whose volume has an `fsGroup`, which gives the group
+/// Files are made for their owner alone (on Unix mode 0600, in a folder of mode 0700 if it has to
+/// be made). On Unix a record that others may read or write, and a folder that others may write,
+/// are refused, `/tmp` itself among them; no link is followed to a file (to the folder it is), and
+/// no file of more than 1 MiB is read. In a pod whose volume has an `fsGroup`, which gives the group
 /// access to everything at each start, the store takes that access from its own files and folder
 /// again, with a warning where the feature `tracing` is on; the folder has to be one that the
 /// process has made, within the volume.

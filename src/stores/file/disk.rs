@@ -198,7 +198,7 @@ impl Place {
             Err(_) => return self.first_record(room),
         }
         // Not before the record is on the disk. It is of use without, so a failure is none.
-        let _ = self.written(&new, b"", room);
+        let _ = self.wipe(&new, room);
         Ok(())
     }
 
@@ -215,21 +215,19 @@ impl Place {
     /// What is there already is overwritten in place. It is on the disk when this returns.
     fn written(&self, path: &Path, content: &[u8], room: usize) -> Result<File, FileStoreError> {
         let mut file = self.own_file(path)?;
-        let write = |file: &mut File| {
-            let present = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
-            file.seek(SeekFrom::Start(0))?;
-            file.write_all(content)?;
-            file.write_all(&blank(present.min(room), content.len()))?;
-            match file.write_all(&blank(room, content.len().max(present))) {
-                Ok(()) => file.set_len(room as u64)?,
-                // All that was asked for is there; it has less room to grow.
-                Err(_) if present >= content.len().max(1) => {}
-                Err(error) => return Err(error),
-            }
-            file.sync_all()
-        };
-        write(&mut file).map_err(FileStoreError::io(path))?;
+        let filled = fill(&mut file, content, room).and_then(|_| file.sync_all());
+        filled.map_err(FileStoreError::io(path))?;
         Ok(file)
+    }
+
+    /// Leaves nothing of the record before. Only where the file grew its place is at stake.
+    fn wipe(&self, path: &Path, room: usize) -> Result<(), FileStoreError> {
+        let mut file = self.own_file(path)?;
+        let wiped = fill(&mut file, b"", room).and_then(|grew| match grew {
+            true => file.sync_all(),
+            false => Ok(()),
+        });
+        wiped.map_err(FileStoreError::io(path))
     }
 
     /// Not one that others may have open to read.
@@ -255,6 +253,21 @@ impl Place {
         let renamed = insist(|| self.system.rename(from, to), thread::sleep);
         renamed.map_err(FileStoreError::io(to))
     }
+}
+
+/// Tells whether the file grew.
+fn fill(file: &mut File, content: &[u8], room: usize) -> io::Result<bool> {
+    let present = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+    file.seek(SeekFrom::Start(0))?;
+    file.write_all(content)?;
+    file.write_all(&blank(present.min(room), content.len()))?;
+    match file.write_all(&blank(room, content.len().max(present))) {
+        Ok(()) => file.set_len(room as u64)?,
+        // All that was asked for is there; it has less room to grow.
+        Err(_) if present >= content.len().max(1) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(present < room)
 }
 
 /// White space from one length to the other.
