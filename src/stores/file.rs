@@ -86,10 +86,10 @@ const LONGEST_SAVE: Duration = Duration::from_secs(30);
 /// Files are made for their owner alone (on Unix mode 0600, in a folder of mode 0700 if it has to
 /// be made). On Unix a record that others may read or write, and a folder that others may write,
 /// are refused, `/tmp` itself among them; no link is followed to a file (to the folder it is), and
-/// no file of more than 1 MiB is read. In a pod whose volume has an `fsGroup`, which gives the group
-/// access to everything at each start, the store takes that access from its own files and folder
-/// again, with a warning where the feature `tracing` is on; the folder has to be one that the
-/// process has made, within the volume.
+/// no file of more than 1 MiB is read. In a pod whose volume has an `fsGroup`, which gives the
+/// group access to everything at each start, the store takes that access from its own files and
+/// folder again, with a warning where the feature `tracing` is on; the folder has to be one that
+/// the process has made, within the volume.
 ///
 /// Tokens are not encrypted, unless it is told to (`encrypted_with`, with the feature
 /// `encryption`): whoever can read the files has them.

@@ -113,6 +113,34 @@ async fn where_files_cannot_be_exchanged_the_next_one_is_made_after_each_save() 
     }
 }
 
+/// Another process has the lock until it has written the record.
+struct Writing {
+    record: PathBuf,
+    content: Vec<u8>,
+}
+
+impl System for Writing {
+    fn try_lock(&self, file: &File) -> Result<(), TryLockError> {
+        std::fs::write(&self.record, &self.content).expect("written");
+        Native.try_lock(file)
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_is_half_written_is_read_again_under_the_lock() {
+    let folder = folder();
+    let writer = FileStore::new(folder.path());
+    save(&writer, None, 1).await.expect("saved");
+    let record = writer.shared.place(KEY).record();
+    let content = std::fs::read(&record).expect("a file");
+    std::fs::write(&record, &content[..50]).expect("written");
+    writer.load(KEY).await.expect_err("it is damaged");
+    let system = Arc::new(Writing { record, content });
+    let loaded = store(folder.path(), &system).load(KEY).await;
+    let loaded = loaded.expect("it can be read");
+    assert_eq!(loaded.map(|record| record.version), Some(1));
+}
+
 /// Has no locks, and says so in this way.
 #[cfg(unix)]
 struct NoLocks(rustix::io::Errno);
