@@ -1,55 +1,10 @@
-//! A disk that fills up: a small file system in memory, which only root can make.
+//! A disk that fills up.
 
-use std::io::Write;
+#[path = "../kill/disk.rs"]
+mod disk;
 
+use self::disk::Disk;
 use super::*;
-
-/// Ends with the test.
-struct Disk(PathBuf);
-
-impl Disk {
-    /// None where this process may not make one; under CI it has to.
-    fn new(test: &str) -> Option<Self> {
-        let folder = folder(test);
-        fs::create_dir_all(&folder).expect("a folder");
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=256k,mode=0700", "tmpfs"])
-            .arg(&folder)
-            .output();
-        if mounted.is_ok_and(|mounted| mounted.status.success()) {
-            return Some(Self(folder));
-        }
-        assert!(std::env::var_os("CI").is_none(), "CI may mount a tmpfs");
-        // Not by a macro, whose text nobody sees of a test that passes.
-        let note = format!("\nSKIPPED: {test} needs to mount a tmpfs, which this user may not\n");
-        let _ = std::io::stderr().write_all(note.as_bytes());
-        None
-    }
-
-    fn fill(&self) {
-        let mut file = fs::File::create(self.0.join("filler")).expect("a file");
-        for size in [4096, 1] {
-            while file.write_all(&vec![b'x'; size]).is_ok() {}
-        }
-    }
-
-    fn free(&self, bytes: u64) {
-        let file = fs::File::options().write(true).open(self.0.join("filler"));
-        let file = file.expect("it was there");
-        let size = file.metadata().expect("a size").len();
-        file.set_len(size - bytes).expect("cut");
-    }
-
-    fn empty(&self) {
-        fs::remove_file(self.0.join("filler")).expect("it was there");
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.0).status();
-    }
-}
 
 /// As large as a record with two tokens of an ordinary length.
 fn large(version: u64) -> Record {
@@ -58,7 +13,7 @@ fn large(version: u64) -> Record {
 
 #[tokio::test]
 async fn a_record_can_be_saved_again_and_again_on_a_disk_that_filled_up() {
-    let Some(disk) = Disk::new("filled") else {
+    let Some(disk) = Disk::new(folder("filled"), 256) else {
         return;
     };
     let store = FileStore::new(&disk.0);
@@ -76,7 +31,7 @@ async fn a_record_can_be_saved_again_and_again_on_a_disk_that_filled_up() {
 
 #[tokio::test]
 async fn a_record_may_grow_by_eight_kibibytes_on_a_disk_that_filled_up() {
-    let Some(disk) = Disk::new("growing") else {
+    let Some(disk) = Disk::new(folder("growing"), 256) else {
         return;
     };
     let store = FileStore::new(&disk.0);
@@ -101,7 +56,7 @@ async fn a_record_may_grow_by_eight_kibibytes_on_a_disk_that_filled_up() {
 
 #[tokio::test]
 async fn the_first_record_is_refused_on_a_full_disk_before_anything_is_changed() {
-    let Some(disk) = Disk::new("full-from-the-start") else {
+    let Some(disk) = Disk::new(folder("full-from-the-start"), 256) else {
         return;
     };
     let store = FileStore::new(&disk.0);
