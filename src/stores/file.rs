@@ -134,6 +134,9 @@ struct Slot {
     /// Whoever has it may use a thread.
     turn: Arc<tokio::sync::Mutex<()>>,
     right: Mutex<Option<Right>>,
+    /// The last that was lost before it was given back: its file stays open, since a record may
+    /// have its number.
+    lost: Mutex<Option<Right>>,
     /// The files that a renewal needs were made, or could not be.
     is_prepared: AtomicBool,
 }
@@ -141,6 +144,26 @@ struct Slot {
 impl Slot {
     fn right(&self) -> MutexGuard<'_, Option<Right>> {
         self.right.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lost(&self) -> MutexGuard<'_, Option<Right>> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// It may ask, and lose, more than once.
+    fn lose(&self, id: &str) {
+        if let Some(mut right) = self.take(id) {
+            let mut lost = self.lost();
+            let before = lost.take_if(|lost| lost.id == id);
+            right.former.extend(before.iter().flat_map(Right::all));
+            *lost = Some(right);
+        }
+    }
+
+    /// Forgets what this acquisition has lost, too.
+    fn give_back(&self, id: &str) -> Option<Right> {
+        self.lost().take_if(|right| right.id == id);
+        self.take(id)
     }
 
     /// The right of this acquisition, which the store has no longer.
@@ -277,14 +300,14 @@ impl TokenStore for FileStore {
         let asked = self.run(key, LONGEST_CALL, ask).await?;
         if matches!(asked, Asked::Held) {
             // Lost, if it was ours: its file was removed, and another holds the new one.
-            drop(slot.take(id));
+            slot.lose(id);
         }
         Ok(slot.enter(asked, present))
     }
 
     /// Waits for no other call: nothing but the open file is needed, and a key has one at most.
     async fn release(&self, key: &str, id: &str) -> Result<(), BoxError> {
-        if let Some(right) = self.shared.slot(key).take(id) {
+        if let Some(right) = self.shared.slot(key).give_back(id) {
             let end = tokio::task::spawn_blocking(move || right.end());
             within(LONGEST_CALL, end).await;
         }
@@ -292,7 +315,7 @@ impl TokenStore for FileStore {
     }
 
     fn abandon(&self, key: &str, id: &str) {
-        if let Some(right) = self.shared.slot(key).take(id) {
+        if let Some(right) = self.shared.slot(key).give_back(id) {
             right.end();
         }
     }

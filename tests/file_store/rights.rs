@@ -164,6 +164,33 @@ async fn a_right_whose_file_was_removed_is_taken_anew_where_no_other_has_it() {
     assert_eq!(lease(&two, "b").await, HELD);
 }
 
+/// File systems give the number of a file that is gone to the next one.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_holder_that_lost_its_file_again_and_again_is_never_taken_for_dead() {
+    let folder = folder("removed-again");
+    let (one, two) = (FileStore::new(&folder), FileStore::new(&folder));
+    assert_eq!(lease(&one, "a").await, FREE);
+    save(&one, KEY, None, &record(1, b"mark of a")).await;
+    for round in 0..20 {
+        remove_lock_file(&folder);
+        if round % 4 == 3 {
+            assert_eq!(lease(&one, "a").await, UNKNOWN, "taken anew");
+            remove_lock_file(&folder);
+        }
+        assert_eq!(lease(&two, "b").await, UNKNOWN, "a lives, round {round}");
+        if round > 12 {
+            assert_eq!(lease(&one, "a").await, HELD, "lost");
+        }
+        release(&two, "b").await;
+    }
+}
+
+#[cfg(unix)]
+fn remove_lock_file(folder: &Path) {
+    fs::remove_file(file(folder, "renew")).expect("removed");
+}
+
 #[tokio::test]
 async fn a_folder_that_was_removed_is_made_again() {
     let folder = folder("folder-removed");

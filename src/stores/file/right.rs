@@ -21,6 +21,9 @@ const TRIES: u32 = 3;
 pub(super) struct Right {
     pub(super) id: String,
     pub(super) lock: Arc<Lock>,
+    /// Those whose files were removed meanwhile: open, so that no new file gets the number that a
+    /// record of ours has.
+    pub(super) former: Vec<Arc<Lock>>,
     pub(super) previous_is_dead: bool,
 }
 
@@ -28,6 +31,12 @@ impl Right {
     /// Also while a call that hangs has a copy.
     pub(super) fn end(self) {
         self.lock.end();
+    }
+
+    /// Its file, and those before it.
+    pub(super) fn all(&self) -> Vec<Arc<Lock>> {
+        let former = self.former.iter().cloned();
+        former.chain([self.lock.clone()]).collect()
     }
 
     /// Which of all the files that had its name it is.
@@ -72,6 +81,7 @@ pub(super) fn ask(
                 id: id.to_owned(),
                 previous_is_dead: present.is_none() && is_the_same(lock.file(), record()),
                 lock: Arc::new(lock),
+                former: present.map(Right::all).unwrap_or_default(),
             }));
         }
     }
