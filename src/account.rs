@@ -10,6 +10,7 @@ mod permits;
 pub(crate) mod problems;
 pub(crate) mod quotas;
 mod settings;
+mod token_store;
 pub(crate) mod token_windows;
 mod tokens;
 mod unused;

@@ -15,7 +15,7 @@ use std::cell::Cell;
 use std::future::Future;
 use std::ops::{Add, Sub};
 use std::pin::Pin;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 /// A boxed future, as the ports of this crate return it.
@@ -42,6 +42,28 @@ pub trait Clock: Send + Sync + 'static {
     /// # Cancel safety
     /// Dropping the future only ends the wait.
     fn sleep(&self, span: Duration) -> BoxFuture<'static, ()>;
+}
+
+/// A sleep this late was not kept by a running process.
+const LATE: Duration = Duration::from_secs(1);
+
+/// Ends a wait for something from outside when `span` has passed.
+///
+/// A process that was stopped (SIGSTOP, a suspended machine) finds its time over and the answer in
+/// its socket. The answer counts: it may hold the only refresh token that is good. So a time that
+/// ends late leaves one second more, in which the answer arrives.
+///
+/// # Cancel safety
+/// As of [`Clock::sleep`].
+pub(crate) fn time_limit(clock: &Arc<dyn Clock>, span: Duration) -> BoxFuture<'static, ()> {
+    let clock = clock.clone();
+    let end = clock.now().moment + span;
+    Box::pin(async move {
+        clock.sleep(span).await;
+        if clock.now().moment - end > LATE {
+            clock.sleep(LATE).await;
+        }
+    })
 }
 
 /// One reading of both clocks.
@@ -231,6 +253,30 @@ mod tests {
             .join()
             .unwrap();
         assert!(real > Moment::ZERO && real < ahead);
+    }
+
+    #[test]
+    fn a_time_that_ends_late_leaves_a_second_for_the_answer() {
+        use std::task::{Context, Poll, Waker};
+        let hands = hands::HandClock::new();
+        let clock: Arc<dyn Clock> = Arc::new(hands.clone());
+        let poll = |limit: &mut BoxFuture<'static, ()>| {
+            limit.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        };
+        let minute = Duration::from_secs(60);
+        let turn = |span| hands.turn_to(hands.now().moment + span);
+
+        let mut limit = time_limit(&clock, minute);
+        assert_eq!(poll(&mut limit), Poll::Pending);
+        turn(minute);
+        assert_eq!(poll(&mut limit), Poll::Ready(()), "it ran");
+
+        let mut limit = time_limit(&clock, minute);
+        assert_eq!(poll(&mut limit), Poll::Pending);
+        turn(2 * minute);
+        assert_eq!(poll(&mut limit), Poll::Pending, "it was stopped");
+        turn(LATE);
+        assert_eq!(poll(&mut limit), Poll::Ready(()));
     }
 
     #[test]

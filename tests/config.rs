@@ -344,14 +344,24 @@ fn a_token_store_is_the_accounts_own_or_the_files_or_the_programs() {
 }
 
 #[test]
-fn a_token_store_may_be_a_folder_which_build_does_not_touch() {
-    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("config-never-made");
-    let store = format!("token_store = {{ directory = '{}' }}", folder.display());
-    built(&format!("[accounts.a]\n{ROTATING}\n{store}"));
-    built(&format!("{store}\n[accounts.a]\n{ROTATING}"));
-    let reference = format!("token_store = {{ directory = {{ env = \"{VARIABLE}\" }} }}");
-    built(&format!("{reference}\n[accounts.a]\n{ROTATING}"));
-    assert!(!folder.exists());
+fn a_token_store_may_be_a_folder_which_build_makes() {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("config-made");
+    let path = folder.display();
+    let store = format!("token_store = {{ directory = '{path}' }}");
+    let file = scratch_file("a-directory", &format!("{path}\n"));
+    let reference = format!(
+        "token_store = {{ directory = {{ file = '{}' }} }}",
+        file.display()
+    );
+    for toml in [
+        format!("[accounts.a]\n{ROTATING}\n{store}"),
+        format!("{store}\n[accounts.a]\n{ROTATING}"),
+        format!("{reference}\n[accounts.a]\n{ROTATING}"),
+    ] {
+        let _ = std::fs::remove_dir_all(&folder);
+        built(&toml);
+        assert!(folder.exists(), "{toml}");
+    }
 }
 
 #[test]
@@ -370,14 +380,16 @@ fn a_token_store_that_is_none_is_told_with_what_could_be() {
         assert_eq!(error, format!("accounts.a.token_store: {found}{expected}"));
     }
     let key = format!("token_store = {{ directory = \"d\", key = {{ env = \"{VARIABLE}\" }} }}");
-    match cfg!(feature = "encryption") {
-        true => drop(built(&format!("{key}\n[accounts.a]\n{ROTATING}"))),
-        false => {
-            let error = only_problem(&format!("{ROTATING}\n{key}"));
-            let expected = "accounts.a.token_store: key: only a build with the feature encryption";
-            assert!(error.starts_with(expected), "{error}");
-        }
-    }
+    let error = only_problem(&format!("{ROTATING}\n{key}"));
+    let beginning = "accounts.a.token_store: ";
+    let words = match cfg!(feature = "encryption") {
+        true => "the key: found other text; expected 32 bytes in base64",
+        false => "key: only a build with the feature encryption",
+    };
+    assert!(
+        error.starts_with(beginning) && error.contains(words),
+        "{error}"
+    );
     let error = only_problem(&format!("{ROTATING}\ntoken_store = {{ directory = 7 }}"));
     let beginning = "accounts.a.token_store: directory: found an integer; expected a string";
     assert!(error.starts_with(beginning), "{error}");

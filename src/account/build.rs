@@ -9,7 +9,9 @@ use url::Url;
 
 use super::living::{self, Identity, TokenIdentity};
 use super::problems::Problems;
-use super::{Account, Settings, Shared, headers, oauth, quotas, token_windows, unused, urls};
+use super::{
+    Account, Settings, Shared, headers, oauth, quotas, token_store, token_windows, unused, urls,
+};
 use crate::auth::credentials::Credentials;
 use crate::auth::keys::{KeyPlaces, Keys};
 use crate::auth::{AuthSettings, Authenticator, OAuthSettings, RejectionTable};
@@ -44,6 +46,9 @@ pub(crate) fn check(settings: Settings) -> Result<Account, Problems> {
         quotas: quotas::quotas(&settings, &mut problems),
         request_id_header: headers::request_id(&settings, &mut problems),
     };
+    if let Some(oauth) = parts.oauth.as_ref().filter(|_| problems.is_empty()) {
+        token_store::check(&settings.name, oauth, &mut problems);
+    }
     match base_url {
         Some(base_url) if problems.is_empty() => Ok(assemble(settings, base_url, parts)),
         _ => Err(problems),

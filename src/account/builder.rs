@@ -305,7 +305,7 @@ impl AccountBuilder {
     /// a redirected token request carries the client's secret along. An answer from another origin
     /// than the token URL's is refused.
     ///
-    /// Default: one client for all accounts of the process, redirects off, 10 s to connect, 30 s in
+    /// Default: one client for all accounts of the process, redirects off, 10 s to connect, 60 s in
     /// all; no proxy where the token URL is on this machine.
     pub fn token_client(mut self, client: reqwest::Client) -> Self {
         self.settings.note("token_client");

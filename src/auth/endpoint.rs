@@ -16,13 +16,12 @@ use super::answer::{Class, LONGEST_BODY, Refusal, Reply, holds_refresh_token, pr
 use super::form::{Form, Ready};
 use super::revocation::Revoked;
 use super::{ClientAuth, OAuthSettings, transport};
-use crate::clock::{BoxFuture, Clock};
+use crate::clock::{BoxFuture, Clock, time_limit};
 use crate::origin::{is_loopback, same_origin};
 use crate::percent;
 use crate::secret::Secret;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const TOTAL_TIMEOUT: Duration = Duration::from_secs(30);
 const LONGEST_ORIGIN: usize = 100;
 /// How long the rest of an answer may take once its status is there. Of a success it may hold the
 /// only refresh token that is good; of a refusal the status says nearly everything.
@@ -115,7 +114,8 @@ fn client_builder() -> ClientBuilder {
         .user_agent(USER_AGENT)
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
-        .timeout(TOTAL_TIMEOUT)
+    // No timeout in all: reqwest's looks at the time before the answer, and a process that was
+    // stopped would drop the one that waits in its socket. `LONGEST_REQUEST` ends a request.
 }
 
 fn build_client(builder: ClientBuilder) -> Result<Client, String> {
@@ -186,7 +186,7 @@ impl HttpEndpoint {
             true => SUCCESS_TIMEOUT,
             false => REFUSAL_TIMEOUT,
         };
-        let (body, end) = read_body(&mut response, self.clock.sleep(span)).await;
+        let (body, end) = read_body(&mut response, time_limit(&self.clock, span)).await;
         // A refusal's body says little that its status does not say; the status must not be lost
         // with it, or a refused grant would be presented again.
         let is_needed = is_success && !holds_refresh_token(&body);

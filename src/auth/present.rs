@@ -9,7 +9,7 @@ use super::answer::{self, Answer, Asked, Class, Refusal};
 use super::endpoint::{Delivery, Presentation};
 use super::launch::Launch;
 use super::source::{Flight, Source};
-use crate::clock::{BoxFuture, Now};
+use crate::clock::{BoxFuture, Now, time_limit};
 use crate::event::Event;
 
 /// A client supplied by the user may have no timeout.
@@ -105,7 +105,7 @@ impl Source {
         longest: Duration,
         request: BoxFuture<'_, Delivery>,
     ) -> Delivery {
-        match select(request, self.clock.sleep(longest)).await {
+        match select(request, time_limit(&self.clock, longest)).await {
             Either::Left((delivery, _)) => delivery,
             Either::Right(_) => Delivery::Lost {
                 refusal: Refusal::new(

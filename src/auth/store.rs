@@ -92,14 +92,16 @@ pub trait TokenStore: Send + Sync + 'static {
     }
 
     /// Looks whether the store could keep a record under this key: called by
-    /// [`AccountBuilder::build`](crate::AccountBuilder::build), which waits for it at most 5 s. It
-    /// must not need a runtime. Default: nothing is checked.
+    /// [`AccountBuilder::build`](crate::AccountBuilder::build), which waits for it at most 5 s, on
+    /// a thread of its own and outside of any runtime. `needs_lease`: the account has a refresh
+    /// token that may be good for one use, so that renewals must exclude each other. Default:
+    /// nothing is checked.
     ///
     /// # Errors
-    /// What has to change before the store can be used, without a secret. A fault that may pass by
-    /// itself is none.
-    fn check(&self, key: &str) -> Result<(), BoxError> {
-        let _ = key;
+    /// What a person has to change before the store can be used, without a secret. A fault that may
+    /// pass by itself is none: the account starts, and tries again.
+    fn check(&self, key: &str, needs_lease: bool) -> Result<(), BoxError> {
+        let _ = (key, needs_lease);
         Ok(())
     }
 }

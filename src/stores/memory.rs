@@ -40,6 +40,17 @@ impl MemoryStore {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn give_back(&self, key: &str, id: &str) {
+        let mut entries = self.entries();
+        if let Some(entry) = entries.get_mut(key) {
+            entry.lease.take_if(|(present, _)| present == id);
+            // Of a login that nobody has there is only ever a lease.
+            if entry.record.is_none() && entry.lease.is_none() {
+                entries.remove(key);
+            }
+        }
+    }
+
     fn quotas(&self) -> MutexGuard<'_, HashMap<String, Vec<u8>>> {
         self.quotas.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -93,30 +104,31 @@ impl TokenStore for MemoryStore {
         let now = SystemClock.now().moment;
         let mut entries = self.entries();
         let entry = entries.entry(key.to_owned()).or_default();
-        match &entry.lease {
-            Some((other, until)) if other != id && *until > now => Ok(Lease::Held {
-                left: Some(*until - now),
-            }),
-            _ => {
-                entry.lease = Some((id.to_owned(), now + lifetime));
-                // It does not outlive the process, and neither did whoever had the right.
-                Ok(Lease::Granted {
-                    previous_is_dead: true,
-                })
+        let previous_is_dead = match &entry.lease {
+            Some((other, until)) if other != id && *until > now => {
+                let left = Some(*until - now);
+                return Ok(Lease::Held { left });
             }
-        }
+            // Given back or abandoned, by a task of this process: no other was ever here. Whoever
+            // has let it run out may be at work yet.
+            present => present.as_ref().is_none_or(|(present, _)| present == id),
+        };
+        entry.lease = Some((id.to_owned(), now + lifetime));
+        Ok(Lease::Granted { previous_is_dead })
     }
 
     async fn release(&self, key: &str, id: &str) -> Result<(), BoxError> {
-        let mut entries = self.entries();
-        if let Some(entry) = entries.get_mut(key) {
-            entry.lease.take_if(|(present, _)| present == id);
-            // Of a login that nobody has there is only ever a lease.
-            if entry.record.is_none() && entry.lease.is_none() {
-                entries.remove(key);
-            }
-        }
+        self.give_back(key, id);
         Ok(())
+    }
+
+    fn abandon(&self, key: &str, id: &str) {
+        self.give_back(key, id);
+    }
+
+    /// Its contents end with the process.
+    fn is_shared(&self) -> bool {
+        false
     }
 }
 
@@ -171,6 +183,28 @@ mod tests {
             lease("a").await.expect("no error").is_granted(),
             "it ran out"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_has_let_a_lease_run_out_is_not_known_to_be_dead() {
+        let store = MemoryStore::new();
+        let lease = |id| store.lease("k", id, Duration::from_secs(10));
+        let free = Lease::Granted {
+            previous_is_dead: true,
+        };
+        assert_eq!(lease("a").await.expect("no error"), free);
+        let held = Lease::Held {
+            left: Some(Duration::from_secs(10)),
+        };
+        assert_eq!(lease("b").await.expect("no error"), held);
+        store.abandon("k", "a");
+        assert_eq!(lease("b").await.expect("no error"), free);
+        SystemClock.sleep(Duration::from_secs(11)).await;
+        let ran_out = Lease::Granted {
+            previous_is_dead: false,
+        };
+        assert_eq!(lease("c").await.expect("no error"), ran_out);
+        assert!(!store.is_shared());
     }
 
     #[tokio::test]

@@ -5,6 +5,8 @@
 #![cfg(unix)] // Elsewhere the lease of a killed process lasts until it runs out.
 #![allow(clippy::expect_used, clippy::print_stdout)] // The lints spare tests, but not what they share.
 
+mod disk;
+mod faults;
 mod killing;
 
 use std::time::Duration;

@@ -29,7 +29,7 @@ use self::refresh_chain::{Conflict, Loaded, RefreshChain, Terms, Write};
 use super::answer::{Class, Refusal};
 use super::record::{Tokens, Unreadable};
 use super::store::{Record, Swap, TokenStore};
-use crate::clock::Clock;
+use crate::clock::{Clock, time_limit};
 use crate::error::{BoxError, Error, ErrorKind, Recovery};
 use crate::event::{Event, Events};
 use crate::sync::{Handle, Mutex, MutexGuard, watch};
@@ -276,7 +276,7 @@ impl TokenPersistence {
     /// The future's output, unless it takes longer.
     async fn within<F: Future>(&self, span: Duration, future: F) -> Option<F::Output> {
         let future = std::pin::pin!(future);
-        match select(future, self.clock.sleep(span)).await {
+        match select(future, time_limit(&self.clock, span)).await {
             Either::Left((output, _)) => Some(output),
             Either::Right(_) => None,
         }

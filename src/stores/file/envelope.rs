@@ -20,6 +20,8 @@ pub(super) struct Envelope {
     pub(super) record: Record,
     /// With which the bytes are encrypted; none: they are not.
     pub(super) nonce: Option<Vec<u8>>,
+    /// The number of the file that whoever wrote it had locked, if that is known.
+    pub(super) renew: Option<u64>,
     /// Fields that this version does not know.
     pub(super) others: Map<String, Value>,
 }
@@ -43,6 +45,8 @@ struct Written {
     sha256: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     nonce: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    renew: Option<u64>,
     bytes: String,
     #[serde(flatten)]
     others: Map<String, Value>,
@@ -70,6 +74,7 @@ impl Envelope {
             true => Ok(Self {
                 record,
                 nonce,
+                renew: written.renew,
                 others: std::mem::take(&mut written.others),
             }),
             false => Err(Flaw::Damaged),
@@ -82,6 +87,7 @@ impl Envelope {
             version: self.record.version,
             sha256: digest(&self.record),
             nonce: self.nonce.as_ref().map(|nonce| STANDARD.encode(nonce)),
+            renew: self.renew,
             bytes: STANDARD.encode(&self.record.bytes),
             others: self.others.clone(),
         };
@@ -118,6 +124,7 @@ mod tests {
         Envelope {
             record: Record::new(7, b"secret"),
             nonce: None,
+            renew: Some(1 << 60),
             others: Map::new(),
         }
     }
@@ -125,6 +132,14 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back() {
         let read = Envelope::parse(&envelope().to_bytes()).expect("whole");
+        assert_eq!(read.record, envelope().record);
+        assert_eq!(read.renew, envelope().renew);
+    }
+
+    #[test]
+    fn white_space_after_a_record_is_none_of_it() {
+        let whole = [envelope().to_bytes().as_slice(), &[b' '; 9_000]].concat();
+        let read = Envelope::parse(&whole).expect("whole");
         assert_eq!(read.record, envelope().record);
     }
 

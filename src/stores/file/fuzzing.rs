@@ -15,5 +15,6 @@ pub fn envelope(data: &[u8]) {
     };
     assert_eq!(again.record, envelope.record);
     assert_eq!(again.nonce, envelope.nonce);
+    assert_eq!(again.renew, envelope.renew);
     assert_eq!(again.others, envelope.others);
 }

@@ -41,6 +41,11 @@ impl Seal {
             .map_err(|_| Trouble::Key(format!("found {} bytes; {EXPECTED}", key.len())))
     }
 
+    /// Whether it could be used now.
+    pub(super) fn check(&self) -> Result<(), Trouble> {
+        self.cipher().map(drop)
+    }
+
     pub(super) fn close(&self, name: &str, mut envelope: Envelope) -> Result<Envelope, Trouble> {
         let cipher = self.cipher()?;
         let nonce = XNonce::try_generate();
@@ -92,6 +97,7 @@ mod tests {
         Envelope {
             record: Record::new(1, b"canary"),
             nonce: None,
+            renew: None,
             others: serde_json::Map::new(),
         }
     }

@@ -5,10 +5,12 @@
 //! repetition; a kill at any other moment costs nothing.
 
 // Two test programs share this, and each uses a part.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, unused_imports)]
 #![allow(clippy::expect_used, clippy::print_stdout)] // The lints spare tests, but not what they share.
 #![allow(clippy::disallowed_methods)] // Real processes have real time.
 
+mod ills;
+mod remote;
 mod scene;
 mod steps;
 mod worker;
@@ -16,6 +18,8 @@ mod worker;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+pub use ills::Ills;
+pub use remote::serve;
 pub use scene::{Aim, Scene};
 
 /// A server that gives tokens, and an API that wants them.

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use reqwest_tollgate::ErrorKind;
 use tokio::time::sleep;
 
+use super::ills::Ills;
 use super::steps::{Last, Step, count_troubles};
-use super::worker::{Orders, Worker, attached};
+use super::worker::{Orders, Shelf, Worker, attached};
 use super::{Authority, Counts};
 
 const WORKERS: usize = 8;
@@ -44,6 +46,8 @@ pub struct Scene<A> {
     ends: Vec<(Step, String)>,
     troubles: BTreeMap<String, usize>,
     elapsed: Duration,
+    /// What a worker said that needed a login when they were stopped together.
+    end: Option<String>,
 }
 
 impl<A: Authority> Scene<A> {
@@ -55,7 +59,8 @@ impl<A: Authority> Scene<A> {
         fs::create_dir_all(&folder).expect("a folder");
         let orders = Orders {
             place: authority.place(),
-            store: folder.join("store"),
+            store: Shelf::Folder(folder.join("store")),
+            ills: Ills::default(),
             login: authority.log_in().await,
             log: PathBuf::new(),
         };
@@ -72,7 +77,23 @@ impl<A: Authority> Scene<A> {
             ends: Vec::new(),
             troubles: BTreeMap::new(),
             elapsed: Duration::ZERO,
+            end: None,
         }
+    }
+
+    /// Where its files are; `store` is the workers' store, unless it is elsewhere.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The workers' store is a server.
+    pub fn keep_at(&mut self, address: SocketAddr) {
+        self.orders.store = Shelf::Elsewhere(address);
+    }
+
+    /// What is wrong with the world of the workers that are started from now on.
+    pub fn ail(&mut self, ills: Ills) {
+        self.orders.ills = ills;
     }
 
     pub async fn counts(&self) -> Counts {
@@ -101,11 +122,48 @@ impl<A: Authority> Scene<A> {
     /// Lets them work, and kills nobody.
     pub async fn watch(&mut self, rotations: u64, longest: Duration) {
         self.start_workers();
+        self.wait_for(rotations, longest).await;
+        self.end_together(Aim::Anywhere).await;
+    }
+
+    /// Until the server has rotated that often; tells whether it has.
+    pub async fn wait_for(&self, rotations: u64, longest: Duration) -> bool {
         let begun = Instant::now();
-        while self.counts().await.rotations < rotations && begun.elapsed() < longest {
+        while self.counts().await.rotations < rotations {
+            if begun.elapsed() > longest || self.has_ended().is_some() {
+                return false;
+            }
             sleep(Duration::from_millis(50)).await;
         }
-        self.end_workers();
+        true
+    }
+
+    /// What a worker said that needs a login.
+    pub fn has_ended(&self) -> Option<String> {
+        self.workers.iter().find_map(|worker| match worker.last() {
+            Last::End(end) => Some(end),
+            Last::Step(_) => None,
+        })
+    }
+
+    /// What one had said when they were stopped together.
+    pub fn end(&self) -> Option<&str> {
+        self.end.as_deref()
+    }
+
+    /// Stops a worker that has sent its request and has no answer yet.
+    pub async fn stop_one_inside(&self) -> Stopped<'_> {
+        loop {
+            let sent = |worker: &&Worker| worker.is_at(Step::PostSent);
+            if let Some(worker) = self.workers.iter().find(sent) {
+                worker.stop();
+                if worker.is_at(Step::PostSent) {
+                    return Stopped(worker);
+                }
+                worker.go_on();
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// Kills them one after another, for as long as it was told.
@@ -119,13 +177,26 @@ impl<A: Authority> Scene<A> {
             self.kill_one(aim).await;
             self.log_in_if_needed().await;
         }
-        for victim in 0..WORKERS {
-            if aim == Aim::Anywhere || self.stop_outside(victim).await {
-                self.kill(victim);
+        self.end_together(aim).await;
+        self.elapsed = begun.elapsed();
+    }
+
+    /// Stops all of them at once, and judges them then: what the end of one does to the others is
+    /// none of their doing. Whoever must not be hit within a renewal may end it first.
+    pub async fn end_together(&mut self, aim: Aim) {
+        for worker in &self.workers {
+            worker.stop();
+        }
+        if aim == Aim::Outside {
+            for worker in &self.workers {
+                leave_renewal(worker).await;
             }
         }
-        self.end_workers();
-        self.elapsed = begun.elapsed();
+        self.end = self.has_ended();
+        for victim in 0..self.workers.len() {
+            self.kill(victim);
+        }
+        self.workers.clear();
     }
 
     /// On a busy machine few renewals happen; one at least has to be hit.
@@ -192,7 +263,13 @@ impl<A: Authority> Scene<A> {
         count_troubles(&self.workers[victim].log, &mut self.troubles);
     }
 
-    fn start_workers(&mut self) {
+    /// One more beside the others.
+    pub fn add_worker(&mut self) {
+        let worker = self.start_worker();
+        self.workers.push(worker);
+    }
+
+    pub fn start_workers(&mut self) {
         self.workers = (0..WORKERS).map(|_| self.start_worker()).collect();
     }
 
@@ -211,11 +288,7 @@ impl<A: Authority> Scene<A> {
 
     /// A person sees that the chain has ended, logs in, and starts all workers with the new login.
     async fn log_in_if_needed(&mut self) {
-        let end = self.workers.iter().find_map(|worker| match worker.last() {
-            Last::End(end) => Some(end),
-            Last::Step(_) => None,
-        });
-        let Some(end) = end else {
+        let Some(end) = self.has_ended() else {
             return;
         };
         self.end_chain(end);
@@ -233,7 +306,7 @@ impl<A: Authority> Scene<A> {
         let name = self.name;
         let hit = self.inside.last();
         let hit = hit.unwrap_or_else(|| panic!("{name}: no kill has hit a renewal, but {end}"));
-        assert!(end.contains("the answer may be lost"), "{name}: {end}");
+        assert!(end.contains("answer"), "{name}: {end}");
         self.ends.push((*hit, end));
     }
 
@@ -241,7 +314,7 @@ impl<A: Authority> Scene<A> {
     /// of a chain too, and a login heals it.
     pub async fn ends_well(&mut self) -> bool {
         for _ in 0..2 {
-            let account = self.orders.account(self.orders.file_store()).build();
+            let account = self.orders.account(self.orders.token_store()).build();
             match self
                 .orders
                 .ask(&attached(&account.expect("an account")))
@@ -286,5 +359,27 @@ impl<A: Authority> Scene<A> {
         for (trouble, count) in &self.troubles {
             println!("{count} x {trouble}");
         }
+    }
+}
+
+/// It is stopped; it goes on from where it is, once it is inside of no renewal.
+async fn leave_renewal(worker: &Worker) {
+    let begun = Instant::now();
+    while matches!(worker.last(), Last::Step(step) if step.is_inside()) {
+        if begun.elapsed() > PATIENCE {
+            return;
+        }
+        worker.go_on();
+        sleep(Duration::from_millis(20)).await;
+        worker.stop();
+    }
+}
+
+/// A worker that goes on once this ends.
+pub struct Stopped<'a>(&'a Worker);
+
+impl Drop for Stopped<'_> {
+    fn drop(&mut self) {
+        self.0.go_on();
     }
 }

@@ -5,13 +5,16 @@ use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest_tollgate::{
-    BoxError, Clock as _, Event, FileStore, Lease, Observer, Record, Swap, SystemClock, TokenStore,
+    BoxError, Clock as _, Error, Event, Lease, Observer, Record, Swap, SystemClock, TokenStore,
 };
+
+use super::ills::Ills;
 
 /// What a process does from here on, until it writes down the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,6 +23,7 @@ pub enum Step {
     AskingForTheLease,
     WaitingForTheLease,
     Adopting,
+    Marking,
     PostSent,
     AnswerReceived,
     Saving,
@@ -29,11 +33,12 @@ pub enum Step {
 }
 
 impl Step {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Starting,
         Self::AskingForTheLease,
         Self::WaitingForTheLease,
         Self::Adopting,
+        Self::Marking,
         Self::PostSent,
         Self::AnswerReceived,
         Self::Saving,
@@ -104,11 +109,24 @@ impl Steps {
         write(&mut log.0, &step.to_string());
     }
 
-    /// Who waits for the lease looks into the store again and again.
+    fn is_inside(&self) -> bool {
+        self.0.lock().expect("no panic").1.is_inside()
+    }
+
+    /// Whoever waits for the lease looks into the store again and again, and whoever has sent the
+    /// request may look too.
     fn look(&self) {
-        let waits = self.0.lock().expect("no panic").1 == Step::WaitingForTheLease;
-        if !waits {
+        let step = self.0.lock().expect("no panic").1;
+        if step != Step::WaitingForTheLease && !step.is_inside() {
             self.take(Step::Adopting);
+        }
+    }
+
+    /// The token may be there before it is saved.
+    fn publish(&self) {
+        let step = self.0.lock().expect("no panic").1;
+        if !matches!(step, Step::AnswerReceived | Step::Saving) {
+            self.take(Step::Published);
         }
     }
 
@@ -143,63 +161,117 @@ fn write(file: &mut File, line: &str) {
 
 /// Also an observer.
 #[derive(Clone)]
-pub struct Watching(pub std::sync::Arc<Steps>);
+pub struct Watching(pub Arc<Steps>);
 
 impl Observer for Watching {
     fn on_event(&self, _: &str, event: &Event) {
         match event {
             Event::TokenRequested { .. } => self.0.take(Step::PostSent),
             Event::TokenRenewed { .. } | Event::TokenAdopted { .. } | Event::TokenFailed { .. } => {
-                self.0.take(Step::Published)
+                self.0.publish();
             }
-            Event::TokenSaveFailed { error } => self.0.trouble(error),
+            Event::TokenSaveFailed { error } => self.0.trouble(&shown(error)),
             _ => {}
         }
     }
 }
 
+/// An error of ours, with its kind in front.
+pub fn shown(error: &Error) -> String {
+    format!("{:?}: {error}", error.kind())
+}
+
 /// A store that writes down what is asked of it, and dawdles a little at both ends of a save, as a
 /// process does that the machine has no time for.
 pub struct Watched {
-    pub store: FileStore,
-    pub steps: std::sync::Arc<Steps>,
+    pub store: Arc<dyn TokenStore>,
+    pub steps: Arc<Steps>,
+    pub ills: Ills,
+    pub saves: AtomicUsize,
 }
 
 impl Watched {
     async fn dawdle(&self) {
-        let span = Duration::from_millis(fastrand::u64(0..15));
-        SystemClock.sleep(span).await;
-    }
-}
-
-#[async_trait]
-impl TokenStore for Watched {
-    async fn load(&self, key: &str) -> Result<Option<Record>, BoxError> {
-        self.steps.look();
-        self.store.load(key).await
+        pause(Duration::from_millis(fastrand::u64(0..15))).await;
     }
 
-    async fn compare_and_swap(
-        &self,
-        key: &str,
-        expected: Option<u64>,
-        new: &Record,
-    ) -> Result<Swap, BoxError> {
+    /// While the store is down a call fails, or hangs until it is up again.
+    async fn stand(&self) -> Result<(), BoxError> {
+        let Some(flag) = &self.ills.down_while else {
+            return Ok(());
+        };
+        let hangs = fastrand::bool();
+        while flag.exists() {
+            if !hangs {
+                return Err("down".into());
+            }
+            pause(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    async fn mark(&self, key: &str, expected: Option<u64>, new: &Record) -> Result<Swap, BoxError> {
+        self.steps.take(Step::Marking);
+        self.store.compare_and_swap(key, expected, new).await
+    }
+
+    async fn save(&self, key: &str, expected: Option<u64>, new: &Record) -> Result<Swap, BoxError> {
         self.steps.take(Step::AnswerReceived);
         self.dawdle().await;
         self.steps.take(Step::Saving);
+        let span = self
+            .ills
+            .of_save(self.saves.fetch_add(1, Ordering::Relaxed));
+        let (before, after) = match fastrand::bool() {
+            true => (span, Duration::ZERO),
+            false => (Duration::ZERO, span),
+        };
+        pause(before).await;
         let swap = self.store.compare_and_swap(key, expected, new).await;
+        pause(after).await;
         if matches!(swap, Ok(Swap::Saved)) {
             self.steps.take(Step::Saved);
             self.dawdle().await;
         }
         swap
     }
+}
+
+pub async fn pause(span: Duration) {
+    SystemClock.sleep(span).await;
+}
+
+#[async_trait]
+impl TokenStore for Watched {
+    async fn load(&self, key: &str) -> Result<Option<Record>, BoxError> {
+        self.steps.look();
+        self.stand().await?;
+        self.store.load(key).await
+    }
+
+    /// Before the request is sent it is a mark, after it a save.
+    async fn compare_and_swap(
+        &self,
+        key: &str,
+        expected: Option<u64>,
+        new: &Record,
+    ) -> Result<Swap, BoxError> {
+        let is_save = self.steps.is_inside();
+        self.stand().await?;
+        match is_save {
+            true => self.save(key, expected, new).await,
+            false => self.mark(key, expected, new).await,
+        }
+    }
 
     async fn lease(&self, key: &str, id: &str, span: Duration) -> Result<Lease, BoxError> {
-        self.steps.take(Step::AskingForTheLease);
+        let is_prolonged = self.steps.is_inside();
+        if !is_prolonged {
+            self.steps.take(Step::AskingForTheLease);
+        }
+        self.stand().await?;
         let lease = self.store.lease(key, id, span).await;
-        if matches!(lease, Ok(Lease::Held { .. })) {
+        if matches!(lease, Ok(Lease::Held { .. })) && !is_prolonged {
             self.steps.take(Step::WaitingForTheLease);
         }
         lease
@@ -217,7 +289,7 @@ impl TokenStore for Watched {
         self.store.is_shared()
     }
 
-    fn check(&self, key: &str) -> Result<(), BoxError> {
-        self.store.check(key)
+    fn check(&self, key: &str, needs_lease: bool) -> Result<(), BoxError> {
+        self.store.check(key, needs_lease)
     }
 }

@@ -2,9 +2,12 @@
 
 use std::fs::File;
 use std::io::Read as _;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
 use reqwest_tollgate::{
@@ -13,17 +16,27 @@ use reqwest_tollgate::{
 use serde::{Deserialize, Serialize};
 
 use super::Place;
-use super::steps::{self, Last, Step, Steps, Watched, Watching};
+use super::ills::{Ills, Stepping};
+use super::remote::Remote;
+use super::steps::{self, Last, Step, Steps, Watched, Watching, pause, shown};
 
 const ORDERS: &str = "TOLLGATE_KILL_ORDERS";
 /// The test below, in whatever program it is.
 const TEST: &str = "killing::worker::worker";
 
+/// Where the tokens are.
+#[derive(Clone, Serialize, Deserialize)]
+pub enum Shelf {
+    Folder(PathBuf),
+    Elsewhere(SocketAddr),
+}
+
 /// What a worker is told.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Orders {
     pub place: Place,
-    pub store: PathBuf,
+    pub store: Shelf,
+    pub ills: Ills,
     pub login: String,
     pub log: PathBuf,
 }
@@ -43,8 +56,11 @@ impl Orders {
         }
     }
 
-    pub fn file_store(&self) -> FileStore {
-        FileStore::new(&self.store)
+    pub fn token_store(&self) -> Arc<dyn TokenStore> {
+        match &self.store {
+            Shelf::Folder(folder) => Arc::new(FileStore::new(folder)),
+            Shelf::Elsewhere(address) => Arc::new(Remote(*address)),
+        }
     }
 
     /// The status of a request, or our error; none: the server is gone.
@@ -72,10 +88,15 @@ async fn worker() {
     let orders: Orders = serde_json::from_str(&orders).expect("orders");
     let steps = Arc::new(Steps::open(&orders.log));
     let account = orders.account(Watched {
-        store: orders.file_store(),
+        store: orders.token_store(),
         steps: steps.clone(),
+        ills: orders.ills.clone(),
+        saves: AtomicUsize::new(0),
     });
-    let account = account.observer(Watching(steps.clone())).build();
+    let account = account
+        .clock(Stepping::by(orders.ills.clock_steps))
+        .observer(Watching(steps.clone()))
+        .build();
     let client = attached(&account.expect("an account"));
     loop {
         match orders.ask(&client).await {
@@ -84,7 +105,10 @@ async fn worker() {
             Err(Some(error)) if error.kind() == ErrorKind::LoginRequired => {
                 return steps.end(&error);
             }
-            Err(Some(error)) => steps.trouble(&error),
+            Err(Some(error)) => {
+                steps.trouble(&shown(&error));
+                pause(Duration::from_millis(50)).await;
+            }
             Err(None) => return,
         }
     }

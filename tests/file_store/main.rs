@@ -2,6 +2,13 @@
 
 #![allow(clippy::expect_used)] // The lint spares tests, but not what they share.
 
+mod building;
+#[cfg(target_os = "linux")]
+mod full_disk;
+#[cfg(unix)]
+mod permissions;
+mod rights;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -56,7 +63,10 @@ async fn what_is_saved_is_there_for_the_next_process() {
     let folder = folder("next-process/that/does/not/exist");
     let store = FileStore::new(&folder);
     assert_eq!(load(&store, KEY).await, None);
-    assert!(!folder.exists(), "reading makes no folder");
+    assert!(
+        file(&folder, "renew").exists(),
+        "while there is space for it"
+    );
     let new = record(1, b"\x00\xff tokens");
     assert_eq!(save(&store, KEY, None, &new).await, Swap::Saved);
     assert_eq!(load(&FileStore::new(&folder), KEY).await, Some(new));
@@ -153,79 +163,6 @@ async fn processes_that_add_to_one_number_lose_no_addition() {
 }
 
 #[tokio::test]
-async fn a_lease_is_held_until_it_is_given_back_or_runs_out() {
-    let folder = folder("lease");
-    let (one, two) = (FileStore::new(&folder), FileStore::new(&folder));
-    assert!(one.lease(KEY, "a", MINUTE).await.unwrap().is_granted());
-    assert!(
-        one.lease(KEY, "a", MINUTE).await.unwrap().is_granted(),
-        "prolonged"
-    );
-    assert!(!two.lease(KEY, "b", MINUTE).await.unwrap().is_granted());
-    assert!(two.lease("other", "b", MINUTE).await.unwrap().is_granted());
-    two.release(KEY, "b").await.unwrap();
-    assert!(
-        !two.lease(KEY, "b", MINUTE).await.unwrap().is_granted(),
-        "not b's to give"
-    );
-    one.release(KEY, "a").await.unwrap();
-    assert!(
-        two.lease(KEY, "b", Duration::ZERO)
-            .await
-            .unwrap()
-            .is_granted()
-    );
-    assert!(
-        one.lease(KEY, "a", MINUTE).await.unwrap().is_granted(),
-        "it ran out"
-    );
-    assert!(!two.lease(KEY, "b", MINUTE).await.unwrap().is_granted());
-}
-
-#[cfg(unix)]
-#[tokio::test]
-async fn a_lease_whose_holder_is_gone_is_free_at_once() {
-    let folder = folder("dead-holder");
-    let (one, two) = (FileStore::new(&folder), FileStore::new(&folder));
-    assert!(one.lease(KEY, "a", MINUTE).await.unwrap().is_granted());
-    assert!(!two.lease(KEY, "b", MINUTE).await.unwrap().is_granted());
-    drop(one);
-    assert!(two.lease(KEY, "b", MINUTE).await.unwrap().is_granted());
-}
-
-/// A process of many accounts that overstayed one lease each would else run out of files.
-#[cfg(target_os = "linux")]
-#[tokio::test]
-async fn a_lease_that_another_took_meanwhile_is_no_open_file_once_it_is_given_back() {
-    let folder = folder("overstayed");
-    let (one, two) = (FileStore::new(&folder), FileStore::new(&folder));
-    let open = || {
-        let files = fs::read_dir("/proc/self/fd").unwrap();
-        let files = files.filter_map(|file| fs::read_link(file.unwrap().path()).ok());
-        files.filter(|file| file.starts_with(&folder)).count()
-    };
-    assert!(
-        one.lease(KEY, "a", Duration::ZERO)
-            .await
-            .unwrap()
-            .is_granted()
-    );
-    assert!(
-        two.lease(KEY, "b", MINUTE).await.unwrap().is_granted(),
-        "it ran out"
-    );
-    assert_eq!(open(), 2);
-    one.release(KEY, "a").await.unwrap();
-    assert_eq!(open(), 1);
-    assert!(
-        !one.lease(KEY, "a", MINUTE).await.unwrap().is_granted(),
-        "b has it still"
-    );
-    two.release(KEY, "b").await.unwrap();
-    assert_eq!(open(), 0);
-}
-
-#[tokio::test]
 async fn awkward_keys_stay_in_the_folder_and_apart() {
     let folder = folder("awkward");
     let store = FileStore::new(&folder);
@@ -259,7 +196,7 @@ async fn awkward_keys_stay_in_the_folder_and_apart() {
     let names = names.map(|entry| entry.expect("an entry").file_name().into_string());
     let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"._-%".contains(&byte);
     let names: Vec<_> = names.map(|name| name.expect("ASCII")).collect();
-    assert_eq!(names.len(), 2 * keys.len(), "{names:?}");
+    assert_eq!(names.len(), 4 * keys.len(), "{names:?}");
     assert!(names.iter().all(|name| name.bytes().all(safe)), "{names:?}");
 }
 
@@ -274,7 +211,11 @@ async fn a_crash_between_writing_and_renaming_leaves_the_old_record() {
     assert_eq!(load(&store, KEY).await, Some(old));
     assert_eq!(save(&store, KEY, Some(1), &new).await, Swap::Saved);
     assert_eq!(load(&store, KEY).await, Some(new));
-    assert!(!half.exists(), "nothing is left over");
+    let spare = fs::read(&half).expect("a file");
+    assert!(
+        spare.iter().all(|byte| *byte == b' '),
+        "nothing is left of it"
+    );
 }
 
 #[tokio::test]
@@ -284,6 +225,7 @@ async fn a_damaged_file_is_reported_by_its_path_and_left_alone() {
     save(&store, KEY, None, &record(1, b"c4n4ry")).await;
     let path = file(&folder, "json");
     let whole = fs::read_to_string(&path).expect("text");
+    let whole = whole.trim_end();
     let torn = &whole[..whole.len() - 9];
     fs::write(&path, torn).expect("written");
     let error = load_error(&store).await;
@@ -319,6 +261,51 @@ async fn what_a_later_version_has_added_survives_a_save() {
 }
 
 #[tokio::test]
+async fn a_record_of_more_than_a_mebibyte_is_neither_written_nor_read() {
+    let folder = folder("large");
+    let store = FileStore::new(&folder);
+    let old = record(1, b"old");
+    save(&store, KEY, None, &old).await;
+    let large = record(2, &vec![7; 800_000]);
+    let swap = store.compare_and_swap(KEY, Some(1), &large).await;
+    let error = swap.expect_err("it is refused");
+    let error = error.downcast::<FileStoreError>().expect("ours");
+    assert!(matches!(*error, FileStoreError::TooLarge { .. }), "{error}");
+    assert_eq!(load(&store, KEY).await, Some(old));
+    let near = record(2, &vec![7; 780_000]);
+    assert_eq!(save(&store, KEY, Some(1), &near).await, Swap::Saved);
+    assert_eq!(load(&store, KEY).await, Some(near));
+    let path = file(&folder, "json");
+    let file = fs::File::options().write(true).open(&path).expect("a file");
+    file.set_len(1 << 40).expect("a hole");
+    let error = load_error(&store).await;
+    assert!(matches!(*error, FileStoreError::TooLarge { .. }), "{error}");
+    assert!(error.to_string().contains("1 MiB"), "{error}");
+}
+
+#[tokio::test]
+async fn a_reader_never_sees_a_record_that_is_being_replaced() {
+    let folder = folder("reader");
+    let writer = FileStore::new(&folder);
+    save(&writer, KEY, None, &record(1, &[1; 3_000])).await;
+    let writes = tokio::spawn(async move {
+        for version in 1..=300 {
+            let new = record(version + 1, &[version as u8; 3_000]);
+            assert_eq!(save(&writer, KEY, Some(version), &new).await, Swap::Saved);
+        }
+    });
+    let reader = FileStore::new(&folder);
+    let mut last = 0;
+    while !writes.is_finished() {
+        let found = load(&reader, KEY).await.expect("a record");
+        assert!(found.version >= last, "{} after {last}", found.version);
+        assert!(found.bytes.windows(2).all(|two| two[0] == two[1]));
+        last = found.version;
+    }
+    writes.await.expect("no panic");
+}
+
+#[tokio::test]
 async fn a_folder_that_cannot_be_one_gives_a_clear_error() {
     let folder = folder("not-a-folder");
     fs::create_dir_all(folder.parent().expect("a parent")).expect("a folder");
@@ -331,71 +318,6 @@ async fn a_folder_that_cannot_be_one_gives_a_clear_error() {
     assert!(error.contains("not-a-folder"), "{error}");
     assert!(!error.contains("c4n4ry"), "{error}");
     fs::remove_file(&folder).expect("removed");
-}
-
-#[cfg(unix)]
-mod permissions {
-    use std::os::unix::fs::PermissionsExt;
-
-    use super::*;
-
-    fn mode(path: &Path) -> u32 {
-        let metadata = fs::metadata(path).expect("it is there");
-        metadata.permissions().mode() & 0o777
-    }
-
-    fn set_mode(path: &Path, mode: u32) {
-        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("allowed");
-    }
-
-    #[tokio::test]
-    async fn what_it_makes_is_its_owners_alone() {
-        let folder = folder("modes");
-        let store = FileStore::new(&folder);
-        save(&store, KEY, None, &record(1, b"x")).await;
-        assert!(store.lease(KEY, "a", MINUTE).await.unwrap().is_granted());
-        assert_eq!(mode(&folder), 0o700);
-        for extension in ["json", "lock", "lease"] {
-            assert_eq!(mode(&file(&folder, extension)), 0o600, "{extension}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_file_that_others_may_read_is_refused() {
-        let folder = folder("exposed");
-        let store = FileStore::new(&folder);
-        save(&store, KEY, None, &record(1, b"x")).await;
-        let path = file(&folder, "json");
-        for exposed in [0o644, 0o640, 0o604, 0o602] {
-            set_mode(&path, exposed);
-            let error = load_error(&store).await;
-            let told = matches!(*error, FileStoreError::Exposed { mode, .. } if mode == exposed);
-            assert!(told && error.path() == path, "{error}");
-            assert!(error.to_string().contains("expected 0600"), "{error}");
-        }
-        set_mode(&path, 0o600);
-        assert!(load(&store, KEY).await.is_some());
-    }
-
-    #[tokio::test]
-    async fn a_folder_that_cannot_be_written_gives_a_clear_error() {
-        let folder = folder("read-only");
-        let store = FileStore::new(&folder);
-        save(&store, KEY, None, &record(1, b"x")).await;
-        set_mode(&folder, 0o500);
-        let is_root = fs::write(folder.join("probe"), "").is_ok();
-        let swap = store.compare_and_swap(KEY, Some(1), &record(2, b"y")).await;
-        set_mode(&folder, 0o700);
-        if is_root {
-            return; // To whom nothing is read-only.
-        }
-        let error = swap.expect_err("it is read-only").to_string();
-        assert!(
-            error.contains("read-only") && error.contains("denied"),
-            "{error}"
-        );
-        assert_eq!(load(&store, KEY).await, Some(record(1, b"x")));
-    }
 }
 
 #[cfg(feature = "encryption")]
@@ -415,11 +337,25 @@ mod encryption {
         let new = record(2, b"c4n4ry-2");
         assert_eq!(save(&sealed, KEY, Some(1), &new).await, Swap::Saved);
         assert_eq!(load(&sealed, KEY).await, Some(new.clone()));
+        for entry in fs::read_dir(&folder).expect("a folder") {
+            let content = fs::read(entry.expect("an entry").path()).expect("a file");
+            let plain = content.windows(7).any(|part| part == &b"YzRuNHJ"[..]);
+            assert!(!plain, "nor is the old record legible any more");
+        }
         let conflict = save(&sealed, KEY, Some(1), &new).await;
         assert_eq!(conflict, Swap::Conflict(Some(new)));
-        for other in [plain.clone(), plain.encrypted_with(OTHER_KEY)] {
+        let others = [
+            (plain.clone(), false, "no key was given"),
+            (plain.encrypted_with(OTHER_KEY), true, "another key"),
+        ];
+        for (other, is_given, words) in others {
             let error = load_error(&other).await;
-            assert!(matches!(*error, FileStoreError::Sealed { .. }), "{error}");
+            assert!(error.to_string().contains(words), "{error}");
+            let says =
+                matches!(*error, FileStoreError::Sealed { has_key, .. } if has_key == is_given);
+            assert!(says, "{error}");
+            let checked = other.check(KEY, false).expect_err("it is checked too");
+            assert_eq!(checked.to_string(), error.to_string());
             let lost = other.compare_and_swap(KEY, Some(2), &record(3, b"x")).await;
             assert!(lost.is_err(), "it must not be overwritten");
         }
@@ -433,6 +369,8 @@ mod encryption {
         let error = swap.expect_err("no key").to_string();
         assert!(error.contains("expected 32 bytes in base64"), "{error}");
         assert!(!error.contains("c4n4ry"), "{error}");
+        let checked = store.check(KEY, true).expect_err("no key").to_string();
+        assert_eq!(checked, error);
     }
 }
 
