@@ -9,8 +9,8 @@ use super::process::Failed;
 use super::server::Acted;
 
 /// A holder that was stopped or cut off for longer is beyond what a store with leases can tell from
-/// a dead one.
-const LONGEST_AWAY: Duration = Duration::from_secs(75);
+/// a dead one: 75 s from its mark, which it wrote up to two round trips before the stop.
+const LONGEST_AWAY: Duration = Duration::from_secs(72);
 /// So long after a login, and after trouble with the store, each process has learned of it.
 const LOGIN_IS_KNOWN: Duration = Duration::from_secs(60);
 const SLOWEST_PERSON: Duration = Duration::from_secs(120);

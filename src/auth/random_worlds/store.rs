@@ -119,7 +119,12 @@ impl Store {
     fn load(&self, now: Duration) -> Option<Record> {
         let stored = self.stored.as_ref()?;
         let age = self.time(now).saturating_sub(stored.saved_at);
-        Some(stored.record.clone().with_age(age))
+        let record = stored.record.clone();
+        // Files have no clock but the wall's, which each process sees for itself.
+        Some(match self.kind {
+            StoreKind::FileLock => record,
+            StoreKind::TimeOut => record.with_age(age),
+        })
     }
 
     fn swap(&mut self, expected: Option<u64>, new: &Record, now: Duration) -> Swap {
