@@ -72,6 +72,10 @@ pub enum Event {
         /// When it ends.
         at: SystemTime,
     },
+    /// A login took the place of another one, whose refresh token the store still had. If that was
+    /// another person's, give each person's account a name of its own
+    /// ([`AccountBuilder::name`](crate::AccountBuilder::name)).
+    LoginReplaced,
     /// A refresh token that the store did not have yet gave way to another process's newer one.
     TokenSuperseded,
     /// A renewal was broken off with the runtime that it ran on, or by a panic.
@@ -363,6 +367,7 @@ fn trace(account: &str, event: &Event) {
         | Event::TokenSaveFailed { .. }
         | Event::UnusualTokenType { .. }
         | Event::RefreshTokenExpiring { .. }
+        | Event::LoginReplaced
         | Event::TokenSuperseded
         | Event::RefreshAbandoned { .. }
         | Event::QuotaStoreFailed { .. }

@@ -11,6 +11,7 @@
 //! | `tollgate_token_failures_total` | counter | `account`, `kind` | renewals that failed |
 //! | `tollgate_token_saves_total` | counter | `account`, `outcome` | `saved`: the store has a token; `failed`: it failed; `superseded`: ours gave way to another process's |
 //! | `tollgate_unusual_token_types_total` | counter | `account` | accounts whose tokens are of another type than Bearer |
+//! | `tollgate_logins_replaced_total` | counter | `account` | logins that took the place of another |
 //! | `tollgate_refresh_tokens_expiring_total` | counter | `account` | reports that a refresh token ends within a week |
 //! | `tollgate_token_rejections_total` | counter | `account`, `verdict` | tokens that the API refused |
 //! | `tollgate_token_wait_seconds` | histogram | `account` | how long requests waited for a token |
@@ -46,6 +47,7 @@ const TOKEN_ROTATIONS: &str = "tollgate_token_rotations_total";
 const TOKEN_REQUEST_SECONDS: &str = "tollgate_token_request_seconds";
 const TOKEN_FAILURES: &str = "tollgate_token_failures_total";
 const UNUSUAL_TOKEN_TYPES: &str = "tollgate_unusual_token_types_total";
+const LOGINS_REPLACED: &str = "tollgate_logins_replaced_total";
 const REFRESH_TOKENS_EXPIRING: &str = "tollgate_refresh_tokens_expiring_total";
 const TOKEN_SAVES: &str = "tollgate_token_saves_total";
 const TOKEN_REJECTIONS: &str = "tollgate_token_rejections_total";
@@ -74,6 +76,7 @@ pub fn describe() {
             UNUSUAL_TOKEN_TYPES,
             "Accounts whose tokens are of another type than Bearer",
         ),
+        (LOGINS_REPLACED, "Logins that took the place of another"),
         (
             REFRESH_TOKENS_EXPIRING,
             "Reports that a refresh token ends within a week",
@@ -125,6 +128,7 @@ pub(crate) fn record(account: &Arc<str>, event: &Event) {
         | Event::TokenSaveFailed { .. }
         | Event::UnusualTokenType { .. }
         | Event::RefreshTokenExpiring { .. }
+        | Event::LoginReplaced
         | Event::TokenSuperseded
         | Event::RefreshAbandoned { .. }
         | Event::TokenRejected { .. }
@@ -172,6 +176,7 @@ impl Meter {
             Event::TokenSaveFailed { .. } => self.count(TOKEN_SAVES, "outcome", "failed"),
             Event::UnusualTokenType { .. } => self.count_all(UNUSUAL_TOKEN_TYPES),
             Event::RefreshTokenExpiring { .. } => self.count_all(REFRESH_TOKENS_EXPIRING),
+            Event::LoginReplaced => self.count_all(LOGINS_REPLACED),
             Event::TokenSuperseded => self.count(TOKEN_SAVES, "outcome", "superseded"),
             Event::RefreshAbandoned { .. } => self.count(TOKEN_FAILURES, "kind", "abandoned"),
             Event::TokenRejected { verdict, .. } => {

@@ -45,6 +45,7 @@ fn events() -> Vec<Event> {
         Event::RefreshTokenExpiring {
             at: std::time::SystemTime::UNIX_EPOCH,
         },
+        Event::LoginReplaced,
         Event::TokenSuperseded,
         Event::RefreshAbandoned { sent: true },
         Event::TokenRejected {
@@ -161,6 +162,7 @@ fn every_event_is_counted_under_its_documented_name_and_labels() {
         ("tollgate_second_ledgers_total{account=acme}", "1"),
         ("tollgate_refresh_tokens_expiring_total{account=acme}", "1"),
         ("tollgate_unusual_token_types_total{account=acme}", "1"),
+        ("tollgate_logins_replaced_total{account=acme}", "1"),
         (
             "tollgate_token_saves_total{account=acme,outcome=superseded}",
             "1",

@@ -186,7 +186,7 @@ fn a_scope_on_refresh_without_a_scope_or_a_refresh_token_is_an_error() {
     );
     let error = refused(builder().scope("all"));
     assert!(
-        error.contains("scope_on_refresh: is set, but this grant"),
+        error.contains("scope_on_refresh: is set, but nothing uses it with this grant"),
         "{error}"
     );
 }

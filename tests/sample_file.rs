@@ -140,6 +140,9 @@ fn every_key_of_the_whole_file_is_there() {
     complete(&sample().keys().cloned().collect(), &known);
 }
 
+/// 32 bytes in base64.
+const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
 /// The environment is that of a process of its own: this very test, started once more.
 #[test]
 fn it_builds_with_its_environment_and_holds_no_secret() {
@@ -152,6 +155,9 @@ fn it_builds_with_its_environment_and_holds_no_secret() {
     for piece in FILE.split("{ env = \"").skip(1) {
         again.env(piece.split('"').next().unwrap(), "dummy");
     }
+    again.env("TOLLGATE_KEY", KEY);
+    // `build()` makes the folder of a token store.
+    again.current_dir(env!("CARGO_TARGET_TMPDIR"));
     let output = again.output().unwrap();
     let shown = String::from_utf8_lossy(&output.stdout);
     assert!(

@@ -172,12 +172,13 @@ async fn a_new_login_in_the_configuration_ends_a_dead_one_in_the_store() {
 }
 
 #[tokio::test]
-async fn who_asked_gets_the_failure_and_who_comes_after_waits_for_the_next_attempt() {
+async fn a_request_that_cannot_wait_gets_the_failure_and_others_wait_for_the_next_attempt() {
     let sandbox = Sandbox::builder().start().await.unwrap();
     for fault in ["token-down=1", "token-html=1"] {
         let account = sandbox.account().build().unwrap();
         sandbox.inject(fault.parse().unwrap());
-        let error = our_error(&account, &sandbox).await;
+        let hurried = RequestOptions::new().max_wait(Duration::ZERO);
+        let error = our_error(&account.with_options(hurried), &sandbox).await;
         assert_eq!(error.kind(), ErrorKind::TokenEndpoint, "{error}");
         ok(&account, &sandbox).await;
     }

@@ -4,6 +4,7 @@ use crate::auth::testing::*;
 use crate::auth::{Grant, OAuthSettings};
 use crate::clock::BoxFuture;
 use crate::error::BoxError;
+use crate::secret::Secret;
 use crate::stores::MemoryStore;
 use async_trait::async_trait;
 use std::future::Future;
@@ -908,4 +909,32 @@ fn who_asks_where_for_what_has_a_record_of_its_own() {
     let keys = others.map(key);
     assert!(keys.iter().all(|other| *other != key(grant())));
     assert_eq!(key(grant()), key(grant()));
+}
+
+#[test]
+fn what_makes_the_tokens_of_one_client_different_is_in_the_key_of_its_record() {
+    let key = |oauth: OAuthSettings| crate::auth::record::key("test", &oauth);
+    let with = |name: &str, value: Secret| OAuthSettings {
+        token_fields: vec![(name.to_owned(), value)],
+        ..oauth(Grant::client_credentials())
+    };
+    let resource = |value: &str| key(with("resource", value.into()));
+    assert_ne!(resource("https://a.example"), resource("https://b.example"));
+    let secret = |value: &str| key(with("client_secret_2", value.into()));
+    assert_eq!(
+        secret("old"),
+        secret("new"),
+        "a rotated secret loses nothing"
+    );
+    let grants = [
+        Grant::client_credentials(),
+        Grant::password("alice", "p"),
+        Grant::refresh_token("r"),
+    ];
+    let keys = grants.map(|grant| key(oauth(grant)));
+    assert!(keys[0] != keys[1] && keys[0] != keys[2] && keys[1] != keys[2]);
+    let login = key(oauth(Grant::authorization_code(
+        "https://localhost/callback",
+    )));
+    assert_eq!(login, keys[2], "a login, whoever carried it out");
 }

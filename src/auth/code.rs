@@ -119,7 +119,11 @@ impl Source {
     }
 
     async fn keep_login(&self, answer: &Answer, token: Option<&Token>, start: Now) -> bool {
+        let replaces = self.persistence.chain(|chain| chain.has_living_login());
         let number = self.persistence.log_in(tokens(answer, token, start));
+        if replaces {
+            self.events.emit(|| Event::LoginReplaced);
+        }
         self.persistence.saved(number).await;
         !self.persistence.has_unsaved()
     }

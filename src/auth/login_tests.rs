@@ -386,3 +386,14 @@ async fn a_latch_ends_with_a_new_login_where_there_is_no_store() {
     let cache = Cache::new(&settings(None, &log), Arc::new(oauth), Box::new(script));
     latched_and_logged_in_again(&cache, &log).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_login_that_takes_the_place_of_a_living_one_is_reported() {
+    let logins = [rotate("first", "r1"), rotate("second", "r2")];
+    let (script, log) = (Script::of(logins), Log::default());
+    let cache = cache(&script, &log);
+    log_in(&cache).await.expect("a login");
+    assert_eq!(log.count("LoginReplaced"), 0, "there was none before");
+    log_in(&cache).await.expect("another login");
+    assert_eq!(log.count("LoginReplaced"), 1);
+}

@@ -266,12 +266,18 @@ fn is_secret(name: &str) -> bool {
     words.iter().any(|word| name.contains(word))
 }
 
-/// Who asks, where the grant says it.
+/// Who asks: the application itself, or a person or service in whose name it acts. The access token
+/// of the one must never be adopted for the other.
 fn identity(grant: &GrantKind) -> Vec<&str> {
     match grant {
-        GrantKind::Password { user, .. } => vec![user],
-        GrantKind::JwtBearer(assertion) => assertion.identity().to_vec(),
-        _ => Vec::new(),
+        GrantKind::ClientCredentials => vec!["client_credentials"],
+        GrantKind::Password { user, .. } => vec!["password", user],
+        GrantKind::JwtBearer(assertion) => {
+            let [issuer, subject] = assertion.identity();
+            vec!["jwt_bearer", issuer, subject]
+        }
+        // A login, whoever carried it out.
+        GrantKind::RefreshToken { .. } | GrantKind::AuthorizationCode { .. } => Vec::new(),
     }
 }
 

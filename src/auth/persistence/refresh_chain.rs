@@ -797,6 +797,11 @@ impl RefreshChain {
         self.lost = self.lost.saturating_add(u32::from(lost));
     }
 
+    /// Whether there is a refresh token of which no refusal is known.
+    pub(crate) fn has_living_login(&self) -> bool {
+        self.current_mark().is_some() && !self.is_refused()
+    }
+
     /// Whether the current refresh token was refused.
     pub(crate) fn is_refused(&self) -> bool {
         self.refused.is_some() && self.refused == self.current_mark()
