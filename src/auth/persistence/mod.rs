@@ -133,7 +133,7 @@ impl TokenPersistence {
     ///
     /// # Errors
     /// The store failed, did not answer in time, or holds what cannot be read.
-    pub(crate) async fn load(&self) -> Result<Option<(Tokens, Option<Duration>)>, Refusal> {
+    pub(crate) async fn load(&self) -> Result<Option<(Box<Tokens>, Option<Duration>)>, Refusal> {
         let Some(store) = &self.store else {
             return Ok(None);
         };

@@ -197,7 +197,7 @@ pub(crate) enum Loaded {
     /// Nothing new.
     Same,
     /// Another process wrote: what it says, and how old it is by the store's clock.
-    Newer(Tokens, Option<Duration>),
+    Newer(Box<Tokens>, Option<Duration>),
 }
 
 /// What became of a record of ours in a conflict.
@@ -551,7 +551,7 @@ impl RefreshChain {
         self.unsaved = None;
         let newer = theirs.clone();
         self.know(version, theirs, age, now);
-        (Loaded::Newer(newer, age), conflict)
+        (Loaded::Newer(Box::new(newer), age), conflict)
     }
 
     /// A write of ours stands in the store.
