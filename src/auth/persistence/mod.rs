@@ -29,7 +29,7 @@ use self::refresh_chain::{Conflict, Loaded, RefreshChain, Terms, Write};
 use super::answer::{Class, Refusal};
 use super::record::{Tokens, Unreadable};
 use super::store::{Record, Swap, TokenStore};
-use crate::clock::{Clock, time_limit};
+use crate::clock::{Clock, Moment, time_limit};
 use crate::error::{BoxError, Error, ErrorKind, Recovery};
 use crate::event::{Event, Events};
 use crate::sync::{Handle, Mutex, MutexGuard, watch};
@@ -40,6 +40,8 @@ pub(crate) use self::right::{Hold, Taken};
 const LONGEST_CALL: Duration = Duration::from_secs(5);
 /// How long a new token waits for its refresh token to be saved.
 const LONGEST_SAVE: Duration = Duration::from_secs(2);
+/// Reports that the store cannot be read are this far apart.
+const BETWEEN_REPORTS: Duration = Duration::from_secs(5);
 /// How long a flush waits for the store.
 const LONGEST_FLUSH: Duration = Duration::from_secs(10);
 
@@ -73,6 +75,8 @@ struct Memory {
     asked: Option<String>,
     /// Rights that are being given back.
     releasing: usize,
+    /// When it was last reported that the store cannot be read.
+    load_reported: Option<Moment>,
 }
 
 /// How a compare-and-swap ended.
@@ -107,6 +111,7 @@ impl TokenPersistence {
                 holds: 0,
                 asked: None,
                 releasing: 0,
+                load_reported: None,
             }),
             tried: watch::Sender::new(0),
             hurry: Notify::new(),
@@ -140,8 +145,8 @@ impl TokenPersistence {
         let asked = self.clock.now().moment;
         let mut record = match self.within(LONGEST_CALL, store.load(&self.key)).await {
             Some(Ok(record)) => record,
-            Some(Err(error)) => return Err(self.report("cannot be read", Some(error))),
-            None => return Err(self.report("did not answer", None)),
+            Some(Err(error)) => return Err(self.report_load("cannot be read", Some(error))),
+            None => return Err(self.report_load("did not answer", None)),
         };
         let now = self.clock.now();
         // The store read it at some moment since then, and it has aged meanwhile.
@@ -282,7 +287,31 @@ impl TokenPersistence {
         }
     }
 
+    /// A store is looked into four times a second while requests wait for another process: one
+    /// outage is not as many events.
+    fn report_load(&self, what: &str, source: Option<BoxError>) -> Refusal {
+        let now = self.clock.now().moment;
+        let is_news = {
+            let mut memory = self.memory();
+            let before = memory
+                .load_reported
+                .filter(|before| now < *before + BETWEEN_REPORTS);
+            memory.load_reported = before.or(Some(now));
+            before.is_none()
+        };
+        match is_news {
+            true => self.report(what, source),
+            false => self.refusal(what, source).0,
+        }
+    }
+
     fn report(&self, what: &str, source: Option<BoxError>) -> Refusal {
+        let (refusal, error) = self.refusal(what, source);
+        self.events.emit(|| Event::TokenSaveFailed { error });
+        refusal
+    }
+
+    fn refusal(&self, what: &str, source: Option<BoxError>) -> (Refusal, Error) {
         let what = format!("the token store {what}");
         let error = Error::new(ErrorKind::Store, Recovery::Retry, what.clone());
         // A caller's error has no source, so its message says all; a store shows no secret.
@@ -290,8 +319,7 @@ impl TokenPersistence {
             Some(source) => (format!("{what}: {source}"), error.with_source(source)),
             None => (what, error),
         };
-        self.events.emit(|| Event::TokenSaveFailed { error });
-        Refusal::new(Class::Store, message)
+        (Refusal::new(Class::Store, message), error)
     }
 }
 

@@ -20,6 +20,7 @@ fn persistence(store: impl TokenStore, log: &Log) -> Arc<TokenPersistence> {
 #[derive(Clone, Default)]
 struct Told {
     inner: MemoryStore,
+    loads_fail: Arc<AtomicBool>,
     leases_fail: Arc<AtomicBool>,
     leases_hang: Arc<AtomicBool>,
     releases_hang: Arc<AtomicBool>,
@@ -41,7 +42,10 @@ fn take(count: &AtomicUsize) -> bool {
 #[async_trait]
 impl TokenStore for Told {
     async fn load(&self, key: &str) -> Result<Option<Record>, BoxError> {
-        self.inner.load(key).await
+        match self.loads_fail.load(Ordering::Relaxed) {
+            true => Err("down".into()),
+            false => self.inner.load(key).await,
+        }
     }
 
     async fn compare_and_swap(
@@ -308,4 +312,17 @@ async fn damaged_bytes_and_a_later_format_are_errors_that_say_so() {
         assert!(refusal.message.contains(word), "{}", refusal.message);
         assert_eq!(refusal.class, Class::Store);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_cannot_be_read_is_reported_once_in_five_seconds() {
+    let log = Log::default();
+    let store = Told::default();
+    store.loads_fail.store(true, Ordering::Relaxed);
+    let persistence = persistence(store, &log);
+    for _ in 0..40 {
+        persistence.load().await.err().expect("it fails");
+        clock().sleep(SECOND / 4).await;
+    }
+    assert_eq!(log.count("TokenSaveFailed"), 2);
 }
