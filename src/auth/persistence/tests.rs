@@ -23,6 +23,8 @@ struct Told {
     loads_fail: Arc<AtomicBool>,
     leases_fail: Arc<AtomicBool>,
     leases_hang: Arc<AtomicBool>,
+    /// They take effect after a second.
+    leases_slow: Arc<AtomicBool>,
     releases_hang: Arc<AtomicBool>,
     /// So many swaps hang for an hour before they take effect.
     swaps_hang: Arc<AtomicUsize>,
@@ -68,6 +70,9 @@ impl TokenStore for Told {
         self.leases.fetch_add(1, Ordering::Relaxed);
         if self.leases_hang.load(Ordering::Relaxed) {
             std::future::pending::<()>().await;
+        }
+        if self.leases_slow.load(Ordering::Relaxed) {
+            clock().sleep(SECOND).await;
         }
         match self.leases_fail.load(Ordering::Relaxed) {
             true => Err("down".into()),
@@ -325,4 +330,22 @@ async fn a_store_that_cannot_be_read_is_reported_once_in_five_seconds() {
         clock().sleep(SECOND / 4).await;
     }
     assert_eq!(log.count("TokenSaveFailed"), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_right_that_is_given_back_while_it_is_prolonged_is_not_taken_anew() {
+    let store = Told::default();
+    let persistence = persistence(store.clone(), &Log::default());
+    let _hold = persistence.hold();
+    assert!(matches!(persistence.take_right().await, Taken::Granted));
+    store.leases_slow.store(true, Ordering::Relaxed);
+    let waiting = async {
+        // The pulse after 2 s reaches the store a second later, behind the release.
+        clock().sleep(SECOND * 5 / 2).await;
+        persistence.give_right_back();
+        clock().sleep(SECOND * 3 / 2).await;
+    };
+    persistence.while_right_is_kept(waiting).await;
+    let other = store.inner.lease("key", "other", SECOND).await;
+    assert!(other.expect("no error").is_granted());
 }

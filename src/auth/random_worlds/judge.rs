@@ -8,9 +8,13 @@ use super::faults::StoreKind;
 use super::process::Failed;
 use super::server::Acted;
 
-/// A holder that was stopped or cut off for longer is beyond what a store with leases can tell from
-/// a dead one: 75 s from its mark, which it wrote up to two round trips before the stop.
-const LONGEST_AWAY: Duration = Duration::from_secs(72);
+/// A holder that has not ended its renewal for longer, since it was away, is beyond what a store
+/// with leases can tell from a dead one: 75 s from its mark, which it wrote up to two round trips
+/// before its request.
+const LONGEST_RENEWAL: Duration = Duration::from_secs(72);
+/// A holder that runs ends earlier than that, by its own time limits; one that was away for less
+/// too.
+const SHORTEST_AWAY: Duration = Duration::from_secs(5);
 /// So long after a login, and after trouble with the store, each process has learned of it.
 const LOGIN_IS_KNOWN: Duration = Duration::from_secs(60);
 const SLOWEST_PERSON: Duration = Duration::from_secs(120);
@@ -178,7 +182,8 @@ impl Facts {
     /// On a store that cannot tell, a holder that was away for too long is as good as dead.
     fn is_excused(&self, holder: Life, since: Duration) -> bool {
         let away = self.standing(holder).away(since, self.now);
-        self.judge.store == StoreKind::TimeOut && away > LONGEST_AWAY
+        let is_late = self.now.saturating_sub(since) > LONGEST_RENEWAL;
+        self.judge.store == StoreKind::TimeOut && is_late && away > SHORTEST_AWAY
     }
 
     pub(super) fn judge_act(&mut self, acted: &Acted) {
