@@ -49,3 +49,11 @@ fn run(scheduler: impl Scheduler + 'static, scenario: fn()) {
         scenario();
     });
 }
+
+/// Waits for the end of all tasks of the runtime, and of the one before it: a right that is given
+/// back at the end of an execution would take a lock that another task may hold for ever.
+fn at_rest() {
+    while crate::sync::running() > 0 || crate::sync::torn() > 0 {
+        shuttle::thread::yield_now();
+    }
+}
