@@ -35,11 +35,14 @@ impl Drop for Hold {
             let mut memory = self.0.memory();
             memory.holds -= 1;
             match memory.holds {
-                0 => [memory.chain.drop_right(), memory.asked.take()],
-                _ => [None, None],
+                0 => (memory.chain.drop_right(), memory.asked.take()),
+                _ => (None, None),
             }
         };
-        for id in rights.into_iter().flatten() {
+        let (right, asked) = rights;
+        // One that was being prolonged is both.
+        let asked = asked.filter(|asked| right.as_ref() != Some(asked));
+        for id in right.into_iter().chain(asked) {
             self.0.release(id);
         }
     }
@@ -95,7 +98,7 @@ impl TokenPersistence {
     }
 
     /// Runs the future to its end and prolongs the right meanwhile.
-    pub(crate) async fn while_right_is_kept<F: Future>(&self, future: F) -> F::Output {
+    pub(crate) async fn while_right_is_kept<F: Future>(self: &Arc<Self>, future: F) -> F::Output {
         let (future, keeper) = (pin!(future), pin!(self.keep_right()));
         match select(future, keeper).await {
             Either::Left((output, _)) => output,
@@ -103,14 +106,14 @@ impl TokenPersistence {
         }
     }
 
-    async fn keep_right(&self) -> Infallible {
+    async fn keep_right(self: &Arc<Self>) -> Infallible {
         loop {
             self.clock.sleep(PULSE).await;
             self.prolong().await;
         }
     }
 
-    async fn prolong(&self) {
+    async fn prolong(self: &Arc<Self>) {
         let id = self.memory().chain.right_id().map(str::to_owned);
         let (Some(store), Some(id)) = (&self.store, id) else {
             return;
@@ -118,17 +121,23 @@ impl TokenPersistence {
         let asked = self.clock.now();
         let lease = store.lease(&self.key, &id, LEASE);
         let lease = self.within(LONGEST_CALL, lease).await;
-        let chain = &mut self.memory().chain;
-        if chain.right_id() != Some(&id) {
-            return;
-        }
-        match lease {
-            Some(Ok(Lease::Granted { previous_is_dead })) => {
-                chain.granted(&id, previous_is_dead, asked);
+        let is_ours = {
+            let chain = &mut self.memory().chain;
+            let is_ours = chain.right_id() == Some(&id);
+            match lease {
+                Some(Ok(Lease::Granted { previous_is_dead })) if is_ours => {
+                    chain.granted(&id, previous_is_dead, asked);
+                }
+                Some(Ok(Lease::Held { .. })) if is_ours => drop(chain.drop_right()),
+                // It ends by itself, unless a later pulse is answered.
+                _ => {}
             }
-            Some(Ok(Lease::Held { .. })) => drop(chain.drop_right()),
-            // It ends by itself, unless a later pulse is answered.
-            Some(Err(_)) | None => {}
+            is_ours
+        };
+        // It was given back while the store was asked, and the store may have done that first: a
+        // lock that was taken anew would be held for ever.
+        if !is_ours && !matches!(lease, Some(Ok(Lease::Held { .. }))) {
+            self.release(id);
         }
     }
 

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use shuttle::future::{block_on, spawn, yield_now};
 
-use super::{at_rest, explore};
 use super::stub::{Endpoint, cache_with, with_store};
+use super::{at_rest, explore};
 use crate::auth::record::Tokens;
 use crate::auth::store::{Record, Swap, TokenStore};
 use crate::clock::hands::HandClock;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use shuttle::future::block_on;
 use shuttle::thread;
 
-use super::{at_rest, explore};
 use super::stub::{Endpoint, cache_with, oauth};
+use super::{at_rest, explore};
 use crate::auth::cache::Cache;
 use crate::auth::state::Need;
 use crate::auth::testing::IMPATIENT;
