@@ -29,7 +29,7 @@ use crate::clock::{Moment, Now};
 use crate::error::{Error, ErrorKind, Recovery};
 use crate::event::{Event, RejectionVerdict};
 use crate::options::Patience;
-use crate::sync::{AtomicU64, Handle};
+use crate::sync::{AtomicU64, Handle, watch};
 
 /// How long a flush waits for a flight: the longest request and its repetition.
 const LONGEST_FLIGHT: Duration = Duration::from_secs(70);
@@ -62,6 +62,7 @@ impl Cache {
             events: settings.events.clone(),
             warmth,
             logins: AtomicU64::new(0),
+            arrivals: watch::Sender::new(()),
         };
         Self {
             shared: Arc::new(shared),
@@ -126,7 +127,7 @@ impl Cache {
                         return Err(posting.state.not_before(at, now));
                     }
                     awaiting.get_or_insert_with(|| Awaiting::new(&self.shared));
-                    self.shared.clock.sleep(at - now.moment).await;
+                    self.sleep_or_token(at - now.moment, generation).await;
                     has_waited = true;
                     continue;
                 }
@@ -146,6 +147,17 @@ impl Cache {
                 Waited::TornDown => torn_down = true,
             }
         }
+    }
+
+    /// Sleeps that long, unless a token arrives before: a person may log in meanwhile.
+    async fn sleep_or_token(&self, span: Duration, generation: u64) {
+        let mut arrivals = self.shared.arrivals.subscribe();
+        // One that arrived before the subscription.
+        if self.shared.board.read().state.generation() > generation {
+            return;
+        }
+        let arrival = pin!(arrivals.changed());
+        select(arrival, self.shared.clock.sleep(span)).await;
     }
 
     /// When a failed renewal is tried again; none if that waits for a change.

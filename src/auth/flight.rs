@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Recovery};
 use crate::event::{Event, Events};
 use crate::span::Span;
-use crate::sync::AtomicU64;
+use crate::sync::{AtomicU64, watch};
 
 /// What the cache and its flights share.
 pub(crate) struct Shared {
@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     pub(super) warmth: Warmth,
     /// Logins that wait for the place of a flight.
     pub(super) logins: AtomicU64,
+    /// Tells callers that wait for the next attempt that a token is there.
+    pub(super) arrivals: watch::Sender<()>,
 }
 
 /// A flight under way. Dropped before it lands, it frees its place.
@@ -93,6 +95,9 @@ impl FlightTask {
         // That a look into the store found nothing is no news.
         if !matches!(landing, Landing::NothingNew) {
             self.tell(event, &result);
+        }
+        if result.is_ok() {
+            self.shared.arrivals.send_replace(());
         }
         if let Some(announcer) = announcer {
             announcer.send_replace(Some(result));

@@ -92,6 +92,7 @@ impl Place {
         }
         self.shared.warmth.tell();
         if let Some(token) = token {
+            self.shared.arrivals.send_replace(());
             self.announcer.send_replace(Some(Ok(token)));
         }
         if saved { Ok(()) } else { Err(unsaved()) }

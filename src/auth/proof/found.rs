@@ -112,3 +112,9 @@ fn a_login_goes_over_a_record_that_an_older_version_touched_meanwhile() {
     let steps = [LogIn, Store(Mode::Failing), Ask(None), Step::OtherTouches];
     run(Kind::Login, false, &steps);
 }
+
+#[test]
+fn a_caller_that_waits_for_the_next_attempt_gets_the_token_of_a_login_meanwhile() {
+    let steps = [Ask(None), Step::Answer(Salvage), LogIn, KEPT];
+    run(Kind::Login, false, &steps);
+}

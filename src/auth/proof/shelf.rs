@@ -108,7 +108,8 @@ impl Shelf {
         }
         if let Some((token, next)) = server.renew_for_other(present.as_deref()) {
             let now = self.clock.now();
-            self.put(rotates.then_some(next.as_str()), Some((&token, now)));
+            let next = rotates.then_some(next.as_str());
+            self.put_of(self.login(), next, Some((&token, now)));
         }
     }
 
