@@ -12,7 +12,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
-use tokio::runtime::Handle;
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -24,6 +23,7 @@ use super::grant::GrantKind;
 use super::place::Place;
 use crate::error::{Error, ErrorKind, Recovery};
 use crate::span::Span;
+use crate::sync::Handle;
 
 const STATE_BYTES: usize = 16;
 /// As much as RFC 7636 section 7.1 asks for.

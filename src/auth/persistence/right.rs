@@ -35,11 +35,14 @@ impl Drop for Hold {
             let mut memory = self.0.memory();
             memory.holds -= 1;
             match memory.holds {
-                0 => [memory.chain.drop_right(), memory.asked.take()],
-                _ => [None, None],
+                0 => (memory.chain.drop_right(), memory.asked.take()),
+                _ => (None, None),
             }
         };
-        for id in rights.into_iter().flatten() {
+        let (right, asked) = rights;
+        // One that was being prolonged is both.
+        let asked = asked.filter(|asked| right.as_ref() != Some(asked));
+        for id in right.into_iter().chain(asked) {
             self.0.release(id);
         }
     }

@@ -105,7 +105,16 @@ pub(crate) fn start_runtime() {
 
 /// The runtime's tasks end wherever they are, and another runtime begins.
 pub(crate) fn tear_down() {
-    let tasks = SPAWNED.replace(Some(Vec::new())).unwrap_or_default();
+    tear_down_and(Some(Vec::new()));
+}
+
+/// The runtime's tasks end wherever they are, and there is no other runtime.
+pub(crate) fn end_runtime() {
+    tear_down_and(None);
+}
+
+fn tear_down_and(next: Option<Vec<AbortHandle>>) {
+    let tasks = SPAWNED.replace(next).unwrap_or_default();
     tasks.iter().for_each(AbortHandle::abort);
     TORN.with_borrow_mut(|torn| torn.extend(tasks));
 }

@@ -76,3 +76,58 @@ fn keep_warm_misses_no_news_however_it_comes() {
 fn a_late_refusal_of_an_old_token_takes_nothing_back_of_what_a_newer_one_has_got() {
     model::a_late_refusal_of_an_old_token_takes_nothing_back_of_what_a_newer_one_has_got();
 }
+
+#[test]
+fn a_mark_of_its_own_is_in_the_store_before_a_request_leaves() {
+    model::a_mark_of_its_own_is_in_the_store_before_a_request_leaves();
+}
+
+#[test]
+fn a_mark_or_a_save_whose_answer_is_lost_is_found_in_the_store() {
+    model::a_mark_or_a_save_whose_answer_is_lost_is_found_in_the_store();
+}
+
+#[test]
+fn two_processes_never_present_the_same_refresh_token() {
+    model::two_processes_never_present_the_same_refresh_token();
+}
+
+#[test]
+fn two_processes_never_present_the_same_refresh_token_although_both_are_granted_the_right() {
+    model::two_processes_never_present_the_same_refresh_token_although_both_are_granted_the_right();
+}
+
+#[test]
+fn a_right_is_given_back_once_when_neither_flight_nor_saver_needs_it() {
+    model::a_right_is_given_back_once_when_neither_flight_nor_saver_needs_it();
+}
+
+#[test]
+fn a_right_is_kept_until_a_save_that_fails_at_first_is_done() {
+    model::a_right_is_kept_until_a_save_that_fails_at_first_is_done();
+}
+
+#[test]
+fn a_flight_torn_down_while_it_holds_the_right_gives_it_up() {
+    model::a_flight_torn_down_while_it_holds_the_right_gives_it_up();
+}
+
+#[test]
+fn a_flight_whose_runtime_is_gone_abandons_the_right() {
+    model::a_flight_whose_runtime_is_gone_abandons_the_right();
+}
+
+#[test]
+fn a_save_that_hangs_and_lands_late_undoes_nothing() {
+    model::a_save_that_hangs_and_lands_late_undoes_nothing();
+}
+
+#[test]
+fn a_login_beside_a_renewal_stays() {
+    model::a_login_beside_a_renewal_stays();
+}
+
+#[test]
+fn a_login_beside_a_renewal_of_another_process_stays() {
+    model::a_login_beside_a_renewal_of_another_process_stays();
+}

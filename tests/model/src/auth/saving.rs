@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use shuttle::future::{block_on, spawn, yield_now};
 
-use super::explore;
 use super::stub::{Endpoint, cache_with, with_store};
+use super::{at_rest, explore};
 use crate::auth::record::Tokens;
 use crate::auth::store::{Record, Swap, TokenStore};
 use crate::clock::hands::HandClock;
@@ -60,12 +60,16 @@ fn flushing(failures: u64) {
     let store = Slow::default();
     store.failures.store(failures, Ordering::SeqCst);
     let cache = cache_with(with_store(&endpoint, store.clone()), &endpoint, &clock);
-    let vault = &cache.shared.source.vault;
+    let persistence = &cache.shared.source.persistence;
     let savers: Vec<_> = ["a", "b"]
         .into_iter()
         .map(|name| {
-            let vault = vault.clone();
-            spawn(async move { (vault.save(Tokens::new(None, Some(name))), name) })
+            let persistence = persistence.clone();
+            spawn(async move {
+                let (number, is_new) = persistence.save(Tokens::new(None, Some(name)), true);
+                assert!(is_new, "a refresh token that was not known");
+                (number, name)
+            })
         })
         .collect();
     let saved = savers
@@ -73,16 +77,17 @@ fn flushing(failures: u64) {
         .map(|saver| block_on(saver).expect("not aborted"));
     let (number, newest) = saved.max().expect("two");
     assert_eq!(number, 2, "a number each");
-    let mut flushed = block_on(vault.flush());
+    let mut flushed = block_on(persistence.flush());
     for _ in 0..failures {
-        flushed = block_on(vault.flush());
+        flushed = block_on(persistence.flush());
     }
     assert!(flushed.is_ok(), "{:?}", flushed.err());
-    assert!(!vault.has_unsaved(), "flushed, and yet unsaved");
-    let record = block_on(store.inner.load(&vault.key)).expect("no failure");
+    assert!(!persistence.has_unsaved(), "flushed, and yet unsaved");
+    let record = block_on(store.inner.load(&persistence.key)).expect("no failure");
     let record = record.expect("flushed, and yet not in the store");
     let tokens = Tokens::from_bytes(&record.bytes).expect("tokens");
     assert_eq!(tokens.refresh_token.as_deref(), Some(newest));
+    at_rest();
 }
 
 pub fn after_a_flush_nothing_is_unsaved_and_no_two_saves_overlap() {
@@ -98,21 +103,22 @@ pub fn a_record_handed_over_as_the_saver_ends_is_saved_too() {
         let (endpoint, clock) = (Endpoint::default(), HandClock::new());
         let store = Slow::default();
         let cache = cache_with(with_store(&endpoint, store.clone()), &endpoint, &clock);
-        let vault = cache.shared.source.vault.clone();
+        let persistence = cache.shared.source.persistence.clone();
         let waiters: Vec<_> = ["a", "b", "c"]
             .into_iter()
             .map(|name| {
-                let vault = vault.clone();
+                let persistence = persistence.clone();
                 spawn(async move {
-                    let number = vault.save(Tokens::new(None, Some(name)));
-                    // Nobody passes the time: only the saver can end this wait.
-                    vault.saved(number).await;
+                    let (number, _) = persistence.save(Tokens::new(None, Some(name)), true);
+                    // No time passes: only the saver can end this wait.
+                    persistence.saved(number).await;
                 })
             })
             .collect();
         waiters
             .into_iter()
             .for_each(|waiter| block_on(waiter).expect("not aborted"));
-        assert!(!vault.has_unsaved());
+        assert!(!persistence.has_unsaved());
+        at_rest();
     });
 }

@@ -26,8 +26,16 @@ pub(super) struct Seen {
     pub(super) taken: usize,
     pub(super) ended: usize,
     pub(super) revoked: Vec<String>,
+    /// Refresh tokens and codes, with the refresh token that was issued for each.
+    pub(super) presented: Vec<(String, Option<String>)>,
+    /// Several processes may ask at once.
+    pub(super) many_processes: bool,
     acts: VecDeque<u16>,
+    look: Option<Look>,
 }
+
+/// Looks at a refresh token or a code that is being presented.
+type Look = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// A token endpoint by script: a status each, then 200 for ever. It tells if two requests are
 /// under way at once.
@@ -50,14 +58,59 @@ impl Endpoint {
         self.with(|seen| seen.requests)
     }
 
-    fn serve(&self) -> BoxFuture<'static, Delivery> {
+    /// Whoever presents a refresh token or a code is looked at first.
+    pub(super) fn look_with(&self, look: impl Fn(&str) + Send + Sync + 'static) {
+        self.with(|seen| seen.look = Some(Arc::new(look)));
+    }
+
+    /// The newest refresh token that left.
+    pub(super) fn newest(&self) -> Option<String> {
+        let issued = |seen: &mut Seen| {
+            let mut presented = seen.presented.iter().rev();
+            presented.find_map(|(_, issued)| issued.clone())
+        };
+        self.with(issued)
+    }
+
+    /// Whether that refresh token was issued for the other token, or for one that was.
+    pub(super) fn descends(&self, token: &str, from: &str) -> bool {
+        let parents = self.with(|seen| seen.presented.clone());
+        let mut token = token.to_owned();
+        for _ in 0..=parents.len() {
+            if token == from {
+                return true;
+            }
+            let mut parents = parents.iter();
+            match parents.find(|(_, issued)| issued.as_ref() == Some(&token)) {
+                Some((parent, _)) => token.clone_from(parent),
+                None => return false,
+            }
+        }
+        false
+    }
+
+    fn serve(&self, presented: Option<String>) -> BoxFuture<'static, Delivery> {
         let endpoint = self.clone();
         Box::pin(async move {
             let under_way = UnderWay::new(endpoint);
+            let number = under_way.1;
+            if let Some(presented) = &presented {
+                let look = under_way.0.with(|seen| {
+                    seen.presented.push((presented.clone(), None));
+                    seen.look.clone()
+                });
+                look.iter().for_each(|look| look(presented));
+            }
             yield_now().await;
-            let (number, status) = under_way
-                .0
-                .with(|seen| (seen.requests, seen.acts.pop_front().unwrap_or(200)));
+            let status = under_way.0.with(|seen| {
+                let status = seen.acts.pop_front().unwrap_or(200);
+                let place = seen.presented.iter_mut().rev();
+                let mut place = place.filter(|(token, _)| Some(token) == presented.as_ref());
+                if let Some((_, issued)) = place.next().filter(|_| status == 200) {
+                    *issued = Some(format!("r{number}"));
+                }
+                status
+            });
             yield_now().await;
             let body = match status {
                 200 => format!(
@@ -78,14 +131,18 @@ impl Endpoint {
 }
 
 impl TokenEndpoint for Endpoint {
-    fn request<'a>(&'a self, _: Presentation<'a>) -> BoxFuture<'a, Delivery> {
-        self.serve()
+    fn request<'a>(&'a self, presentation: Presentation<'a>) -> BoxFuture<'a, Delivery> {
+        self.serve(match presentation {
+            Presentation::RefreshToken(token) => Some(token.to_owned()),
+            Presentation::AuthorizationCode { code, .. } => Some(code.to_owned()),
+            _ => None,
+        })
     }
 
     fn revoke<'a>(&'a self, revoked: Revoked<'a>) -> BoxFuture<'a, Delivery> {
         let token = revoked.parts().0.to_owned();
         self.with(|seen| seen.revoked.push(token));
-        self.serve()
+        self.serve(None)
     }
 }
 
@@ -106,16 +163,19 @@ impl TokenLimit for Endpoint {
     }
 }
 
-struct UnderWay(Endpoint);
+/// A request, and its number.
+struct UnderWay(Endpoint, usize);
 
 impl UnderWay {
     fn new(endpoint: Endpoint) -> Self {
-        endpoint.with(|seen| {
+        let number = endpoint.with(|seen| {
             seen.requests += 1;
             seen.under_way += 1;
-            assert_eq!(seen.under_way, 1, "two requests at once");
+            let alone = seen.under_way == 1 || seen.many_processes;
+            assert!(alone, "two requests at once");
+            seen.requests
         });
-        Self(endpoint)
+        Self(endpoint, number)
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use shuttle::future::block_on;
 use shuttle::thread;
 
-use super::explore;
 use super::stub::{Endpoint, cache_with, oauth};
+use super::{at_rest, explore};
 use crate::auth::cache::Cache;
 use crate::auth::state::Need;
 use crate::auth::testing::IMPATIENT;
@@ -40,11 +40,11 @@ pub fn one_task_keeps_warm_whoever_comes_first_and_ends_with_the_account() {
         come();
         assert_eq!(running(), 1, "one task");
         tear_down();
-        wait_for_end();
+        at_rest();
         come();
         assert_eq!(running(), 1, "another after the first has ended");
         drop(cache);
-        wait_for_end();
+        at_rest();
         start_runtime();
     });
 }
@@ -65,12 +65,6 @@ pub fn keep_warm_misses_no_news_however_it_comes() {
         }
         assert_eq!(endpoint.requests(), 2);
         drop(cache);
-        wait_for_end();
+        at_rest();
     });
-}
-
-fn wait_for_end() {
-    while running() > 0 || crate::sync::torn() > 0 {
-        thread::yield_now();
-    }
 }
