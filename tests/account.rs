@@ -144,6 +144,25 @@ fn a_grant_with_a_refresh_token_asks_for_a_store() {
     }
 }
 
+/// Where the store has its successors, the first refresh token may be gone.
+#[test]
+fn a_refresh_token_kept_elsewhere_is_no_matter_of_build_where_there_is_a_store() {
+    let gone = Secret::env("TOLLGATE_NO_SUCH_VARIABLE");
+    let with = |initial: Secret| with_token().grant(Grant::refresh_token(initial));
+    let built = with(gone.clone()).token_store(MemoryStore::new()).build();
+    assert!(built.is_ok(), "{:?}", built.err());
+    let error = refused(with(gone));
+    let named = "refresh_token: environment variable TOLLGATE_NO_SUCH_VARIABLE is not set";
+    assert!(error.contains(named), "{error}");
+    for (literal, flaw) in [(" ", "is empty"), ("a\nb", "a line break within")] {
+        let error = refused(with(Secret::from(literal)).token_store(MemoryStore::new()));
+        assert!(
+            error.contains("refresh_token: ") && error.contains(flaw),
+            "{error}"
+        );
+    }
+}
+
 #[test]
 fn what_nothing_uses_without_a_token_url_is_named() {
     let builder = acme()

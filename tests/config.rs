@@ -416,6 +416,60 @@ fn any_string_may_be_a_reference() {
     );
 }
 
+/// The store may have the successors of what is gone.
+#[tokio::test]
+async fn a_refresh_token_kept_elsewhere_is_read_where_the_store_has_none() {
+    let missing_file = scratch_file("a-missing-token", "");
+    for reference in [
+        "{ env = \"TOLLGATE_NO_SUCH_VARIABLE\" }".to_owned(),
+        format!("{{ file = '{}' }}", missing_file.display()),
+    ] {
+        let account = |store: &str| {
+            format!(
+                r#"
+                [accounts.a]
+                base_url = "https://a.example"
+                token_url = "oauth/token"
+                client_id = "id"
+                grant = "refresh_token"
+                refresh_token = {reference}
+                {store}
+                "#
+            )
+        };
+        let account_of_store = built(&account("token_store = \"memory\""))["a"].clone();
+        let error = account_of_store.warm_up().await.expect_err("there is none");
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert_eq!(error.recovery(), Recovery::Reconfigure);
+        let text = error.to_string();
+        let is_named = [
+            "TOLLGATE_NO_SUCH_VARIABLE is not set",
+            "a-missing-token is empty",
+        ]
+        .iter()
+        .any(|place| text.contains(place));
+        assert!(is_named, "{text}");
+        let lines = refused(&account(""));
+        let is_told = |line: &String| line.starts_with("accounts.a.refresh_token: ");
+        assert!(lines.iter().any(is_told), "{lines:#?}");
+    }
+}
+
+#[test]
+fn a_refresh_token_in_the_file_itself_is_checked_at_once() {
+    let line = only_problem(
+        r#"
+        base_url = "https://a.example"
+        token_url = "oauth/token"
+        client_id = "id"
+        grant = "refresh_token"
+        refresh_token = " "
+        token_store = "memory"
+        "#,
+    );
+    assert_eq!(line, "accounts.a.refresh_token: is empty");
+}
+
 #[test]
 fn the_value_of_a_reference_is_not_shown_when_it_is_a_bad_one() {
     let line = only_problem(&format!(

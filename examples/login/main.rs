@@ -109,7 +109,8 @@ async fn begin(arguments: &Arguments) -> Result<Option<Login>> {
     let account = account(arguments)?;
     // First, since it asks nobody: an account whose grant knows no login ends here.
     let request = Arc::new(account.authorization_request()?);
-    if !arguments.again && is_logged_in(&account).await? {
+    // Before the person is sent to log in: it proves that the store could keep the login.
+    if is_logged_in(&account, arguments.again).await? && !arguments.again {
         // It may have brought a new refresh token.
         account.flush().await?;
         say("The stored login works: nothing to do (--again logs in anew).")?;
@@ -141,7 +142,7 @@ impl Login {
             None => paste(&self.request).await,
         };
         match ended {
-            Err(error) if is_unsaved(&error) => store(&self.account).await?,
+            Err(_) if self.account.health().is_unsaved => store(&self.account).await?,
             ended => ended?,
         }
         let usable = self.account.warm_up().await;
@@ -162,10 +163,12 @@ fn account(arguments: &Arguments) -> Result<Account> {
     account.with_context(|| format!("no account {:?} in {path}", arguments.account))
 }
 
-async fn is_logged_in(account: &Account) -> Result<bool> {
+/// `again`: whatever is wrong with the stored login, the next one may mend it.
+async fn is_logged_in(account: &Account, again: bool) -> Result<bool> {
     match account.warm_up().await {
         Ok(()) => Ok(true),
         Err(error) if error.recovery() == Recovery::LogIn => Ok(false),
+        Err(error) if again && error.kind() != ErrorKind::Store => Ok(false),
         Err(error) => Err(error.into()),
     }
 }
@@ -206,10 +209,6 @@ async fn paste(request: &AuthorizationRequest) -> Result<()> {
             Err(error) => return Err(error.into()),
         }
     }
-}
-
-fn is_unsaved(error: &anyhow::Error) -> bool {
-    Error::find(error.as_ref()).is_some_and(|error| error.kind() == ErrorKind::Store)
 }
 
 /// The tokens are in memory, and the old ones may be worth nothing by now: not given up lightly.

@@ -62,8 +62,8 @@ impl Page {
         Self {
             status: StatusCode::INTERNAL_SERVER_ERROR,
             mood: Mood::Open,
-            title: "Logged in, not stored yet",
-            text: "The login worked, but its tokens could not be saved. It is being tried again.",
+            title: "Nothing is stored yet",
+            text: "The place where the tokens of a login are kept could not be written.",
             why: Some(error.to_string()),
             next: "The terminal says how it ends.",
         }

@@ -94,9 +94,7 @@ fn check_grant(settings: &Settings, grant: &Grant, problems: &mut Problems) {
             }
             return;
         }
-        GrantKind::RefreshToken { initial } => {
-            check_secret("refresh_token", initial, problems);
-        }
+        GrantKind::RefreshToken { initial } => check_initial(settings, initial, problems),
         GrantKind::AuthorizationCode { redirect_uri } => {
             let expected = "expected the absolute URL that is registered with the distributor";
             // An app's own scheme has no port: `com.acme.app:/callback`.
@@ -110,6 +108,14 @@ fn check_grant(settings: &Settings, grant: &Grant, problems: &mut Problems) {
         let text = "is missing; a refresh token that is good for one use is lost at the next start \
                     unless a store keeps it. If that is what you want, say MemoryStore::new()";
         problems.add("token_store", text);
+    }
+}
+
+/// One that is kept elsewhere is read where the store has none: once the store has its successors,
+/// the variable or file it began with may be gone.
+fn check_initial(settings: &Settings, initial: &Secret, problems: &mut Problems) {
+    if settings.token_store.is_none() || !initial.is_reference() {
+        check_secret("refresh_token", initial, problems);
     }
 }
 

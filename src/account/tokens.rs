@@ -9,6 +9,10 @@ impl Account {
     /// [`url`](AuthorizationRequest::url), and give it the address that they come back with. It
     /// sends nothing itself, and changes nothing until the login ends.
     ///
+    /// Before the person goes, [`warm_up`](Self::warm_up) tells whether a login is needed, and
+    /// proves that the token store could keep what it brings. [`AuthorizationRequest::exchange`]
+    /// proves that once more before it sends the code.
+    ///
     /// ```
     /// use reqwest_tollgate::{Account, Grant, MemoryStore};
     ///
@@ -40,17 +44,24 @@ impl Account {
     /// the first request. An account without a token endpoint is always warm. Of this handle's
     /// defaults `timeout`, `deadline` and `max_wait` count.
     ///
+    /// Where a person has to log in, it proves first, by a write, that the token store could keep
+    /// what the login brings: call it before you send them. Each such call writes the record once
+    /// and touches nothing of what it holds.
+    ///
     /// # Errors
     /// Those of a request that needs a token:
     /// [`ErrorKind::TokenEndpoint`](crate::ErrorKind::TokenEndpoint), `ClientRejected`,
     /// `LoginRequired`, `Store`, `DeadlineExceeded`; `Config` if a secret cannot be read or the
-    /// token is of a type other than Bearer.
+    /// token is of a type other than Bearer. `Store` comes before `LoginRequired`: a login that
+    /// nothing can keep is in vain.
     ///
     /// # Cancel safety
     /// Dropping it ends the wait; a renewal that it began goes on.
     pub async fn warm_up(&self) -> Result<(), Error> {
-        let token = self.shared.authenticator.token(&self.defaults).await;
-        token.map(drop)
+        match self.shared.authenticator.cache() {
+            Some(cache) => cache.warm_up(&self.defaults).await,
+            None => Ok(()),
+        }
     }
 
     /// An access token for use where the layers cannot be. It is renewed like that of a request, so

@@ -28,7 +28,7 @@ use super::{AuthSettings, revocation};
 use crate::clock::{Moment, Now};
 use crate::error::{Error, ErrorKind, Recovery};
 use crate::event::{Event, RejectionVerdict};
-use crate::options::Patience;
+use crate::options::{Patience, RequestOptions};
 use crate::sync::{AtomicU64, Handle, watch};
 
 /// How long a flush waits for a flight: the longest request and its repetition.
@@ -286,6 +286,46 @@ impl Cache {
         let runtime = Handle::try_current().map_err(|_| broken_off())?;
         let task = runtime.spawn(revocation::revoke(self.shared.clone()));
         task.await.unwrap_or_else(|_| Err(broken_off()))
+    }
+
+    /// A token is there, or why not. Before a person is sent to log in, the store has to show that
+    /// it could keep what the login brings.
+    ///
+    /// # Errors
+    /// As of [`token`](Self::token); or the store cannot be written, where a login is needed.
+    pub(crate) async fn warm_up(&self, options: &RequestOptions) -> Result<(), Error> {
+        let now = self.shared.clock.now();
+        if self.ready(now).is_some() {
+            return Ok(());
+        }
+        let patience = options.patience(now);
+        let error = match self.token(Need::Usable, patience).await {
+            Err(error) if error.recovery() == Recovery::LogIn => error,
+            token => return token.map(drop),
+        };
+        // A grant that can be repeated has nothing to lose.
+        if self.shared.source.refreshes() {
+            self.prove_store(patience.deadline).await?;
+        }
+        Err(error)
+    }
+
+    async fn prove_store(&self, deadline: Option<Moment>) -> Result<(), Error> {
+        let proof = pin!(self.shared.source.prove_store());
+        let proved = match deadline {
+            None => proof.await,
+            Some(deadline) => {
+                let left = deadline - self.shared.clock.now().moment;
+                match select(proof, self.shared.clock.sleep(left)).await {
+                    Either::Left((proved, _)) => proved,
+                    Either::Right(_) => return Err(too_late().with_account(&self.shared.account)),
+                }
+            }
+        };
+        proved.map_err(|refusal| {
+            let error = refusal.error(Recovery::Retry);
+            error.with_account(&self.shared.account)
+        })
     }
 
     /// Begins a login.

@@ -100,7 +100,8 @@ impl AuthorizationRequest {
     /// shows it, or its path and query, as a web server sees it. When this returns `Ok`, the tokens
     /// are stored and all requests of the account use them.
     ///
-    /// The code in the address is sent once and never again. An address that does not belong to
+    /// The code in the address is sent once and never again, and not before a write has proved that
+    /// the store could keep what it brings. An address that does not belong to
     /// this login spends nothing, so that the right one may follow.
     ///
     /// # Errors
@@ -113,8 +114,11 @@ impl AuthorizationRequest {
     ///   room within a minute ([`Recovery::WaitUntil`]); the same address may be given again.
     /// * [`ErrorKind::Config`]: a secret cannot be read, or the token is of a type other than
     ///   Bearer.
-    /// * [`ErrorKind::Store`]: the login worked and requests use its tokens, but the store has not
-    ///   taken them yet. It is tried again until it does.
+    /// * [`ErrorKind::Store`]: the store did not show that it could keep the login. The code is
+    ///   unsent, and the same address may be given again. Or, where
+    ///   [`Health::is_unsaved`](super::Health::is_unsaved) then holds, the login worked and
+    ///   requests use its tokens, but the store has not taken them yet. It is tried again until it
+    ///   does.
     ///
     /// Whatever fails, the tokens of an earlier login stay in use.
     ///

@@ -358,3 +358,7 @@ pub(super) fn recovery_of(refusal: &Refusal) -> Recovery {
         false => Recovery::Retry,
     }
 }
+
+#[cfg(test)]
+#[path = "renewal_tests.rs"]
+mod tests;

@@ -120,6 +120,7 @@ struct Known {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Found {
     id: String,
+    open: bool,
     first_seen: Moment,
 }
 
@@ -599,13 +600,17 @@ impl RefreshChain {
     }
 
     /// The watch on the mark of another begins when it is first seen, by our own clock. A new mark
-    /// begins another.
+    /// begins another, and so does the end of an open one: its back-off runs from there.
     fn watch(&mut self, now: Now) {
         let mark = self.mark().filter(|mark| !self.is_mine(mark));
-        let id = mark.map(|mark| mark.id.clone());
-        if self.found.as_ref().map(|found| &found.id) != id.as_ref() {
-            self.found = id.map(|id| Found {
-                id,
+        let is_watched = |mark: &&Mark| {
+            let found = self.found.as_ref();
+            found.is_some_and(|found| found.id == mark.id && found.open == mark.open)
+        };
+        if !mark.as_ref().is_some_and(is_watched) {
+            self.found = mark.map(|mark| Found {
+                id: mark.id.clone(),
+                open: mark.open,
                 first_seen: now.moment,
             });
         }
@@ -965,3 +970,7 @@ fn backoff(n: u32) -> Duration {
 pub(crate) fn new_id() -> String {
     format!("{:032x}", fastrand::u128(..))
 }
+
+#[cfg(test)]
+#[path = "refresh_chain_tests.rs"]
+mod tests;
