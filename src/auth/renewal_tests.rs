@@ -97,7 +97,7 @@ impl Shelf {
 
     async fn tokens(&self) -> Tokens {
         let tokens = Tokens::from_bytes(&self.record().await.bytes);
-        tokens.unwrap_or_else(|flaw| panic!("{flaw:?}"))
+        tokens.expect("readable")
     }
 
     async fn refresh_token(&self) -> String {
