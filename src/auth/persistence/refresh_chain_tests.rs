@@ -638,6 +638,26 @@ fn an_own_swap_that_landed_late_is_gone_over() {
     assert_eq!((save.expected, save.record.version), (Some(7), 8));
 }
 
+/// Lineage cannot tell them apart: the server gave no new refresh token.
+#[test]
+fn an_own_access_token_that_landed_late_displaces_no_newer_one() {
+    let mut chain = ready(at(0));
+    let answer = |access_token: &str| {
+        let mut tokens = Tokens::new(None, None);
+        tokens.access_token = Some(access_token.to_owned());
+        tokens
+    };
+    chain.sent(moment(0));
+    chain.answered(answer("a1"), true);
+    let late = chain.save(at(0)).expect("it is unsaved");
+    chain.answered(answer("a2"), true);
+    chain.save(at(1));
+    let conflict = chain.conflicted(Some(late.record), at(2));
+    assert_eq!(conflict.expect("readable"), Some(Conflict::Again));
+    let save = chain.save(at(2)).expect("it is unsaved yet");
+    assert_eq!(save.tokens.access_token.as_deref(), Some("a2"));
+}
+
 #[test]
 fn an_own_save_that_landed_late_is_saved() {
     let mut chain = unsaved(at(0));
