@@ -28,7 +28,7 @@ use super::{AuthSettings, revocation};
 use crate::clock::{Moment, Now};
 use crate::error::{Error, ErrorKind, Recovery};
 use crate::event::{Event, RejectionVerdict};
-use crate::options::Patience;
+use crate::options::{Patience, RequestOptions};
 use crate::sync::{AtomicU64, Handle};
 
 /// How long a flush waits for a flight: the longest request and its repetition.
@@ -281,10 +281,7 @@ impl Cache {
     ///
     /// # Errors
     /// As of [`token`](Self::token); or the store cannot be written, where a login is needed.
-    pub(crate) async fn warm_up(
-        &self,
-        options: &crate::options::RequestOptions,
-    ) -> Result<(), Error> {
+    pub(crate) async fn warm_up(&self, options: &RequestOptions) -> Result<(), Error> {
         let now = self.shared.clock.now();
         if self.ready(now).is_some() {
             return Ok(());
