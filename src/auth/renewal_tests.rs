@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use crate::auth::cache::Cache;
 use crate::auth::endpoint::{Delivery, Presentation, TokenEndpoint};
 use crate::auth::login::AuthorizationRequest;
-use crate::auth::persistence::refresh_chain::new_id;
+use crate::auth::persistence::refresh_chain::{Step, new_id};
+use crate::auth::persistence::{Taken, TokenPersistence};
 use crate::auth::record::{self, Mark, Tokens, mark_of, seconds};
 use crate::auth::revocation::Revoked;
 use crate::auth::state::Need;
@@ -97,7 +98,7 @@ impl Shelf {
 
     async fn tokens(&self) -> Tokens {
         let tokens = Tokens::from_bytes(&self.record().await.bytes);
-        tokens.unwrap_or_else(|flaw| panic!("{flaw:?}"))
+        tokens.expect("readable")
     }
 
     async fn refresh_token(&self) -> String {
@@ -860,4 +861,37 @@ fn a_renewal_whose_runtime_ends_is_told_and_followed_by_the_next() {
         });
     }
     assert_eq!(seen, [true, true], "before and after it was sent");
+}
+
+// Rights.
+
+/// Whether a right is there that a request could leave under.
+fn has_right(persistence: &TokenPersistence) -> bool {
+    let now = clock().now();
+    persistence.chain(|chain| chain.next(None, now)) != Step::TakeRight
+}
+
+/// The store counts from some moment after it was asked, and that may be the first one.
+#[tokio::test(start_paused = true)]
+async fn the_right_of_a_slow_store_is_counted_from_before_it_was_asked() {
+    let store = Shelf {
+        slow: 4 * SECOND,
+        ..Shelf::default()
+    };
+    let cache = process(&store, &Script::default());
+    let persistence = &cache.shared.source.persistence;
+    let _hold = persistence.hold();
+    // Asked for in second 0, answered in second 4: good to second 8, and 2 s less for a request.
+    assert!(matches!(persistence.take_right().await, Taken::Granted));
+    assert!(has_right(persistence));
+    let prolonged = async {
+        pass(5 * SECOND / 2).await;
+        assert!(!has_right(persistence), "second 6.5");
+        // Prolonged in second 6, answered in second 10: good to second 14.
+        pass(9 * SECOND / 2).await;
+        assert!(has_right(persistence), "second 11");
+        pass(3 * SECOND / 2).await;
+        assert!(!has_right(persistence), "second 12.5");
+    };
+    persistence.while_right_is_kept(prolonged).await;
 }
