@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
+use super::shelf::Shelf;
 use crate::auth::answer::{Class, Refusal, Reply};
 use crate::auth::endpoint::{Delivery, Presentation, TokenEndpoint};
 use crate::auth::revocation::Revoked;
@@ -53,7 +54,7 @@ pub(super) struct Issued {
 }
 
 #[derive(Clone)]
-pub(super) struct Server(Arc<Mutex<Serving>>, HandClock);
+pub(super) struct Server(Arc<Mutex<Serving>>, HandClock, Option<Shelf>);
 
 #[derive(Default)]
 pub(super) struct Serving {
@@ -92,7 +93,13 @@ impl Server {
             forgiving,
             ..Serving::default()
         };
-        Self(Arc::new(Mutex::new(serving)), clock)
+        Self(Arc::new(Mutex::new(serving)), clock, None)
+    }
+
+    /// Marks are looked for in that store.
+    pub(super) fn beside(mut self, shelf: Option<&Shelf>) -> Self {
+        self.2 = shelf.cloned();
+        self
     }
 
     pub(super) fn serving(&self) -> MutexGuard<'_, Serving> {
@@ -110,6 +117,10 @@ impl Server {
     fn ask(&self, presented: Option<String>, is_code: bool) -> BoxFuture<'static, Delivery> {
         let (reply, answer) = oneshot::channel();
         let sent = self.1.now();
+        if let (Some(shelf), Some(presented), false) = (&self.2, &presented, is_code) {
+            let violation = shelf.check_presented(presented);
+            self.serving().violations.extend(violation);
+        }
         let number = self.serving().accept(sent, presented, is_code, reply);
         let waiting = Waiting(self.clone(), number);
         Box::pin(async move {
@@ -140,6 +151,15 @@ impl Server {
         // Another process's success shows that nothing was lost.
         serving.doomed = false;
         Some((serving.issue_to_other(self.1.now()), refresh_token))
+    }
+
+    /// Another process died before its answer came; the server may have acted.
+    pub(super) fn lose_for_other(&self, acted: bool) {
+        let mut serving = self.serving();
+        if acted && serving.current.is_some() {
+            serving.rotate();
+            serving.doomed = true;
+        }
     }
 
     /// A person logs in, by another process: gives the new pair.
