@@ -527,11 +527,20 @@ impl RefreshChain {
                 if !is_newer || later_login(&known.tokens, &theirs) == Ordering::Greater =>
             {
                 Some(match weigh(&known.tokens, &theirs) {
-                    Conflict::GaveWay { .. } if !is_newer => Conflict::Again,
+                    Conflict::GaveWay { .. } if !is_newer && !is_later(&theirs, &known.tokens) => {
+                        Conflict::Again
+                    }
                     conflict => conflict,
                 })
             }
             _ => None,
+        };
+        // What the server has refused goes over nothing: a person may have logged in.
+        let conflict = match conflict {
+            Some(Conflict::Again) if self.is_refused() && theirs.refresh_token.is_some() => {
+                Some(Conflict::GaveWay { lost: false })
+            }
+            conflict => conflict,
         };
         if conflict == Some(Conflict::Again) {
             if self.unsaved.is_none() {
@@ -912,6 +921,13 @@ fn later_login(ours: &Tokens, theirs: &Tokens) -> Ordering {
         (Some(ours), Some(theirs)) => ours.cmp(&theirs),
         _ => Ordering::Equal,
     }
+}
+
+/// Whether it was saved later. The versions of a store that was emptied begin anew with the next
+/// login, while one that was restored from a copy has what was saved before.
+fn is_later(theirs: &Tokens, ours: &Tokens) -> bool {
+    let saved = theirs.saved_at.zip(ours.saved_at);
+    saved.is_some_and(|(theirs, ours)| theirs >= ours)
 }
 
 /// Which of two records stays: the later login; within a login the child; of two children of one

@@ -114,6 +114,15 @@ impl Server {
         self.serving().pending.is_some()
     }
 
+    /// Whether a code waits for its answer.
+    pub(super) fn has_code(&self) -> bool {
+        let serving = self.serving();
+        serving
+            .pending
+            .as_ref()
+            .is_some_and(|pending| pending.is_code)
+    }
+
     fn ask(&self, presented: Option<String>, is_code: bool) -> BoxFuture<'static, Delivery> {
         let (reply, answer) = oneshot::channel();
         let sent = self.1.now();

@@ -105,12 +105,12 @@ impl Shelf {
         refresh_token: Option<&str>,
         access_token: Option<(&str, Now)>,
     ) {
-        let seconds = |span: Duration| span.as_secs_f64();
         let issued = access_token.map(|(_, now)| now.wall.duration_since(std::time::UNIX_EPOCH));
-        let issued_at = issued.map(|span| seconds(span.expect("after 1970")));
+        let issued_at = issued.map(|span| span.expect("after 1970").as_secs_f64());
         let mut tokens = Tokens::new(None, refresh_token);
         tokens.access_token = access_token.map(|(token, _)| token.to_owned());
         tokens.login = login;
+        tokens.saved_at = Some(seconds(self.clock.now().wall));
         tokens.issued_at = issued_at;
         tokens.expires_at = issued_at.map(|issued| issued + 599.0);
         let mut shelved = self.shelved();

@@ -155,8 +155,11 @@ impl World {
                 self.server.serving().forget_refusals();
                 self.shelf.other_touches();
             }
-            // Of two logins while the store is down, the account cannot know which came last.
-            Step::OtherLogsIn if self.kind == Kind::Login && !self.has_unsaved() => {
+            // Of two logins at once, or while the store is down, the account cannot know which
+            // came last.
+            Step::OtherLogsIn
+                if self.kind == Kind::Login && !self.has_unsaved() && !self.server.has_code() =>
+            {
                 self.shelf.other_logs_in(&self.server);
             }
             Step::OtherRenews | Step::OtherLogsIn => {}
