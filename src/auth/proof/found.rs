@@ -126,4 +126,6 @@ fn a_login_into_a_store_that_was_emptied_stays() {
     run(Kind::Login, false, &[Ask(None), Empty, OtherLogsIn]);
     let refused = [Ask(None), Step::Answer(InvalidGrant), Empty, OtherLogsIn];
     run(Kind::Login, false, &refused);
+    let second = [OtherLogsIn, OtherLogsIn, Ask(None), Empty, OtherLogsIn];
+    run(Kind::Login, false, &second);
 }

@@ -47,6 +47,9 @@ pub(super) struct Shelved {
     marks: HashMap<String, Moment>,
     /// Since then nothing of ours was written.
     is_emptied: bool,
+    was_emptied: bool,
+    /// When the newest record of ours was written, by the wall clock.
+    saved_at: f64,
     numbered: u32,
     pub(super) offered: Vec<String>,
     /// Saves under way.
@@ -139,7 +142,13 @@ impl Shelf {
 
     /// A person logs in by another process, which has the lease for it.
     pub(super) fn other_logs_in(&self, server: &Server) {
-        if self.is_free() {
+        let now = seconds(self.clock.now().wall);
+        // Only the wall clock tells a login into a store that was emptied from an old copy.
+        let is_dated_back = {
+            let shelved = self.shelved();
+            shelved.was_emptied && now < shelved.saved_at
+        };
+        if self.is_free() && !is_dated_back {
             let (token, refresh_token) = server.log_in_for_other();
             let login = self.login().unwrap_or_default() + 1;
             let token = Some((token.as_str(), self.clock.now()));
@@ -235,6 +244,7 @@ impl Shelf {
         shelved.lease = None;
         shelved.others_mark = None;
         shelved.is_emptied = true;
+        shelved.was_emptied = true;
     }
 
     /// Looks at a refresh token of ours that is being presented: its mark stands here.
@@ -326,6 +336,7 @@ impl Shelved {
         }
         self.record = Some(new.clone());
         self.is_emptied = false;
+        self.saved_at = tokens.saved_at.unwrap_or_default().max(self.saved_at);
     }
 
     /// A living process presents, and the right is a lock.
