@@ -48,7 +48,7 @@ pub(super) struct Shelved {
     /// Since then nothing of ours was written.
     is_emptied: bool,
     was_emptied: bool,
-    /// When the newest record of ours was written, by the wall clock.
+    /// When the newest record was written, by the wall clock.
     saved_at: f64,
     numbered: u32,
     pub(super) offered: Vec<String>,
@@ -121,7 +121,11 @@ impl Shelf {
             .record
             .as_ref()
             .map_or(1, |record| record.version + 1);
+        // An older version tells no write from another.
+        shelved.numbered += 1;
+        tokens.write = login.map(|_| format!("write {}", shelved.numbered));
         let bytes = tokens.to_bytes();
+        shelved.saved_at = tokens.saved_at.unwrap_or_default().max(shelved.saved_at);
         shelved.record = Some(Record::new(version, bytes));
     }
 
