@@ -83,6 +83,8 @@ struct Pending {
     sent: Now,
     presented: Option<String>,
     is_code: bool,
+    /// Its refusal counts for nothing: what the store has seems new afterwards.
+    is_forgotten: bool,
     reply: oneshot::Sender<Delivery>,
 }
 
@@ -235,6 +237,7 @@ impl Serving {
             sent,
             presented,
             is_code,
+            is_forgotten: false,
             reply,
         });
         number
@@ -268,6 +271,9 @@ impl Serving {
     pub(super) fn forget_refusals(&mut self) {
         for fates in self.fates.values_mut() {
             fates.retain(|fate| *fate != Fate::Void);
+        }
+        if let Some(pending) = &mut self.pending {
+            pending.is_forgotten = true;
         }
     }
 
@@ -358,7 +364,11 @@ impl Serving {
 
     fn invalid_grant(&mut self, pending: &Pending) -> Delivery {
         if !pending.is_code && pending.presented.is_some() {
-            self.note(pending, Fate::Void);
+            let fate = match pending.is_forgotten {
+                true => Fate::Unspent,
+                false => Fate::Void,
+            };
+            self.note(pending, fate);
             let presented = pending.presented.as_deref().unwrap_or_default();
             if !self.former.contains(presented) {
                 self.current = None;
