@@ -521,19 +521,30 @@ impl RefreshChain {
         now: Now,
     ) -> (Loaded, Option<Conflict>) {
         let is_newer = self.newest.is_none_or(|newest| version > newest);
-        let conflict = match (&self.unsaved, &self.known) {
-            (Some((_, ours)), _) => Some(weigh(ours, &theirs)),
-            // A store that goes back in time has lost what it had.
-            (None, Some(known))
-                if !is_newer || later_login(&known.tokens, &theirs) == Ordering::Greater =>
-            {
-                Some(match weigh(&known.tokens, &theirs) {
-                    Conflict::GaveWay { .. } if !is_newer => Conflict::Again,
-                    conflict => conflict,
-                })
+        let ours = self.unsaved.as_ref().map(|(_, tokens)| tokens);
+        let has_unsaved = ours.is_some();
+        let ours = ours.or(self.known.as_ref().map(|known| &known.tokens));
+        let conflict = ours.and_then(|ours| {
+            let weighed = weigh(ours, &theirs);
+            let is_login = !is_newer && begins_anew(ours, &theirs);
+            // What the server has refused goes over nothing: a person may have logged in.
+            let is_in_vain = self.is_refused() && theirs.refresh_token.is_some();
+            match weighed {
+                Conflict::Again if is_login || is_in_vain => {
+                    Some(Conflict::GaveWay { lost: false })
+                }
+                Conflict::GaveWay { .. }
+                    if !has_unsaved && !is_newer && !is_login && !is_in_vain =>
+                {
+                    // A store that goes back in time has lost what it had.
+                    Some(Conflict::Again)
+                }
+                weighed => {
+                    let is_later = later_login(ours, &theirs) == Ordering::Greater;
+                    (has_unsaved || !is_newer || is_later).then_some(weighed)
+                }
             }
-            _ => None,
-        };
+        });
         if conflict == Some(Conflict::Again) {
             if self.unsaved.is_none() {
                 if let Some(known) = self.known.take() {
@@ -922,6 +933,16 @@ fn later_login(ours: &Tokens, theirs: &Tokens) -> Ordering {
         (Some(ours), Some(theirs)) => ours.cmp(&theirs),
         _ => Ordering::Equal,
     }
+}
+
+/// Whether theirs, whose version is not above ours, is of a login into a store that was emptied: its
+/// versions and logins are counted anew. It was saved later, while a store that was restored from a
+/// copy has what was saved before; and it is not of the configured refresh token with which ours
+/// began, which is spent.
+fn begins_anew(ours: &Tokens, theirs: &Tokens) -> bool {
+    let saved = theirs.saved_at.zip(ours.saved_at);
+    let is_later = saved.is_some_and(|(theirs, ours)| theirs >= ours);
+    is_later && (theirs.seed.is_none() || theirs.seed != ours.seed)
 }
 
 /// Which of two records stays: the later login; within a login the child; of two children of one

@@ -3,7 +3,9 @@
 use super::model::run;
 use super::server::Answer::{self, InvalidGrant, Lost, Salvage, Token};
 use super::shelf::Mode;
-use super::steps::Step::{self, Ask, LogIn, OtherLogsIn, Pass, Refuse, SetWall, Store, TearDown};
+use super::steps::Step::{
+    self, Ask, Empty, LogIn, OtherLogsIn, Pass, Refuse, SetWall, Store, TearDown,
+};
 use super::world::Kind;
 
 const KEPT: Step = Step::Answer(Token {
@@ -117,4 +119,13 @@ fn a_login_goes_over_a_record_that_an_older_version_touched_meanwhile() {
 fn a_caller_that_waits_for_the_next_attempt_gets_the_token_of_a_login_meanwhile() {
     let steps = [Ask(None), Step::Answer(Salvage), LogIn, KEPT];
     run(Kind::Login, false, &steps);
+}
+
+#[test]
+fn a_login_into_a_store_that_was_emptied_stays() {
+    run(Kind::Login, false, &[Ask(None), Empty, OtherLogsIn]);
+    let refused = [Ask(None), Step::Answer(InvalidGrant), Empty, OtherLogsIn];
+    run(Kind::Login, false, &refused);
+    let second = [OtherLogsIn, OtherLogsIn, Ask(None), Empty, OtherLogsIn];
+    run(Kind::Login, false, &second);
 }

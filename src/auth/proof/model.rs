@@ -142,6 +142,7 @@ impl World {
     fn heal(&mut self) {
         self.shelf.be(Mode::Healthy);
         self.shelf.shelved().leased_to_other = false;
+        self.shelf.other_dies();
         self.finish(2_000);
         self.check("healing");
         assert!(self.callers.is_empty(), "A10: somebody waits for ever");
@@ -242,7 +243,14 @@ pub(super) fn run(kind: Kind, forgiving: bool, steps: &[Step]) {
 fn is_passive(step: &Step) -> bool {
     matches!(
         step,
-        Step::Cancel(_) | Step::OtherTouches | Step::OtherRenews | Step::Invalidate
+        Step::Cancel(_)
+            | Step::OtherTouches
+            | Step::OtherRenews
+            | Step::OtherMarks
+            | Step::OtherCloses
+            | Step::OtherDies(_)
+            | Step::Empty
+            | Step::Invalidate
     )
 }
 

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
+use super::shelf::Shelf;
 use crate::auth::answer::{Class, Refusal, Reply};
 use crate::auth::endpoint::{Delivery, Presentation, TokenEndpoint};
 use crate::auth::revocation::Revoked;
@@ -53,7 +54,7 @@ pub(super) struct Issued {
 }
 
 #[derive(Clone)]
-pub(super) struct Server(Arc<Mutex<Serving>>, HandClock);
+pub(super) struct Server(Arc<Mutex<Serving>>, HandClock, Option<Shelf>);
 
 #[derive(Default)]
 pub(super) struct Serving {
@@ -82,6 +83,8 @@ struct Pending {
     sent: Now,
     presented: Option<String>,
     is_code: bool,
+    /// Its refusal counts for nothing: what the store has seems new afterwards.
+    is_forgotten: bool,
     reply: oneshot::Sender<Delivery>,
 }
 
@@ -92,7 +95,13 @@ impl Server {
             forgiving,
             ..Serving::default()
         };
-        Self(Arc::new(Mutex::new(serving)), clock)
+        Self(Arc::new(Mutex::new(serving)), clock, None)
+    }
+
+    /// Marks are looked for in that store.
+    pub(super) fn beside(mut self, shelf: Option<&Shelf>) -> Self {
+        self.2 = shelf.cloned();
+        self
     }
 
     pub(super) fn serving(&self) -> MutexGuard<'_, Serving> {
@@ -107,9 +116,22 @@ impl Server {
         self.serving().pending.is_some()
     }
 
+    /// Whether a code waits for its answer.
+    pub(super) fn has_code(&self) -> bool {
+        let serving = self.serving();
+        serving
+            .pending
+            .as_ref()
+            .is_some_and(|pending| pending.is_code)
+    }
+
     fn ask(&self, presented: Option<String>, is_code: bool) -> BoxFuture<'static, Delivery> {
         let (reply, answer) = oneshot::channel();
         let sent = self.1.now();
+        if let (Some(shelf), Some(presented), false) = (&self.2, &presented, is_code) {
+            let violation = shelf.check_presented(presented);
+            self.serving().violations.extend(violation);
+        }
         let number = self.serving().accept(sent, presented, is_code, reply);
         let waiting = Waiting(self.clone(), number);
         Box::pin(async move {
@@ -140,6 +162,15 @@ impl Server {
         // Another process's success shows that nothing was lost.
         serving.doomed = false;
         Some((serving.issue_to_other(self.1.now()), refresh_token))
+    }
+
+    /// Another process died before its answer came; the server may have acted.
+    pub(super) fn lose_for_other(&self, acted: bool) {
+        let mut serving = self.serving();
+        if acted && serving.current.is_some() {
+            serving.rotate();
+            serving.doomed = true;
+        }
     }
 
     /// A person logs in, by another process: gives the new pair.
@@ -206,6 +237,7 @@ impl Serving {
             sent,
             presented,
             is_code,
+            is_forgotten: false,
             reply,
         });
         number
@@ -239,6 +271,9 @@ impl Serving {
     pub(super) fn forget_refusals(&mut self) {
         for fates in self.fates.values_mut() {
             fates.retain(|fate| *fate != Fate::Void);
+        }
+        if let Some(pending) = &mut self.pending {
+            pending.is_forgotten = true;
         }
     }
 
@@ -329,7 +364,11 @@ impl Serving {
 
     fn invalid_grant(&mut self, pending: &Pending) -> Delivery {
         if !pending.is_code && pending.presented.is_some() {
-            self.note(pending, Fate::Void);
+            let fate = match pending.is_forgotten {
+                true => Fate::Unspent,
+                false => Fate::Void,
+            };
+            self.note(pending, fate);
             let presented = pending.presented.as_deref().unwrap_or_default();
             if !self.former.contains(presented) {
                 self.current = None;

@@ -39,6 +39,16 @@ pub(super) enum Step {
     OtherTouches,
     OtherLogsIn,
     OtherLeases(bool),
+    /// Another process writes its mark.
+    OtherMarks,
+    /// It learns that no answer will come.
+    OtherCloses,
+    /// It dies before its answer; true: the server had acted.
+    OtherDies(bool),
+    /// The right is a lock, from which the death of its holder is known.
+    Lock(bool),
+    /// The store comes back without its contents.
+    Empty,
     LogIn,
     Invalidate,
     Flush,
@@ -74,6 +84,11 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::OtherTouches),
         1 => Just(Step::OtherLogsIn),
         1 => any::<bool>().prop_map(Step::OtherLeases),
+        2 => Just(Step::OtherMarks),
+        1 => Just(Step::OtherCloses),
+        1 => any::<bool>().prop_map(Step::OtherDies),
+        1 => any::<bool>().prop_map(Step::Lock),
+        1 => Just(Step::Empty),
         1 => Just(Step::LogIn),
         1 => Just(Step::Invalidate),
         1 => Just(Step::Flush),
@@ -108,7 +123,8 @@ fn store() -> impl Strategy<Value = Mode> {
     prop_oneof![
         3 => Just(Mode::Healthy),
         2 => Just(Mode::Failing),
-        1 => (0..12_u16, any::<bool>()).prop_map(|(seconds, first)| Mode::Slow(seconds, first)),
+        1 => Just(Mode::FailingLate),
+        2 => (prop_oneof![0..12_u16, Just(3), Just(30)], any::<bool>()).prop_map(|(seconds, first)| Mode::Slow(seconds, first)),
         1 => Just(Mode::Stuck),
     ]
 }
@@ -139,11 +155,26 @@ impl World {
                 self.server.serving().forget_refusals();
                 self.shelf.other_touches();
             }
-            // Of two logins while the store is down, the account cannot know which came last.
-            Step::OtherLogsIn if self.kind == Kind::Login && !self.has_unsaved() => {
+            // Of two logins at once, or while the store is down, the account cannot know which
+            // came last.
+            Step::OtherLogsIn
+                if self.kind == Kind::Login && !self.has_unsaved() && !self.server.has_code() =>
+            {
                 self.shelf.other_logs_in(&self.server);
             }
             Step::OtherRenews | Step::OtherLogsIn => {}
+            Step::OtherMarks if self.kind.refreshes() && self.kind.has_store() => {
+                self.shelf.other_marks();
+            }
+            Step::OtherMarks => {}
+            Step::OtherCloses => self.shelf.other_closes(),
+            Step::OtherDies(acted) => {
+                if self.shelf.other_dies() {
+                    self.server.lose_for_other(*acted);
+                }
+            }
+            Step::Lock(lock) => self.shelf.shelved().is_lock = *lock,
+            Step::Empty => self.empty(),
             Step::OtherLeases(leases) => self.shelf.shelved().leased_to_other = *leases,
             Step::LogIn if self.kind == Kind::Login => {
                 self.log_in();
@@ -160,6 +191,17 @@ impl World {
             }
         }
         self.settle();
+    }
+
+    /// What the store alone had is lost.
+    fn empty(&mut self) {
+        let persistence = &self.cache.shared.source.persistence;
+        let known = persistence.chain(|chain| chain.current());
+        let stands = self.shelf.refresh_token();
+        if stands.is_some() && known.map(|token| token.to_string()) != stands {
+            self.server.serving().doomed = true;
+        }
+        self.shelf.empty();
     }
 
     fn has_unsaved(&self) -> bool {

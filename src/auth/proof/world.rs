@@ -130,8 +130,9 @@ impl World {
         fastrand::seed(7);
         let clock = HandClock::new();
         let first = kind.refreshes().then_some("r0");
-        let server = Server::new(clock.clone(), first, forgiving);
         let shelf = Shelf::new(clock.clone());
+        let server = Server::new(clock.clone(), first, forgiving);
+        let server = server.beside(kind.has_store().then_some(&shelf));
         let forced = Forced(clock.clone(), Arc::default());
         let authenticator = Self::account(kind, &clock, &server, &shelf, &forced);
         let shared = authenticator.cache().expect("a cache").shared.clone();
