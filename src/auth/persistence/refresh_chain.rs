@@ -193,6 +193,8 @@ pub(crate) struct Write {
 }
 
 /// What a record that was read means.
+// One at a time, on its way from a load to the chain.
+#[allow(clippy::large_enum_variant)]
 pub(crate) enum Loaded {
     /// Nothing new.
     Same,
