@@ -82,8 +82,8 @@ fn check_client(settings: &Settings, grant: &Grant, problems: &mut Problems) {
         }
         _ => {}
     }
-    // A line break at the end of a file that was read, say: the server would see `%0A`, and all that
-    // it would say is `invalid_client`.
+    // Such as the line break at the end of a file: the server would see `%0A`, and would say no
+    // more than `invalid_client`.
     for (field, text) in [
         ("client_id", &settings.client_id),
         ("scope", &settings.scope),

@@ -26,8 +26,8 @@ pub struct Health {
     /// Whether the store still lacks a refresh token that may be good for one use only. It is
     /// tried again in the background; ending the process now would lose it.
     pub is_unsaved: bool,
-    /// When the refresh token expires, after which a person has to log in; none if its endpoint does
-    /// not say it.
+    /// When the refresh token expires, after which a person has to log in; none if its endpoint
+    /// does not say it.
     pub refresh_token_expires_at: Option<SystemTime>,
     /// Another process that has presented the refresh token and has not said how that ended. Where
     /// that lasts for minutes, the process may be stopped, or ended on another machine.
