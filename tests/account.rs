@@ -329,7 +329,7 @@ fn accounts_whose_tokens_differ_are_no_second_ledgers_of_one_another() {
     use reqwest_tollgate::JwtBearer;
 
     type Change = fn(AccountBuilder) -> AccountBuilder;
-    let changes: [(&str, Change); 9] = [
+    let changes: [(&str, Change); 12] = [
         ("as it is", |b| b),
         ("token URL", |b| b.token_url("other/token")),
         ("client id", |b| b.client_id("other")),
@@ -344,6 +344,14 @@ fn accounts_whose_tokens_differ_are_no_second_ledgers_of_one_another() {
             b.grant(Grant::jwt_bearer(
                 JwtBearer::hs256("iss", "key").subject("alice"),
             ))
+        }),
+        ("claim", |b| {
+            let assertion = JwtBearer::hs256("iss", "key").subject("alice");
+            b.grant(Grant::jwt_bearer(assertion.claim("box", "eu")))
+        }),
+        ("token header", |b| b.token_header("X-Tenant", "one")),
+        ("value of a token header", |b| {
+            b.token_header("X-Tenant", "two")
         }),
     ];
     let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
@@ -365,4 +373,19 @@ fn accounts_whose_tokens_differ_are_no_second_ledgers_of_one_another() {
     // And each is one of its like.
     let _again = changes.map(|(what, change)| build(what, change));
     assert_eq!(*told.lock().unwrap(), changes.map(|(what, _)| what));
+}
+
+#[test]
+fn a_line_break_in_a_client_id_or_a_scope_is_refused_by_its_field() {
+    let error = Account::builder("acme", "https://api.acme.example")
+        .token_url("token")
+        .client_id("my-client-id\n")
+        .scope("read\r\n")
+        .build()
+        .unwrap_err();
+    let text = error.to_string();
+    for field in ["client_id", "scope"] {
+        let expected = format!("{field}: found a line break or another control character");
+        assert!(text.contains(&expected), "{text}");
+    }
 }

@@ -46,7 +46,8 @@ impl AccountBuilder {
     /// See [`unanswered_after`](Self::unanswered_after).
     pub const DEFAULT_UNANSWERED_AFTER: Duration = Duration::from_secs(5 * 60);
 
-    /// What stores, events and errors call the account.
+    /// What stores, events and errors call the account. With a refresh token it is all that tells
+    /// two persons of one client apart in a store: give each account a name of its own.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.settings.name = name.into();
         self

@@ -77,8 +77,23 @@ fn check_client(settings: &Settings, grant: &Grant, problems: &mut Problems) {
     };
     match settings.client_id.as_deref() {
         None if is_needed => problems.add("client_id", "is missing; token_url needs one"),
-        Some("") => problems.add("client_id", "is missing; token_url needs one"),
+        Some(id) if id.trim().is_empty() => {
+            problems.add("client_id", "is missing; token_url needs one");
+        }
         _ => {}
+    }
+    // Such as the line break at the end of a file: the server would see `%0A`, and would say no
+    // more than `invalid_client`.
+    for (field, text) in [
+        ("client_id", &settings.client_id),
+        ("scope", &settings.scope),
+    ] {
+        if text
+            .as_deref()
+            .is_some_and(|text| text.contains(char::is_control))
+        {
+            problems.add(field, "found a line break or another control character");
+        }
     }
 }
 

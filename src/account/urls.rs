@@ -72,11 +72,15 @@ fn endpoint(
     if let Some(meant) = without_scheme(text) {
         let path = match text.starts_with(|first: char| first.is_ascii_digit()) || has_port(text) {
             true => "",
-            false => ", or a path: ./ at its head says so",
+            false => " If it is a path, begin it with ./",
         };
         let found = shown(text);
         let hint = format!("found {found}, which has no scheme; did you mean {meant:?}?{path}");
         problems.add(field, hint);
+        return None;
+    }
+    if text.trim().is_empty() {
+        problems.add(field, "is empty");
         return None;
     }
     let url = match Url::parse(text) {
@@ -185,6 +189,13 @@ const PAGES: &[&str] = &["do", "pl", "py", "rb", "sh"];
 pub(super) fn without_scheme(text: &str) -> Option<String> {
     let text = text.trim();
     let text = text.split(['?', '#']).next().unwrap_or_default();
+    // `https//login.acme.example/token`, a colon short.
+    let short = ["https//", "http//"]
+        .iter()
+        .find(|head| text.starts_with(**head));
+    if let Some((scheme, rest)) = short.and_then(|_| text.split_once("//")) {
+        return Some(format!("{scheme}://{rest}"));
+    }
     let (authority, path) = match text.split_once('/') {
         Some((authority, path)) => (authority, Some(path)),
         None => (text, None),
@@ -368,6 +379,17 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn an_empty_endpoint_and_a_scheme_without_its_colon_are_no_paths() {
+        for text in ["", "  "] {
+            let error = token_url(text, "https://a.example").unwrap_err();
+            assert_eq!(error.trim(), "token_url: is empty", "{text:?}");
+        }
+        let error = token_url("https//login.acme.example/t", "https://a.example").unwrap_err();
+        let hint = "did you mean \"https://login.acme.example/t\"?";
+        assert!(error.contains(hint), "{error}");
     }
 
     #[test]

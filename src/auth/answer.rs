@@ -14,7 +14,7 @@
 //! | 429; 503 with `Retry-After`; `slow_down`                          | throttled              |
 //! | 408, 5xx, 3xx                                                     | transient              |
 //! | `invalid_grant` to a refresh token or a code                      | grant rejected         |
-//! | an error that names the refresh token                             | grant probably rejected|
+//! | an error code that names the refresh token; 400, 401 or 403 in JSON, of a client that has worked before, whose words call it invalid, expired or revoked | grant probably rejected |
 //! | 400 or 401 in JSON, or an OAuth error, to a refresh token of a client that has worked before, that names neither client, scope nor grant type | grant probably rejected |
 //! | an OAuth error; 401 in JSON                                       | client rejected        |
 //! | everything else                                                   | transient              |
@@ -340,6 +340,9 @@ fn classify(
         (_, Some(code)) if asked.presented && names_refresh_token(code) => {
             Class::GrantProbablyRejected
         }
+        (400 | 401 | 403, code) if calls_refresh_token_dead(code, fields, asked) => {
+            Class::GrantProbablyRejected
+        }
         (400 | 401, _) if blames_grant(fields, asked) => Class::GrantProbablyRejected,
         (_, Some(_)) if known && blames_grant(fields, asked) => Class::GrantProbablyRejected,
         _ if known => Class::ClientRejected,
@@ -353,6 +356,29 @@ fn names_refresh_token(code: &str) -> bool {
     let code = code.to_ascii_lowercase();
     let named = ["invalid_token", "expired_token", "token_expired"].contains(&code.as_str());
     named || code.contains("refresh_token") || code.contains("refreshtoken")
+}
+
+/// Whether the vendor's own words are about the refresh token, whatever the code. Codes that name
+/// another cause are believed.
+fn calls_refresh_token_dead(code: Option<&str>, fields: &Fields, asked: &Asked<'_>) -> bool {
+    const OTHER_CAUSES: [&str; 4] = [
+        "invalid_client",
+        "unauthorized_client",
+        "invalid_scope",
+        "unsupported_grant_type",
+    ];
+    const DEAD: [&str; 5] = ["invalid", "expired", "revoked", "notvalid", "notfound"];
+    let names_other = code.is_some_and(|code| OTHER_CAUSES.contains(&code));
+    if !asked.presented || !asked.has_worked || !fields.is_json() || names_other {
+        return false;
+    }
+    let is_dead = |text: &String| {
+        let text = folded(text);
+        text.contains("refreshtoken")
+            && !text.contains("secret")
+            && DEAD.iter().any(|word| text.contains(word))
+    };
+    fields.words().iter().any(is_dead)
 }
 
 /// Whether nothing is left to be wrong but the refresh token: the client was good before, and the

@@ -471,7 +471,7 @@ fn the_vendors_words_are_in_the_message() {
         ),
         (
             r#"{"error":{"code":400,"message":"said inside"}}"#,
-            "unknown: said inside",
+            "said inside",
         ),
         (
             r#"{"errors":[{"message":"first of a list"}]}"#,
@@ -618,6 +618,11 @@ fn a_token_that_is_there_wins_over_an_error_that_says_nothing() {
         "{}",
         "[]",
         r#""ok""#,
+        r#""no error""#,
+        "200",
+        r#"{"code":0}"#,
+        r#"{"code":"0","message":""}"#,
+        r#"{"code":null,"message":null}"#,
     ] {
         let body = format!(r#"{{"access_token":"a","error":{nothing}}}"#);
         assert!(answer(200, &body).outcome.is_ok(), "{body}");
@@ -672,6 +677,10 @@ fn fields_are_found_by_their_camel_case_names_and_one_level_down() {
         format!(r#"{{"data":{inner}}}"#),
         format!(r#"{{"success":true,"result":{inner}}}"#),
         format!(r#"{{"response":{inner},"access_token":null}}"#),
+        format!(r#"{{"data":{{"token":{inner}}}}}"#),
+        format!(r#"{{"body":{inner}}}"#),
+        r#"{"Data":{"AccessToken":"a","ExpiresIn":60,"RefreshToken":"r2","TokenType":"JWT"}}"#
+            .to_owned(),
     ] {
         let answer = answer(200, &body);
         assert_eq!(
@@ -703,6 +712,66 @@ fn where_no_token_is_found_the_message_names_the_fields_that_are_there() {
     let text = message(200, &odd);
     assert!(text.len() < 300 && text.contains("***"), "{text}");
     assert!(!text.contains("hunter2") && !text.contains("eyJ"), "{text}");
+}
+
+#[test]
+fn where_the_fields_are_within_another_the_message_names_both() {
+    let text = message(200, r#"{"ok":true,"payload":{"jwt":"s3cr3t-value"}}"#);
+    assert!(text.ends_with("with the fields ok, payload.jwt"), "{text}");
+}
+
+#[test]
+fn a_code_that_says_nothing_is_not_in_the_message_nor_is_the_status_twice() {
+    for body in [
+        r#"{"error":true,"message":"Bad thing"}"#,
+        r#"{"error":{"code":400,"message":"Bad thing"}}"#,
+        r#"{"error":400,"message":"Bad thing"}"#,
+        r#"{"error":"400","message":"Bad thing"}"#,
+    ] {
+        let text = message(400, body);
+        assert!(text.ends_with("refused: Bad thing"), "{text}");
+    }
+    let text = message(400, r#"{"detail":"It is over.","title":"Bad Request"}"#);
+    assert!(text.ends_with("It is over. Bad Request"), "{text}");
+}
+
+#[test]
+fn a_refresh_token_that_the_vendors_words_call_dead_is_known_by_them() {
+    for (status, body) in [
+        (403, r#"{"message":"Refresh token revoked"}"#),
+        (
+            400,
+            r#"{"ErrorMessage":"Bad Request","ErrorDetails":"Client: refresh token expired"}"#,
+        ),
+        (
+            400,
+            r#"{"error":"invalid_request","error_description":"Invalid refresh token"}"#,
+        ),
+    ] {
+        assert_eq!(
+            class_of_known(status, body),
+            Class::GrantProbablyRejected,
+            "{body}"
+        );
+        let without = read_by(&oauth(), &reply(status, body), false, true).outcome;
+        let class = without.expect_err("a refusal").class;
+        assert_ne!(class, Class::GrantProbablyRejected, "{body}");
+    }
+    for (status, body) in [
+        (403, "Refresh token revoked"),
+        (403, r#"{"message":"Access denied"}"#),
+        (
+            401,
+            r#"{"error":"invalid_client","error_description":"refresh token of an invalid client"}"#,
+        ),
+        (500, r#"{"message":"Refresh token expired"}"#),
+    ] {
+        assert_ne!(
+            class_of_known(status, body),
+            Class::GrantProbablyRejected,
+            "{body}"
+        );
+    }
 }
 
 #[test]

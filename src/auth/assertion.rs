@@ -153,9 +153,14 @@ impl JwtBearer {
         problems
     }
 
-    /// Tells accounts apart that share a store.
-    pub(super) fn identity(&self) -> [&str; 2] {
-        [&self.issuer, self.subject.as_deref().unwrap_or_default()]
+    /// Tells accounts apart that share a store: all that an assertion says each time.
+    pub(super) fn identity(&self) -> Vec<&str> {
+        let subject = self.subject.as_deref().unwrap_or_default();
+        let audience = self.audience.as_deref().unwrap_or_default();
+        let claims = self.claims.iter();
+        let claims = claims.flat_map(|(name, value)| [name.as_str(), value.as_str()]);
+        let fixed = [self.issuer.as_str(), subject, audience];
+        fixed.into_iter().chain(claims).collect()
     }
 
     /// A fresh assertion. `id` is its `jti`; `server` is the server's time, as far as we know it,

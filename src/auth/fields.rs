@@ -4,13 +4,17 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 /// How many of the braces in a body are tried as the beginning of its JSON.
 const MOST_BEGINNINGS: usize = 16;
 /// Where vendors wrap the answer once more.
-const WRAPPERS: [&str; 4] = ["data", "result", "response", "token"];
+const WRAPPERS: [&str; 9] = [
+    "data", "Data", "result", "Result", "response", "Response", "body", "token", "Token",
+];
+/// What an error is called of which the answer says no more.
+pub(super) const UNKNOWN: &str = "unknown";
 
 /// The fields of a body, whatever its syntax.
 pub(super) enum Fields {
@@ -89,17 +93,12 @@ impl Fields {
     pub(super) fn error(&self) -> Option<String> {
         let code = match self {
             Self::Json(value) => match value.get("error")? {
-                Value::Object(inner) if inner.is_empty() => return None,
-                Value::Object(inner) => {
-                    let texts = ["code", "error", "status", "type"].into_iter();
-                    let mut texts = texts.filter_map(|name| inner.get(name)?.as_str());
-                    texts.next().unwrap_or("unknown").to_owned()
-                }
+                Value::Object(inner) => code_within(inner)?,
                 Value::String(code) => code.clone(),
                 Value::Number(number) => number.to_string(),
                 Value::Null | Value::Bool(false) => return None,
                 Value::Array(list) if list.is_empty() => return None,
-                _ => "unknown".to_owned(),
+                _ => UNKNOWN.to_owned(),
             },
             _ => self.text("error")?,
         };
@@ -146,7 +145,12 @@ impl Fields {
     /// The names of the fields that are there.
     pub(super) fn names(&self) -> Vec<String> {
         match self {
-            Self::Json(Value::Object(fields)) => fields.keys().cloned().collect(),
+            Self::Json(Value::Object(fields)) => {
+                let names = fields
+                    .iter()
+                    .flat_map(|(name, value)| names_within(name, value));
+                names.collect()
+            }
             Self::Form(pairs) => pairs.iter().map(|(name, _)| name.clone()).collect(),
             _ => Vec::new(),
         }
@@ -175,10 +179,10 @@ impl Fields {
 /// What vendors call a field, the standard's name first.
 fn names_of(name: &str) -> Vec<&str> {
     match name {
-        "access_token" => vec!["access_token", "accessToken"],
-        "refresh_token" => vec!["refresh_token", "refreshToken"],
-        "token_type" => vec!["token_type", "tokenType"],
-        "expires_in" => vec!["expires_in", "expiresIn"],
+        "access_token" => vec!["access_token", "accessToken", "AccessToken"],
+        "refresh_token" => vec!["refresh_token", "refreshToken", "RefreshToken"],
+        "token_type" => vec!["token_type", "tokenType", "TokenType"],
+        "expires_in" => vec!["expires_in", "expiresIn", "ExpiresIn"],
         "refresh_token_expires_in" => vec![
             "refresh_token_expires_in",
             "refresh_expires_in",
@@ -202,15 +206,43 @@ fn names_of(name: &str) -> Vec<&str> {
     }
 }
 
+/// The code in an error that is an object; none where all that it says is that there is no error.
+fn code_within(error: &Map<String, Value>) -> Option<String> {
+    let is_something = |value: &&Value| match value {
+        Value::String(text) => !says_nothing(text),
+        Value::Number(number) => !says_nothing(&number.to_string()),
+        Value::Null | Value::Bool(false) => false,
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(inner) => !inner.is_empty(),
+        Value::Bool(true) => true,
+    };
+    error.values().find(is_something)?;
+    let codes = ["code", "error", "status", "type"].into_iter();
+    let mut codes = codes.filter_map(|name| error.get(name)?.as_str());
+    Some(codes.next().unwrap_or(UNKNOWN).to_owned())
+}
+
+/// `data.token` where one object holds another: the outer name alone tells nothing.
+fn names_within(name: &str, value: &Value) -> Vec<String> {
+    match value {
+        Value::Object(inner) if !inner.is_empty() => inner
+            .keys()
+            .map(|inner| format!("{name}.{inner}"))
+            .collect(),
+        _ => vec![name.to_owned()],
+    }
+}
+
 /// The first field of one of these names that will do: of the object itself, or of one that wraps
-/// the answer.
+/// the answer, once or twice.
 fn find<'a>(
     value: &'a Value,
     names: &[&str],
     will_do: impl Fn(&&'a Value) -> bool,
 ) -> Option<&'a Value> {
-    let wrapped = WRAPPERS.iter().filter_map(|name| value.get(name));
-    let mut objects = std::iter::once(value).chain(wrapped);
+    let wrapped = |value: &'a Value| WRAPPERS.iter().filter_map(|name| value.get(name));
+    let twice = wrapped(value).flat_map(wrapped);
+    let mut objects = std::iter::once(value).chain(wrapped(value)).chain(twice);
     objects.find_map(|object| {
         let mut fields = names.iter().filter_map(|name| object.get(name));
         fields.find(|field| will_do(field))
@@ -261,7 +293,7 @@ fn is_torn(text: &str) -> bool {
 fn says_nothing(code: &str) -> bool {
     let code = code.trim().to_ascii_lowercase();
     [
-        "", "0", "none", "null", "false", "ok", "success", "no_error",
+        "", "0", "200", "none", "null", "false", "ok", "success", "no_error", "no error",
     ]
     .contains(&code.as_str())
 }

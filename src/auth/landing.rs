@@ -146,10 +146,10 @@ impl State {
             | Class::GrantProbablyRejected => {
                 let span = doubled(FIRST_PROBE, failures, LONGEST_PROBE);
                 let is_login = refusal.class.needs_login();
-                let error = refusal.error(match is_login {
-                    true => Recovery::LogIn,
-                    false => Recovery::Reconfigure,
-                });
+                let error = match is_login {
+                    true => login_required(refusal),
+                    false => refusal.error(Recovery::Reconfigure),
+                };
                 let latch = Latch {
                     probe: now.moment + jittered(span, draw),
                     // The store may have the tokens of a login by another process.
@@ -193,12 +193,7 @@ impl State {
     }
 
     fn log_in(&mut self, refusal: &Refusal, now: Now) -> Error {
-        let refusal = Refusal {
-            class: Class::GrantRejected,
-            message: format!("log in again: {}", refusal.message),
-            ..refusal.clone()
-        };
-        let error = refusal.error(Recovery::LogIn);
+        let error = login_required(refusal);
         let latch = Latch {
             probe: Moment::NEVER,
             reread: match self.has_store {
@@ -213,6 +208,16 @@ impl State {
     fn latch(&mut self, latch: Latch, error: Error) {
         self.phase = Phase::Latched { latch, error };
     }
+}
+
+/// The advice first: what the server says of it may be anything.
+fn login_required(refusal: &Refusal) -> Error {
+    let refusal = Refusal {
+        class: Class::GrantRejected,
+        message: format!("log in again: {}", refusal.message),
+        ..refusal.clone()
+    };
+    refusal.error(Recovery::LogIn)
 }
 
 fn nothing_new() -> (Latch, Error) {

@@ -4,6 +4,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use http::header::{AUTHORIZATION, COOKIE, USER_AGENT};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -235,7 +236,11 @@ pub(crate) fn key(account: &str, settings: &OAuthSettings) -> String {
     let scope = settings.scope.as_deref().unwrap_or_default();
     let client_id = settings.client_id.as_deref().unwrap_or_default();
     let client = [settings.token_url.as_str(), client_id, scope];
-    let fields = field_texts(settings);
+    let mut fields = field_texts(settings);
+    // A record without a refresh token costs one token request where it is not found again.
+    if !settings.grant.0.refreshes() {
+        fields.extend(header_texts(settings));
+    }
     let fields = fields.iter().map(|text| text.as_str());
     for part in client
         .into_iter()
@@ -259,6 +264,21 @@ fn field_texts(settings: &OAuthSettings) -> Vec<Zeroizing<String>> {
     texts
 }
 
+/// A tenant may be named in a header too. What varies without another token (the name of the
+/// program) does not count, nor does a credential.
+fn header_texts(settings: &OAuthSettings) -> Vec<Zeroizing<String>> {
+    let mut texts = Vec::new();
+    for (name, value) in &settings.token_headers {
+        let is_left_out = [AUTHORIZATION, COOKIE, USER_AGENT].contains(name);
+        if is_left_out || is_secret(name.as_str()) {
+            continue;
+        }
+        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        texts.extend([name.as_str().to_owned(), value].map(Zeroizing::new));
+    }
+    texts
+}
+
 /// Whether a field of this name holds a credential, which may change without another token.
 fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
@@ -273,8 +293,9 @@ fn identity(grant: &GrantKind) -> Vec<&str> {
         GrantKind::ClientCredentials => vec!["client_credentials"],
         GrantKind::Password { user, .. } => vec!["password", user],
         GrantKind::JwtBearer(assertion) => {
-            let [issuer, subject] = assertion.identity();
-            vec!["jwt_bearer", issuer, subject]
+            let mut identity = vec!["jwt_bearer"];
+            identity.extend(assertion.identity());
+            identity
         }
         // A login, whoever carried it out.
         GrantKind::RefreshToken { .. } | GrantKind::AuthorizationCode { .. } => Vec::new(),

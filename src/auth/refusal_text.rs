@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderName, StatusCode};
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::fields::Fields;
+use super::fields::{Fields, UNKNOWN};
 
 const LONGEST_CODE: usize = 64;
 const LONGEST_WORDS: usize = 200;
@@ -42,7 +42,10 @@ pub(super) struct Answered<'a> {
 /// The sentence; the status is not in it. `what` is what the endpoint did.
 pub(super) fn message(answered: &Answered<'_>, what: &str) -> String {
     let endpoint = answered.endpoint;
-    let code = answered.fields.error();
+    let code = answered
+        .fields
+        .error()
+        .filter(|code| tells(code, answered.status));
     let words = words(answered);
     let is_wrong_place = matches!(answered.status.as_u16(), 300..=399 | 404 | 405);
     let place = match code.is_none() || is_wrong_place {
@@ -68,6 +71,11 @@ pub(super) fn message(answered: &Answered<'_>, what: &str) -> String {
     }
 }
 
+/// Whether the code says what neither the status nor the lack of one says.
+fn tells(code: &str, status: StatusCode) -> bool {
+    code != UNKNOWN && code != status.as_str()
+}
+
 /// The vendor's words: two fields at most, since some vendors repeat them in several.
 fn words(answered: &Answered<'_>) -> Option<String> {
     let words = answered.fields.words();
@@ -77,7 +85,8 @@ fn words(answered: &Answered<'_>) -> Option<String> {
         .filter(|words| !words.trim().is_empty())
         .take(2)
         .collect();
-    let text: String = words.join(": ").chars().take(LONGEST_WORDS).collect();
+    let joined = words.join(": ").replace(".: ", ". ");
+    let text: String = joined.chars().take(LONGEST_WORDS).collect();
     Some(text).filter(|text| !text.is_empty())
 }
 
@@ -100,7 +109,7 @@ fn look(answered: &Answered<'_>) -> String {
         );
     }
     match answered.status.is_success() || answered.fields.are_there() {
-        true => format!("{kind} without any field that is known"),
+        true => format!("{kind} without any known field"),
         false => format!("{kind}, {:?}", quote(answered.body, answered.secrets)),
     }
 }

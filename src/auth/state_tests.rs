@@ -451,3 +451,12 @@ fn a_latch_whose_store_cannot_be_read_is_no_verdict_and_looks_again() {
     let error = state.land(&Landing::NothingNew, at(12.0), HALF);
     assert_eq!(error.expect_err("read").recovery(), Recovery::LogIn);
 }
+
+#[test]
+fn an_error_that_asks_for_a_login_begins_with_that_whatever_the_servers_words() {
+    for class in [Class::GrantRejected, Class::GrantProbablyRejected] {
+        let (_, error) = failed(State::new(false), class, 0.0);
+        assert_eq!(error.recovery(), Recovery::LogIn);
+        assert_eq!(error.to_string(), "log in again: no");
+    }
+}

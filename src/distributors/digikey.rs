@@ -125,6 +125,14 @@ const NOT_THE_TOKEN: [&str; 3] = [
     "X-DIGIKEY-Client-Id invalid for requested resource",
 ];
 
+/// Texts of a 401 that only a new token cures, in both shapes of the body: such a request is not
+/// tried again with the same token first. Seen in public issue threads of several clients.
+const TOKEN_REJECTED: [&str; 3] = [
+    "Bearer token expired",
+    "Bearer token is expired",
+    "Bearer token is invalid",
+];
+
 /// What the body of a 429 says, where its headers say nothing. Source: developer.digikey.com, and
 /// observed in both shapes of the body.
 const MINUTE_EXCEEDED: &str = "BurstLimit exceeded";
@@ -259,6 +267,9 @@ fn builder() -> AccountBuilder {
         let quota = Quota::new(name);
         builder = builder.quota(paths.iter().copied().fold(quota, Quota::path));
     }
+    let builder = TOKEN_REJECTED.into_iter().fold(builder, |builder, phrase| {
+        builder.rule(Rule::new(401, Verdict::TokenRejected).body(phrase))
+    });
     NOT_THE_TOKEN
         .into_iter()
         .fold(builder, AccountBuilder::not_the_token)

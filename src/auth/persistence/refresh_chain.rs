@@ -715,14 +715,17 @@ impl RefreshChain {
 
     /// The swap that proves before a login that the store can be written. It touches nothing else.
     pub(crate) fn prove(&mut self, now: Now) -> Write {
-        let known = self.known.as_ref().map(|known| known.tokens.clone());
-        let mut tokens = known.unwrap_or_default();
+        let number = self.unsaved_number();
+        let unsaved = self.unsaved.as_ref().map(|(_, tokens)| tokens);
+        let known = self.known.as_ref().map(|known| &known.tokens);
+        // What is unsaved must not be covered by what was there before it.
+        let mut tokens = unsaved.or(known).cloned().unwrap_or_default();
         let id = new_id();
         tokens.login_pending = Some(LoginPending {
             id: id.clone(),
             at: seconds(now.wall),
         });
-        self.write(tokens, id, None, now)
+        self.write(tokens, id, number, now)
     }
 
     /// The next attempt to save; none if nothing is unsaved.
@@ -957,6 +960,10 @@ fn weigh(ours: &Tokens, theirs: &Tokens) -> Conflict {
     let their_token = theirs.refresh_token();
     if ours.refresh_token() == their_token {
         return Conflict::Saved;
+    }
+    if their_token.is_none() {
+        // Only a revocation takes a refresh token away, and counts as a login.
+        return Conflict::Again;
     }
     let Some(parent) = &ours.parent else {
         // A login goes over what an older version wrote, which knows of no logins.

@@ -129,3 +129,18 @@ fn a_login_into_a_store_that_was_emptied_stays() {
     let second = [OtherLogsIn, OtherLogsIn, Ask(None), Empty, OtherLogsIn];
     run(Kind::Login, false, &second);
 }
+
+#[test]
+fn the_proof_of_a_login_covers_no_refresh_token_that_is_not_saved_yet() {
+    let failing = Step::Answer(Answer::Failing);
+    let steps = [
+        Ask(None),
+        Step::Empty,
+        LogIn,
+        failing.clone(),
+        Store(Mode::Failing),
+        failing,
+        Step::OtherTouches,
+    ];
+    run(Kind::Login, false, &steps);
+}

@@ -36,6 +36,19 @@ fn an_expired_token_is_the_token_in_both_shapes() {
 }
 
 #[test]
+fn an_expired_token_is_certain_and_a_wrong_app_is_not() {
+    use crate::verdict::{RuleTarget, Rules};
+    let rules = Rules::new(&builder().settings.rules, RuleTarget::Api).expect("good rules");
+    let none = http::HeaderMap::new();
+    let verdict =
+        |body: &str| rules.verdict(http::StatusCode::UNAUTHORIZED, &none, Some(body.as_bytes()));
+    for body in [OLD_EXPIRED, NEW_EXPIRED, "The Bearer token is invalid"] {
+        assert_eq!(verdict(body), Some(Verdict::TokenRejected), "{body}");
+    }
+    assert_eq!(verdict(INVALID_CLIENT), None);
+}
+
+#[test]
 fn a_wrong_app_or_a_missing_subscription_is_not_the_token() {
     assert!(is_not_the_token(INVALID_CLIENT));
     assert!(is_not_the_token(
