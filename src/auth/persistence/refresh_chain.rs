@@ -938,10 +938,10 @@ fn later_login(ours: &Tokens, theirs: &Tokens) -> Ordering {
     }
 }
 
-/// Whether theirs, whose version is not above ours, is of a login into a store that was emptied: its
-/// versions and logins are counted anew. It was saved later, while a store that was restored from a
-/// copy has what was saved before; and it is not of the configured refresh token with which ours
-/// began, which is spent.
+/// Whether theirs, whose version is not above ours, is of a login into a store that was emptied,
+/// whose versions and logins are counted anew. It was saved later, while a store that was restored
+/// from a copy has what was saved before; and it is not of the configured refresh token with which
+/// ours began, which is spent.
 fn begins_anew(ours: &Tokens, theirs: &Tokens) -> bool {
     let saved = theirs.saved_at.zip(ours.saved_at);
     let is_later = saved.is_some_and(|(theirs, ours)| theirs >= ours);
