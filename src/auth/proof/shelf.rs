@@ -242,6 +242,11 @@ impl Shelf {
     }
 
     /// The store comes back without its contents.
+    /// Nothing of ours was written since.
+    pub(super) fn is_emptied(&self) -> bool {
+        self.shelved().is_emptied
+    }
+
     pub(super) fn empty(&self) {
         let mut shelved = self.shelved();
         shelved.record = None;
