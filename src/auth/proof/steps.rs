@@ -147,8 +147,8 @@ impl World {
             Step::Cancel(_) => {}
             Step::TearDown => self.tear_down(),
             Step::Store(mode) => self.shelf.be(*mode),
-            // In a store that was emptied others log in, and no more happens before ours has looked:
-            // what they do there can be told from a restored copy by the wall clock alone.
+            // In a store that was emptied others only log in, before ours has looked: what else
+            // they do there can be told from a restored copy by the wall clock alone.
             Step::OtherRenews | Step::OtherTouches | Step::OtherMarks
                 if self.shelf.is_emptied() => {}
             Step::OtherRenews if self.kind.has_store() => {
