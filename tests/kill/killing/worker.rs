@@ -47,11 +47,12 @@ impl Orders {
         let account = Account::builder("kill", &place.url)
             .token_url(&place.token_path)
             .client_id(&place.client_id)
-            .client_auth(ClientAuth::Body)
             .grant(Grant::refresh_token(self.login.as_str()))
             .token_store(store);
         match &place.client_secret {
-            Some(secret) => account.client_secret(secret.as_str()),
+            Some(secret) => account
+                .client_auth(ClientAuth::Body)
+                .client_secret(secret.as_str()),
             None => account,
         }
     }
