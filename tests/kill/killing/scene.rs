@@ -188,15 +188,34 @@ impl<A: Authority> Scene<A> {
             worker.stop();
         }
         if aim == Aim::Outside {
-            for worker in &self.workers {
-                leave_renewal(worker).await;
-            }
+            self.leave_renewals().await;
         }
         self.end = self.has_ended();
         for victim in 0..self.workers.len() {
             self.kill(victim);
         }
         self.workers.clear();
+    }
+
+    /// All are stopped; those inside of a renewal go on until they have left it. All at once: one
+    /// that stays stopped meanwhile would lose its answer.
+    async fn leave_renewals(&self) {
+        let begun = Instant::now();
+        loop {
+            let inside =
+                |worker: &&Worker| matches!(worker.last(), Last::Step(step) if step.is_inside());
+            let inside: Vec<_> = self.workers.iter().filter(inside).collect();
+            if inside.is_empty() || begun.elapsed() > PATIENCE {
+                return;
+            }
+            for worker in &inside {
+                worker.go_on();
+            }
+            sleep(Duration::from_millis(20)).await;
+            for worker in &inside {
+                worker.stop();
+            }
+        }
     }
 
     /// On a busy machine few renewals happen; one at least has to be hit.
@@ -359,19 +378,6 @@ impl<A: Authority> Scene<A> {
         for (trouble, count) in &self.troubles {
             println!("{count} x {trouble}");
         }
-    }
-}
-
-/// It is stopped; it goes on from where it is, once it is inside of no renewal.
-async fn leave_renewal(worker: &Worker) {
-    let begun = Instant::now();
-    while matches!(worker.last(), Last::Step(step) if step.is_inside()) {
-        if begun.elapsed() > PATIENCE {
-            return;
-        }
-        worker.go_on();
-        sleep(Duration::from_millis(20)).await;
-        worker.stop();
     }
 }
 

@@ -6,7 +6,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -95,68 +95,107 @@ pub fn count_troubles(log: &Path, troubles: &mut BTreeMap<String, usize>) {
 }
 
 /// A worker's side of the log.
-pub struct Steps(Mutex<(File, Step)>);
+pub struct Steps(Mutex<Log>);
+
+struct Log {
+    file: File,
+    step: Step,
+    /// How many token requests were sent, and which of them is the last whose answer is saved.
+    sent: usize,
+    saved: usize,
+}
 
 impl Steps {
     pub fn open(log: &Path) -> Self {
         let file = OpenOptions::new().append(true).open(log);
-        Self(Mutex::new((file.expect("a log"), Step::Starting)))
+        Self(Mutex::new(Log {
+            file: file.expect("a log"),
+            step: Step::Starting,
+            sent: 0,
+            saved: 0,
+        }))
+    }
+
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.0.lock().expect("no panic")
     }
 
     fn take(&self, step: Step) {
-        let mut log = self.0.lock().expect("no panic");
-        log.1 = step;
-        write(&mut log.0, &step.to_string());
+        self.log().take(step);
     }
 
     fn is_inside(&self) -> bool {
-        self.0.lock().expect("no panic").1.is_inside()
+        self.log().step.is_inside()
     }
 
     /// Whoever waits for the lease looks into the store again and again, and whoever has sent the
     /// request may look too.
     fn look(&self) {
-        let step = self.0.lock().expect("no panic").1;
-        if step != Step::WaitingForTheLease && !step.is_inside() {
-            self.take(Step::Adopting);
+        let mut log = self.log();
+        if log.step != Step::WaitingForTheLease && !log.step.is_inside() {
+            log.take(Step::Adopting);
         }
     }
 
     /// The token may be there before it is saved.
     fn publish(&self) {
-        let step = self.0.lock().expect("no panic").1;
-        if !matches!(step, Step::AnswerReceived | Step::Saving) {
-            self.take(Step::Published);
+        let mut log = self.log();
+        if !matches!(log.step, Step::AnswerReceived | Step::Saving) {
+            log.take(Step::Published);
+        }
+    }
+
+    /// A save begins; which answer it saves.
+    fn received(&self) -> usize {
+        let mut log = self.log();
+        log.take(Step::AnswerReceived);
+        log.sent
+    }
+
+    /// That answer is in the store, whether or not the attempt to save it ends.
+    fn stored(&self, answer: usize) {
+        let mut log = self.log();
+        log.saved = log.saved.max(answer);
+    }
+
+    /// An attempt to save that answer has ended. An earlier one may have hung and stored it after
+    /// all, so that this one met its own record; and one that hung may end when all is long over.
+    fn tried(&self, answer: usize) {
+        let mut log = self.log();
+        if log.saved >= answer && answer == log.sent && log.step.is_inside() {
+            log.take(Step::Saved);
         }
     }
 
     /// A request was answered; in the background a renewal may be under way.
     pub fn answered(&self) {
-        let is_over = self.0.lock().expect("no panic").1 == Step::Published;
-        if is_over {
-            self.take(Step::Idle);
+        let mut log = self.log();
+        if log.step == Step::Published {
+            log.take(Step::Idle);
         }
     }
 
     pub fn end(&self, why: &dyn fmt::Display) {
-        write(
-            &mut self.0.lock().expect("no panic").0,
-            &format!("{END}{why}"),
-        );
+        self.log().write(&format!("{END}{why}"));
     }
 
     pub fn trouble(&self, what: &dyn fmt::Display) {
-        write(
-            &mut self.0.lock().expect("no panic").0,
-            &format!("{TROUBLE}{what}"),
-        );
+        self.log().write(&format!("{TROUBLE}{what}"));
     }
 }
 
-/// In one call, so that a kill does not cut it.
-fn write(file: &mut File, line: &str) {
-    let line = format!("{line}\n");
-    file.write_all(line.as_bytes()).expect("written");
+impl Log {
+    fn take(&mut self, step: Step) {
+        self.step = step;
+        self.sent += usize::from(step == Step::PostSent);
+        self.write(&step.to_string());
+    }
+
+    /// In one call, so that a kill does not cut it.
+    fn write(&mut self, line: &str) {
+        let line = format!("{line}\n");
+        self.file.write_all(line.as_bytes()).expect("written");
+    }
 }
 
 /// Also an observer.
@@ -216,7 +255,7 @@ impl Watched {
     }
 
     async fn save(&self, key: &str, expected: Option<u64>, new: &Record) -> Result<Swap, BoxError> {
-        self.steps.take(Step::AnswerReceived);
+        let answer = self.steps.received();
         self.dawdle().await;
         self.steps.take(Step::Saving);
         let span = self
@@ -228,11 +267,12 @@ impl Watched {
         };
         pause(before).await;
         let swap = self.store.compare_and_swap(key, expected, new).await;
-        pause(after).await;
         if matches!(swap, Ok(Swap::Saved)) {
-            self.steps.take(Step::Saved);
-            self.dawdle().await;
+            self.steps.stored(answer);
         }
+        pause(after).await;
+        self.steps.tried(answer);
+        self.dawdle().await;
         swap
     }
 }
