@@ -77,6 +77,10 @@ pub(crate) struct Mark {
     pub(crate) at: f64,
     /// Its holder has not said yet that no answer will come.
     pub(crate) open: bool,
+    /// For people: which presentation of this token has lost its answer. The process that finds the
+    /// token refused may be another than the one that found the mark open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) lost: Option<String>,
 }
 
 /// The presentation that brought a refresh token.
@@ -356,6 +360,7 @@ mod tests {
             holder: "pid 7".into(),
             at: 1.5,
             open: true,
+            lost: None,
         });
         let read = Tokens::from_bytes(&tokens.to_bytes()).expect("tokens");
         assert_eq!(read.access_token.as_deref(), Some("a"));

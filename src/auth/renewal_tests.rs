@@ -586,6 +586,7 @@ async fn orphan(store: &Shelf) {
         holder: "process 7".into(),
         at: seconds(clock().now().wall),
         open: true,
+        lost: None,
     });
     store.put(Record::new(1, tokens.to_bytes())).await;
     if store.leases == Leases::Timed {

@@ -131,7 +131,7 @@ struct Mine {
     of: String,
     n: u32,
     stage: Stage,
-    /// Whose open mark it followed.
+    /// Whose open mark it followed, or which presentation before has lost its answer.
     over: Option<String>,
 }
 
@@ -657,10 +657,7 @@ impl RefreshChain {
     /// mark is ours alone.
     pub(crate) fn mark_as_presented(&mut self, n: u32, holder: &str, now: Now) -> Option<Write> {
         let of = self.current_mark()?;
-        let over = self.holder().map(|(holder, at)| match at {
-            Some(at) => format!("{holder} (at {})", httpdate::fmt_http_date(at)),
-            None => holder.to_owned(),
-        });
+        let open = self.holder().map(|(holder, at)| presentation(holder, at));
         let repeated = self
             .mine
             .as_ref()
@@ -670,6 +667,10 @@ impl RefreshChain {
             true => Stage::Asked,
             false => Stage::Written,
         };
+        let before = self.mark().filter(|mark| mark.of == of);
+        let over = open
+            .or_else(|| repeated.and_then(|mine| mine.over.clone()))
+            .or_else(|| before.and_then(|mark| mark.lost.clone()));
         let mark = Mark {
             of: of.clone(),
             n,
@@ -677,8 +678,8 @@ impl RefreshChain {
             holder: holder.to_owned(),
             at: seconds(now.wall),
             open: true,
+            lost: over.clone(),
         };
-        let over = over.or_else(|| repeated.and_then(|mine| mine.over.clone()));
         if repeated.is_none() {
             self.end_mine();
         }
@@ -707,6 +708,9 @@ impl RefreshChain {
         }
         let mut tokens = self.known.as_ref()?.tokens.clone();
         if let Some(mark) = &mut tokens.presented {
+            if self.lost > 0 && mark.lost.is_none() {
+                mark.lost = Some(presentation(&mark.holder, time(mark.at)));
+            }
             mark.open = false;
             mark.at = seconds(now.wall);
         }
@@ -927,6 +931,14 @@ impl Right {
             wall: now.wall.checked_add(LEAST_RIGHT).unwrap_or(now.wall),
         };
         self.is_running(later)
+    }
+}
+
+/// For people.
+fn presentation(holder: &str, at: Option<SystemTime>) -> String {
+    match at {
+        Some(at) => format!("{holder} (at {})", httpdate::fmt_http_date(at)),
+        None => holder.to_owned(),
     }
 }
 

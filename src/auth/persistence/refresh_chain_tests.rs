@@ -43,6 +43,7 @@ fn mark(of: &str, n: u32, open: bool, made: Now) -> Mark {
         holder: "process 7".into(),
         at: seconds(made.wall),
         open,
+        lost: None,
     }
 }
 
@@ -406,6 +407,36 @@ fn answers_that_are_lost_again_and_again_forbid_nothing() {
     chain.refuse();
     let why = chain.why_refused().expect("it was lost");
     assert!(why.contains("lost"), "{why}");
+}
+
+/// The process that found the mark open was killed before it could say so (kill test, without
+/// grace).
+#[test]
+fn whose_answer_was_lost_is_said_by_the_process_after_the_next_too() {
+    let mut second = reading(&marked(1, true, at(0)), at(0));
+    let write = write_mark(&mut second, 2, at(80));
+    second.written(write, at(80));
+    let closed = second.close_mark(at(81)).expect("it is ours");
+
+    let mut third = reading(&closed.tokens, at(82));
+    write_mark(&mut third, 3, at(90));
+    third.refuse();
+    let why = third.why_refused().expect("it was lost");
+    assert!(why.starts_with("process 7 "), "{why}");
+}
+
+#[test]
+fn an_answer_that_was_lost_is_known_to_other_processes() {
+    let mut chain = ready(at(0));
+    chain.sent(moment(0));
+    chain.ended(true, moment(1));
+    let closed = chain.close_mark(at(1)).expect("it is ours");
+
+    let mut other = reading(&closed.tokens, at(2));
+    write_mark(&mut other, 2, at(9));
+    other.refuse();
+    let why = other.why_refused().expect("it was lost");
+    assert!(why.starts_with("process 1 "), "{why}");
 }
 
 #[test]

@@ -206,6 +206,7 @@ impl Shelf {
                 holder: "process 7".into(),
                 at: seconds(now.wall),
                 open: true,
+                lost: None,
             });
             tokens.presented.is_some()
         };
