@@ -7,8 +7,10 @@
 //   /legacy/...    X-RateLimit-*, the reset as seconds since 1970
 //   /both/...      draft 7 and X-RateLimit-*
 //   /none/...      no header at all
+//   /clock-d6/...  and -d7, -d8, -legacy: the same, but windows begin by the clock and not with the
+//                  first request
 //   /digikey/...   a burst and a day, X-BurstLimit-* and X-RateLimit-*
-//   /stats         answers by path and status
+//   /stats         answers by path and status; "PATH refused in": windows that refused something
 //
 // LIMIT (20) requests in WINDOW_MS (2000), DAY_LIMIT (1000) for /digikey and /d8two.
 // Of /digikey, whose documents disagree: RETRY_AFTER (delta, date, none), and DAY_RESET, which
@@ -22,12 +24,23 @@ const day = { limit: number('DAY_LIMIT', 1000), windowMs: 24 * 60 * 60 * 1000 };
 const silent = { standardHeaders: false, legacyHeaders: false };
 
 const stats = {};
+// The ends of the windows that refused something, by path.
+const refusing = {};
 const app = express();
-app.get('/stats', (_request, response) => response.json(stats));
+app.get('/stats', (_request, response) => {
+  const windows = Object.entries(refusing);
+  const counts = windows.map(([path, ends]) => [`${path} refused in`, ends.size]);
+  response.json({ ...stats, ...Object.fromEntries(counts) });
+});
 app.use((request, response, next) => {
   response.on('finish', () => {
-    const key = `${request.originalUrl.split('/')[1]} ${response.statusCode}`;
+    const path = request.originalUrl.split('/')[1];
+    const key = `${path} ${response.statusCode}`;
     stats[key] = (stats[key] ?? 0) + 1;
+    const window = request.rateLimit ?? request.BurstLimit;
+    if (response.statusCode === 429 && window) {
+      (refusing[path] ??= new Set()).add(window.resetTime.getTime());
+    }
   });
   next();
 });
@@ -41,6 +54,26 @@ app.use('/d8two', telling('draft-8', { ...day, identifier: 'day' }), telling('dr
 app.use('/legacy', telling(false, { legacyHeaders: true }));
 app.use('/both', telling('draft-7', { legacyHeaders: true }));
 app.use('/none', telling(false));
+
+// Strict windows by the clock.
+class ByTheClock {
+  hits = 0;
+  end = 0;
+  increment() {
+    const end = (Math.floor(Date.now() / burst.windowMs) + 1) * burst.windowMs;
+    if (end !== this.end) Object.assign(this, { hits: 0, end });
+    this.hits += 1;
+    return { totalHits: this.hits, resetTime: new Date(this.end) };
+  }
+  decrement() {}
+  resetKey() {}
+}
+const byTheClock = (standardHeaders, more = {}) =>
+  telling(standardHeaders, { store: new ByTheClock(), ...more });
+app.use('/clock-d6', byTheClock('draft-6'));
+app.use('/clock-d7', byTheClock('draft-7'));
+app.use('/clock-d8', byTheClock('draft-8'));
+app.use('/clock-legacy', byTheClock(false, { legacyHeaders: true }));
 
 // The library counts; DigiKey's names for the headers are put on here, refused or not.
 const choice = (name) => process.env[name] ?? 'delta';
