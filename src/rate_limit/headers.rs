@@ -9,6 +9,8 @@
 mod dialect_tests;
 mod family;
 mod policies;
+#[allow(dead_code)] // Until the ledger reads reports.
+pub(crate) mod report;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -216,6 +218,7 @@ impl Fields {
             reset: policy.reset.and_then(|reset| match reset {
                 Reset::Seconds(seconds) => Some(self.clamped(Duration::from_secs(seconds))),
                 Reset::Field(value) => self.span(value, headers, now),
+                Reset::Told(span, _) => Some(self.clamped(span)),
             }),
         }
     }

@@ -9,10 +9,10 @@ use super::value;
 pub(super) struct Family {
     /// Which of the usual ones it is; none: somebody named its fields.
     pub(super) usual: Option<Usual>,
-    limit: Option<HeaderName>,
-    remaining: Option<HeaderName>,
-    reset_time: Option<HeaderName>,
-    reset: Option<HeaderName>,
+    pub(super) limit: Option<HeaderName>,
+    pub(super) remaining: Option<HeaderName>,
+    pub(super) reset_time: Option<HeaderName>,
+    pub(super) reset: Option<HeaderName>,
 }
 
 /// The families in common use, by the beginning of their names.
@@ -56,6 +56,11 @@ impl Family {
             reset_time: name("resettime"),
             reset: name("reset"),
         }
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &HeaderName> {
+        let names = [&self.limit, &self.remaining, &self.reset, &self.reset_time];
+        names.into_iter().flatten()
     }
 
     pub(super) fn is_in(&self, headers: &HeaderMap) -> bool {

@@ -12,6 +12,7 @@
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::convert::Infallible;
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
 use sfv::visitor::{EntryVisitor, Ignored, InnerListVisitor, ItemVisitor, ListVisitor};
@@ -24,22 +25,24 @@ use super::value;
 /// A policy, and what is left of it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Policy<'h> {
-    name: Option<Cow<'h, str>>,
+    pub(super) name: Option<Cow<'h, str>>,
     /// Whose part of the quota it is, in the server's own terms.
-    partition: Option<Vec<u8>>,
+    pub(super) partition: Option<Vec<u8>>,
     pub(super) limit: Option<u64>,
     /// In seconds; servers round it up.
     pub(super) length: Option<u64>,
     pub(super) remaining: Option<u64>,
     pub(super) reset: Option<Reset<'h>>,
-    counts_something_else: bool,
+    pub(super) counts_something_else: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Reset<'h> {
     Seconds(u64),
     /// Draft 06 names seconds to go, but some send the time.
     Field(&'h HeaderValue),
+    /// A span, and whether it was a bare number.
+    Told(Duration, bool),
 }
 
 pub(super) type Policies<'h> = SmallVec<[Policy<'h>; 2]>;
@@ -99,6 +102,47 @@ pub(super) fn read(headers: &HeaderMap) -> Policies<'_> {
 
 fn lines<'h>(headers: &'h HeaderMap, name: &str) -> impl Iterator<Item = &'h str> {
     headers.get_all(name).into_iter().filter_map(value::text)
+}
+
+/// What one `RateLimit` line says: of drafts 08 and later, else of draft 07.
+pub(super) fn states(line: &str) -> Policies<'_> {
+    let mut states = list(line);
+    states.retain(|state| state.remaining.is_some());
+    if states.is_empty() {
+        states.extend(draft_07(line));
+    }
+    states
+}
+
+/// The states, each with what the policy it is of says; and the policies of which nothing says what
+/// is left.
+pub(super) fn resolved<'h>(policies: Policies<'h>, states: Policies<'h>) -> Policies<'h> {
+    let mut told: SmallVec<[bool; 4]> = SmallVec::from_elem(false, policies.len());
+    let mut resolved = Policies::new();
+    for mut state in states {
+        if let Some(index) = policy_of(&policies, &state) {
+            if let (Some(policy), Some(told)) = (policies.get(index), told.get_mut(index)) {
+                state.limit = state.limit.or(policy.limit);
+                state.length = policy.length;
+                state.counts_something_else |= policy.counts_something_else;
+                *told = true;
+            }
+        }
+        resolved.push(state);
+    }
+    let untold = policies.into_iter().zip(told).filter(|(_, told)| !told);
+    resolved.extend(untold.map(|(policy, _)| policy));
+    resolved.retain(|policy| !policy.counts_something_else);
+    resolved
+}
+
+fn policy_of(policies: &Policies<'_>, state: &Policy<'_>) -> Option<usize> {
+    if state.name.is_none() {
+        return unnamed(policies, state.limit);
+    }
+    let of_name = |policy: &Policy<'_>| policy.has_name_of(state);
+    let both = |policy: &Policy<'_>| of_name(policy) && policy.partition == state.partition;
+    (policies.iter().position(both)).or_else(|| policies.iter().position(of_name))
 }
 
 /// Puts what is left to the policy it is of: the one of its name, and of its partition if there are
@@ -186,7 +230,7 @@ fn draft_06<'h>(headers: &'h HeaderMap, policies: &mut Policies<'h>) -> Option<P
 }
 
 /// The members of one line; none if it is malformed.
-fn list(line: &str) -> Policies<'_> {
+pub(super) fn list(line: &str) -> Policies<'_> {
     let mut members = Members(Policies::new());
     match Parser::new(line).parse_list_with_visitor(&mut members) {
         Ok(()) => members.0,

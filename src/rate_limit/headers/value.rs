@@ -65,6 +65,12 @@ pub(super) fn integer(text: &str) -> Option<u64> {
     }
 }
 
+/// Whether a text is a number that may be written in groups of digits, or two numbers.
+pub(super) fn is_grouped(text: &str) -> bool {
+    let end = digits(text);
+    end > 0 && end <= GROUP && text.get(end..).is_some_and(is_group)
+}
+
 /// Whether a number may go on here as `1,000` does. `12,340` may also be two numbers (a vendor of
 /// that way to list them is in the tests), so it is neither. Lists are written with a space behind
 /// the comma (RFC 9651 section 4.1.1; RFC 9110 section 5.3, of lines that were joined).
