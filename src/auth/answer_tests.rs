@@ -2,6 +2,7 @@ use super::*;
 use crate::auth::{Grant, testing};
 use crate::verdict::{Rule, RuleTarget};
 use http::HeaderValue;
+use http::header::{DATE, RETRY_AFTER};
 
 fn reply(status: u16, body: &str) -> Reply {
     Reply {
@@ -232,7 +233,8 @@ fn retry_after_is_seconds_or_a_date_and_an_hour_at_most() {
     assert_eq!(wait("Thu, 01 Jan 1970 00:00:09 GMT", None), seconds(9));
     let sent = Some("Thu, 01 Jan 1970 00:00:04 GMT");
     assert_eq!(wait("Thu, 01 Jan 1970 00:00:09 GMT", sent), seconds(5));
-    for nothing in ["0", "-5", "soon", "", "²", "1.5"] {
+    assert_eq!(wait("1.5", None), Some(Duration::from_millis(1_500)));
+    for nothing in ["0", "-5", "soon", "", "²", "1,000"] {
         if let Ok(value) = HeaderValue::from_str(nothing) {
             let text = value.to_str().unwrap_or("soon").to_owned();
             assert_eq!(wait(&text, None), None, "{nothing}");

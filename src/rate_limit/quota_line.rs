@@ -21,6 +21,7 @@ use super::timer::this_runtime;
 use super::window::Window;
 use crate::clock::Now;
 use crate::cost::Costs;
+use crate::header_value;
 use crate::options::{Priority, Terms};
 use crate::sync::{Mutex, MutexGuard};
 use crate::verdict::Verdict;
@@ -221,7 +222,7 @@ impl QuotaLine {
             }
             _ => return None,
         };
-        let told = headers::retry_after(headers, now);
+        let told = header_value::retry_after(headers, now.wall);
         Some(told.or_else(|| wait_of_the_spent(readings)).or(span))
     }
 
@@ -276,7 +277,7 @@ pub(super) fn rejection(
     headers: &HeaderMap,
     now: &Now,
 ) -> Option<Option<Duration>> {
-    let told = || headers::retry_after(headers, *now);
+    let told = || header_value::retry_after(headers, now.wall);
     match status {
         StatusCode::TOO_MANY_REQUESTS => Some(told()),
         StatusCode::SERVICE_UNAVAILABLE => told().map(Some),

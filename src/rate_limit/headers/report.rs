@@ -11,16 +11,11 @@ use http::HeaderMap;
 use smallvec::SmallVec;
 
 pub(crate) use self::family_name::{FamilyName, Prefix, Unit};
-use self::lines::{Base, Found, Lines};
+use self::lines::{Base, Found, HOUR, Lines};
 use super::policies::{self, Policy, Reset};
 use super::{Fields, ResetUnit};
 use crate::clock::Now;
-
-/// The rest of an answer that reports more is not looked at.
-pub(super) const MOST_REPORTS: usize = 16;
-
-/// How much text of an answer is looked at, in bytes.
-const MOST_TEXT: usize = 4096;
+use crate::header_value::MOST_MEMBERS;
 
 /// No server counts that far: it is a mistake, or means "unlimited".
 const HIGHEST_COUNT: u64 = 1 << 40;
@@ -48,14 +43,17 @@ pub(crate) struct Report {
 pub(crate) fn reports(windows: &[Fields], headers: &HeaderMap, now: Now) -> SmallVec<[Report; 2]> {
     let found = Found::of(windows, headers);
     let mut reports = Reports(SmallVec::new());
-    for (index, lines) in &found.named {
-        let Some(window) = windows.get(*index) else {
-            continue;
-        };
-        let base = Base::new(headers, now, window.reset_unit, window.length);
-        reports.add_named(*index, lines, window.limit, &base);
+    if found.is_empty() {
+        return reports.0;
     }
-    let base = usual_base(windows, headers, now);
+    let base = Base::new(headers, now);
+    for (index, lines) in &found.named {
+        if let Some(window) = windows.get(*index) {
+            let base = base.of(window.reset_unit, window.length);
+            reports.add_named(*index, lines, window.limit, &base);
+        }
+    }
+    let base = for_usual_names(windows, base);
     for group in &found.groups {
         reports.add_group(group, &base);
     }
@@ -63,23 +61,21 @@ pub(crate) fn reports(windows: &[Fields], headers: &HeaderMap, now: Now) -> Smal
 }
 
 /// The usual names serve all windows without names of their own.
-fn usual_base<'h>(windows: &[Fields], headers: &'h HeaderMap, now: Now) -> Base<'h> {
+fn for_usual_names(windows: &[Fields], base: Base) -> Base {
     let usual = || windows.iter().filter(|window| !window.named);
-    let unit = usual().map(|window| window.reset_unit);
-    let unit = unit.filter(|unit| *unit != ResetUnit::Auto).next();
-    let longest = usual().map(|window| window.length).max();
-    Base::new(
-        headers,
-        now,
-        unit.unwrap_or_default(),
-        longest.unwrap_or_default(),
-    )
+    let mut units = usual().map(|window| window.reset_unit);
+    let unit = units.find(|unit| *unit != ResetUnit::Auto);
+    match usual().map(|window| window.length).max() {
+        // Whose they are is not known: maybe those of an hour that was not configured.
+        Some(longest) => base.of(unit.unwrap_or_default(), longest.max(HOUR)),
+        None => base,
+    }
 }
 
 struct Reports(SmallVec<[Report; 2]>);
 
 impl Reports {
-    fn add_named(&mut self, index: usize, lines: &Lines<'_>, limit: u64, base: &Base<'_>) {
+    fn add_named(&mut self, index: usize, lines: &Lines<'_>, limit: u64, base: &Base) {
         let family = || FamilyName::Named(index);
         if lines.are_listed() {
             let listed = lines.listed(base);
@@ -96,7 +92,7 @@ impl Reports {
         }
     }
 
-    fn add_group(&mut self, group: &lines::Group<'_>, base: &Base<'_>) {
+    fn add_group(&mut self, group: &lines::Group<'_>, base: &Base) {
         let prefix = group.prefix;
         let mut policies = group.policies();
         let mut states = group.states();
@@ -153,7 +149,7 @@ impl Reports {
         let is_same = |known: &Report| known.family == report.family && key(known) == key(&report);
         let left = |report: &Report| report.remaining.unwrap_or(u64::MAX);
         let Some(known) = self.0.iter().position(is_same) else {
-            if self.0.len() < MOST_REPORTS {
+            if self.0.len() < MOST_MEMBERS {
                 self.0.push(report);
             }
             return;

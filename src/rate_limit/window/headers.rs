@@ -4,6 +4,8 @@
 
 use http::HeaderName;
 
+use crate::header_value::{self, When};
+
 /// The response headers that report on a window; empty: the usual names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct WindowHeaders {
@@ -21,6 +23,24 @@ impl WindowHeaders {
             || self.remaining.is_some()
             || self.reset.is_some()
             || self.reset_time.is_some()
+    }
+}
+
+impl ResetUnit {
+    /// What a reset says: its number in this unit, whatever its size. A date, or a span with its
+    /// units, is read as such.
+    pub(crate) fn read(self, text: &str) -> Option<When> {
+        let Some(number) = header_value::number(text) else {
+            return header_value::when(text);
+        };
+        match self {
+            Self::Auto => header_value::when(text),
+            Self::Seconds => header_value::seconds(number).map(When::Span),
+            Self::Milliseconds => header_value::seconds(number / 1e3).map(When::Span),
+            Self::UnixSeconds => header_value::unix(number).map(When::At),
+            Self::UnixMilliseconds => header_value::unix(number / 1e3).map(When::At),
+            Self::Date => None,
+        }
     }
 }
 

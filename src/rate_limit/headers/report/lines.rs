@@ -2,25 +2,27 @@
 //!
 //! Pure.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use http::header::{DATE, RETRY_AFTER};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, HeaderName};
 use smallvec::SmallVec;
 
 use super::super::policies::{self, Policies, Policy, Reset};
-use super::super::{Fields, ResetUnit, value};
-use super::{MOST_REPORTS, MOST_TEXT, Prefix, Unit};
+use super::super::{Fields, ResetUnit};
+use super::{Prefix, Unit};
 use crate::clock::Now;
+use crate::header_value::{self, Budget, MOST_MEMBERS, When};
 
 /// Longer spans are cut. Nothing counts for longer than a year.
 const LONGEST_SPAN: Duration = Duration::from_secs(400 * 86_400);
 
 /// How far a time may lie ahead of our own clock where nothing else is known.
-const HOUR: Duration = Duration::from_secs(60 * 60);
+pub(super) const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// What a report may be off by a second's rounding at each end.
-const SECOND: Duration = Duration::from_secs(1);
+/// From so many seconds on, a `Retry-After` that is a thousandth of a reset is no chance, even where
+/// one of them is rounded.
+const SURELY: f64 = 10.0;
 
 pub(super) fn bounded(seconds: u64) -> Duration {
     Duration::from_secs(seconds).min(LONGEST_SPAN)
@@ -51,28 +53,13 @@ pub(super) struct Found<'h> {
     pub(super) groups: SmallVec<[Group<'h>; 1]>,
 }
 
-/// How many bytes may still be looked at.
-struct Budget(usize);
-
-impl Budget {
-    /// The text; of one that is too long, what comes before the last comma that fits.
-    fn text<'h>(&mut self, value: &'h HeaderValue) -> Option<&'h str> {
-        let bytes = value.as_bytes();
-        let fits = bytes.len() <= self.0;
-        let bytes = bytes.get(..bytes.len().min(self.0))?;
-        self.0 -= bytes.len();
-        let text = std::str::from_utf8(bytes).ok()?;
-        let text = match fits {
-            true => text,
-            false => text.rsplit_once(',')?.0,
-        };
-        Some(text.trim())
-    }
-}
-
 impl<'h> Found<'h> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.named.is_empty() && self.groups.is_empty()
+    }
+
     pub(super) fn of(windows: &[Fields], headers: &'h HeaderMap) -> Self {
-        let mut budget = Budget(MOST_TEXT);
+        let mut budget = Budget::default();
         let mut found = Self {
             named: SmallVec::new(),
             groups: SmallVec::new(),
@@ -154,7 +141,7 @@ impl<'h> Group<'h> {
         self.policies
             .iter()
             .flat_map(|line| policies::list(line))
-            .take(MOST_REPORTS)
+            .take(MOST_MEMBERS)
             .collect()
     }
 
@@ -162,7 +149,7 @@ impl<'h> Group<'h> {
         self.states
             .iter()
             .flat_map(|line| policies::states(line))
-            .take(MOST_REPORTS)
+            .take(MOST_MEMBERS)
             .collect()
     }
 }
@@ -205,17 +192,17 @@ impl<'h> Counts<'h> {
     }
 
     fn add(&mut self, line: &'h str) {
-        if value::is_grouped(line) {
+        if header_value::is_grouped(line) {
             return self.plain.push(None);
         }
-        for member in line.split(',').take(MOST_REPORTS) {
+        for member in line.split(',').take(MOST_MEMBERS) {
             match member.contains(';') {
                 true => self.policies.extend(policies::list(member)),
-                false => self.plain.push(value::integer(member.trim())),
+                false => self.plain.push(header_value::integer(member.trim())),
             }
         }
-        self.plain.truncate(MOST_REPORTS);
-        self.policies.truncate(MOST_REPORTS);
+        self.plain.truncate(MOST_MEMBERS);
+        self.policies.truncate(MOST_MEMBERS);
     }
 }
 
@@ -232,19 +219,19 @@ impl<'h> Lines<'h> {
     }
 
     /// The limits that a gateway lists, `name=hourly,100; name=daily,1000;`, each with its name.
-    pub(super) fn listed(&self, base: &Base<'_>) -> SmallVec<[(&'h str, Policy<'h>); 2]> {
+    pub(super) fn listed(&self, base: &Base) -> SmallVec<[(&'h str, Policy<'h>); 2]> {
         let mut listed: SmallVec<[(&str, Policy<'_>); 2]> = SmallVec::new();
         for (name, limit) in self
             .limit
             .iter()
             .flat_map(|line| entries(line))
-            .take(MOST_REPORTS)
+            .take(MOST_MEMBERS)
         {
             let mut left = self
                 .remaining
                 .iter()
                 .flat_map(|line| entries(line))
-                .take(MOST_REPORTS);
+                .take(MOST_MEMBERS);
             let policy = Policy {
                 limit: Some(limit),
                 remaining: left.find(|(of, _)| *of == name).map(|(_, left)| left),
@@ -269,13 +256,13 @@ impl<'h> Lines<'h> {
 
     /// The nth limit belongs to what remains of the nth, and its reset is the nth. Where there are
     /// more of one field than of another, which of them lacks it is not known: they all do.
-    pub(super) fn states(&self, base: &Base<'_>) -> Policies<'h> {
+    pub(super) fn states(&self, base: &Base) -> Policies<'h> {
         let (limits, left) = (
             Counts::of(&self.limit).plain,
             Counts::of(&self.remaining).plain,
         );
-        let resets = base.members(&self.reset);
-        let times = base.members(&self.reset_time);
+        let resets = base.resets(&self.reset);
+        let times = base.resets(&self.reset_time);
         let same =
             are_equal(&limits) && are_equal(&left) && are_equal(&resets) && are_equal(&times);
         let most = limits
@@ -300,8 +287,8 @@ impl<'h> Lines<'h> {
         states
     }
 
-    fn reset(&self, base: &Base<'_>, index: usize) -> Option<Reset<'h>> {
-        let of = |lines| base.members(lines).get(index).copied().flatten();
+    fn reset(&self, base: &Base, index: usize) -> Option<Reset<'h>> {
+        let of = |lines| base.resets(lines).get(index).copied().flatten();
         of(&self.reset_time).or_else(|| of(&self.reset))
     }
 }
@@ -318,92 +305,82 @@ fn nth<T: Copy>(values: &[Option<T>], index: usize, count: usize) -> Option<T> {
 fn entries(line: &str) -> impl Iterator<Item = (&str, u64)> {
     line.split(';').filter_map(|entry| {
         let (name, count) = entry.trim().strip_prefix("name=")?.split_once(',')?;
-        Some((name.trim(), value::integer(count.trim())?))
+        Some((name.trim(), header_value::integer(count.trim())?))
     })
 }
 
 /// What a reset is read with.
-pub(super) struct Base<'h> {
-    headers: &'h HeaderMap,
-    now: Now,
+#[derive(Clone, Copy)]
+pub(super) struct Base {
     unit: ResetUnit,
-    /// How far ahead a time may lie where the answer has no `Date`.
+    /// When the answer was sent, by its own clock.
+    sent: Option<SystemTime>,
+    wall: SystemTime,
+    /// How far ahead a time may lie by our own clock.
     farthest: Duration,
+    /// `Retry-After`, where it is a number of seconds.
+    retry_after: Option<f64>,
 }
 
-impl<'h> Base<'h> {
-    pub(super) fn new(headers: &'h HeaderMap, now: Now, unit: ResetUnit, length: Duration) -> Self {
-        let farthest = length.saturating_mul(2).max(HOUR);
+impl Base {
+    pub(super) fn new(headers: &HeaderMap, now: Now) -> Self {
+        let retry_after = headers
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok());
+        let retry_after = retry_after.and_then(|text| header_value::number(text.trim()));
         Self {
-            headers,
-            now,
+            unit: ResetUnit::Auto,
+            sent: header_value::sent(headers),
+            wall: now.wall,
+            farthest: HOUR,
+            retry_after,
+        }
+    }
+
+    /// For a window of this length, which tells its resets in this unit.
+    pub(super) fn of(self, unit: ResetUnit, length: Duration) -> Self {
+        let farthest = length.saturating_mul(2);
+        Self {
             unit,
             farthest,
+            ..self
         }
     }
 
-    /// The resets of these lines. A line is one, or a list of several.
-    fn members<'v>(&self, lines: &Values<'_>) -> SmallVec<[Option<Reset<'v>>; 2]> {
-        let mut members = SmallVec::new();
-        for line in lines {
-            match self.span(line) {
-                None if line.contains(',') && !value::is_grouped(line) => {
-                    let parts = line.split(',').take(MOST_REPORTS);
-                    members.extend(parts.map(|part| self.span(part.trim())));
-                }
-                span => members.push(span),
+    /// The resets of these lines.
+    fn resets<'v>(&self, lines: &Values<'_>) -> SmallVec<[Option<Reset<'v>>; 2]> {
+        let members = |line: &&str| header_value::members(line, |text| self.reset(text));
+        lines.iter().flat_map(members).take(MOST_MEMBERS).collect()
+    }
+
+    fn reset<'v>(&self, text: &str) -> Option<Reset<'v>> {
+        let (span, is_bare) = match self.unit.read(text)? {
+            When::Number(number) if self.is_milliseconds(number) => {
+                (header_value::seconds(number / 1e3)?, false)
             }
-        }
-        members.truncate(MOST_REPORTS);
-        members
-    }
-
-    fn span<'v>(&self, text: &str) -> Option<Reset<'v>> {
-        let (span, is_bare) = match value::number(text) {
-            Some(number) => self.number(number)?,
-            None => (self.until(value::date(text)?)?, false),
+            When::Number(number) => (header_value::seconds(number)?, true),
+            When::Span(span) => (span, false),
+            When::At(time) => (self.until(time)?, false),
         };
         Some(Reset::Told(span.min(LONGEST_SPAN), is_bare))
     }
 
-    fn number(&self, number: f64) -> Option<(Duration, bool)> {
-        let exact = |span| Some((span, false));
-        match self.unit {
-            ResetUnit::Seconds => exact(value::seconds(number)?),
-            ResetUnit::Milliseconds => exact(value::seconds(number / 1e3)?),
-            ResetUnit::UnixSeconds => exact(self.until(value::unix(number)?)?),
-            ResetUnit::UnixMilliseconds => exact(self.until(value::unix(number / 1e3)?)?),
-            ResetUnit::Date => None,
-            ResetUnit::Auto if number >= value::UNIX_SECONDS => {
-                exact(self.until(value::unix_by_size(number)?)?)
-            }
-            ResetUnit::Auto if self.is_milliseconds(number) => exact(value::seconds(number / 1e3)?),
-            ResetUnit::Auto => Some((value::seconds(number)?, true)),
-        }
-    }
-
     /// Whether a `Retry-After` beside it says the same in seconds.
     fn is_milliseconds(&self, number: f64) -> bool {
-        let seconds = self
-            .headers
-            .get(RETRY_AFTER)
-            .and_then(value::text)
-            .and_then(value::number);
-        seconds.is_some_and(|seconds| {
-            let off = (number / 1e3 - seconds).abs();
-            seconds >= 1.0 && (off == 0.0 || (seconds >= 10.0 && off <= SECOND.as_secs_f64()))
-        })
+        let Some(seconds) = self.retry_after else {
+            return false;
+        };
+        let off = (number / 1e3 - seconds).abs();
+        seconds >= 1.0 && (off < f64::EPSILON || (seconds >= SURELY && off <= 1.0))
     }
 
-    fn until(&self, time: std::time::SystemTime) -> Option<Duration> {
-        let span = value::until(time, self.headers, self.now)?;
-        let has_date = || {
-            self.headers
-                .get(DATE)
-                .and_then(value::text)
-                .and_then(value::date)
-                .is_some()
-        };
-        (has_date() || (!span.is_zero() && span <= self.farthest)).then_some(span)
+    fn until(&self, time: SystemTime) -> Option<Duration> {
+        match self.sent {
+            Some(sent) => time.duration_since(sent).ok(),
+            None => {
+                let span = time.duration_since(self.wall).ok();
+                span.filter(|span| !span.is_zero() && *span <= self.farthest)
+            }
+        }
     }
 }
