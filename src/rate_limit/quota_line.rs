@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError, TryLockError};
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 use smallvec::SmallVec;
 
 use super::LimiterSettings;
@@ -184,6 +184,14 @@ impl QuotaLine {
             true => SmallVec::new(),
             false => headers::read(&self.fields, headers, *now),
         }
+    }
+
+    /// The headers that its windows name and nobody can read, with what stands in them.
+    pub(super) fn unreadable(
+        &self,
+        headers: &HeaderMap,
+    ) -> impl Iterator<Item = (&HeaderName, String)> {
+        headers::report::unreadable(&self.fields, headers)
     }
 
     /// What an answer with these readings says about this quota.

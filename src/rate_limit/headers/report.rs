@@ -2,16 +2,24 @@
 //!
 //! Pure, and bounded: so many reports, so much text of an answer, every span.
 
+mod base;
 mod family_name;
+mod found;
 mod lines;
+#[cfg(test)]
+mod tests;
+mod unreadable;
 
 use std::time::Duration;
 
 use http::HeaderMap;
 use smallvec::SmallVec;
 
+use self::base::{Base, HOUR, bounded};
 pub(crate) use self::family_name::{FamilyName, Prefix, Unit};
-use self::lines::{Base, Found, HOUR, Lines};
+use self::found::{Found, Group};
+use self::lines::Lines;
+pub(crate) use self::unreadable::unreadable;
 use super::policies::{self, Policy, Reset};
 use super::{Fields, ResetUnit};
 use crate::clock::Now;
@@ -92,7 +100,7 @@ impl Reports {
         }
     }
 
-    fn add_group(&mut self, group: &lines::Group<'_>, base: &Base) {
+    fn add_group(&mut self, group: &Group<'_>, base: &Base) {
         let prefix = group.prefix;
         let mut policies = group.policies();
         let mut states = group.states();
@@ -122,7 +130,7 @@ impl Reports {
     fn add(&mut self, family: FamilyName, policy: &Policy<'_>) {
         let (reset, reset_is_bare) = match policy.reset {
             Some(Reset::Told(span, is_bare)) => (Some(span), is_bare),
-            Some(Reset::Seconds(seconds)) => (Some(lines::bounded(seconds)), false),
+            Some(Reset::Seconds(seconds)) => (Some(bounded(seconds)), false),
             Some(Reset::Field(_)) | None => (None, false),
         };
         let possible = |count: &u64| *count <= HIGHEST_COUNT;
@@ -135,7 +143,7 @@ impl Reports {
             remaining,
             reset,
             reset_is_bare,
-            length: length.map(lines::bounded),
+            length: length.map(bounded),
         };
         if report.limit.is_some() || report.remaining.is_some() || report.reset.is_some() {
             self.merge(report);
