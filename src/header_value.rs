@@ -188,7 +188,7 @@ fn unix_by_size(number: f64) -> Option<SystemTime> {
 }
 
 /// A span with its units: `3s`, `6m0s` (Go), `2m59.56s`, `30 seconds`, or `PT3S` (ISO 8601, without
-/// months and years, whose length nobody knows).
+/// months and years, whose length differs).
 fn span(text: &str) -> Option<Duration> {
     if !text.starts_with(|c: char| c.is_ascii_digit() || c == '.' || c == 'P' || c == 'p') {
         return None;

@@ -186,7 +186,7 @@ impl QuotaLine {
         }
     }
 
-    /// The headers that its windows name and nobody can read, with what stands in them.
+    /// The headers that its windows name and that cannot be read, with their values.
     pub(super) fn unreadable(
         &self,
         headers: &HeaderMap,

@@ -1,4 +1,4 @@
-//! Headers that a window names and nobody can read: each is reported once.
+//! Headers that a window names and that cannot be read: each is reported once.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};

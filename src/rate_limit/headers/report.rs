@@ -69,7 +69,7 @@ pub(crate) fn reports(windows: &[Fields], headers: &HeaderMap, now: Now) -> Smal
 }
 
 /// The usual names serve all windows without names of their own.
-fn for_usual_names(windows: &[Fields], base: Base) -> Base {
+fn for_usual_names<'h>(windows: &[Fields], base: Base<'h>) -> Base<'h> {
     let usual = || windows.iter().filter(|window| !window.named);
     let mut units = usual().map(|window| window.reset_unit);
     let unit = units.find(|unit| *unit != ResetUnit::Auto);
@@ -83,7 +83,7 @@ fn for_usual_names(windows: &[Fields], base: Base) -> Base {
 struct Reports(SmallVec<[Report; 2]>);
 
 impl Reports {
-    fn add_named(&mut self, index: usize, lines: &Lines<'_>, limit: u64, base: &Base) {
+    fn add_named(&mut self, index: usize, lines: &Lines<'_>, limit: u64, base: &Base<'_>) {
         let family = || FamilyName::Named(index);
         if lines.are_listed() {
             let listed = lines.listed(base);
@@ -100,7 +100,7 @@ impl Reports {
         }
     }
 
-    fn add_group(&mut self, group: &Group<'_>, base: &Base) {
+    fn add_group(&mut self, group: &Group<'_>, base: &Base<'_>) {
         let prefix = group.prefix;
         let mut policies = group.policies();
         let mut states = group.states();

@@ -30,29 +30,21 @@ pub(super) fn bounded(seconds: u64) -> Duration {
 
 /// What a reset is read with.
 #[derive(Clone, Copy)]
-pub(super) struct Base {
-    unit: ResetUnit,
-    /// When the answer was sent, by its own clock.
-    sent: Option<SystemTime>,
+pub(super) struct Base<'h> {
+    headers: &'h HeaderMap,
     wall: SystemTime,
+    unit: ResetUnit,
     /// How far ahead a time may lie by our own clock.
     farthest: Duration,
-    /// `Retry-After`, where it is a number of seconds.
-    retry_after: Option<f64>,
 }
 
-impl Base {
-    pub(super) fn new(headers: &HeaderMap, now: Now) -> Self {
-        let retry_after = headers.get(RETRY_AFTER).and_then(|value| {
-            let text = std::str::from_utf8(value.as_bytes()).ok()?;
-            header_value::number(text.trim())
-        });
+impl<'h> Base<'h> {
+    pub(super) fn new(headers: &'h HeaderMap, now: Now) -> Self {
         Self {
-            unit: ResetUnit::Auto,
-            sent: header_value::sent(headers),
+            headers,
             wall: now.wall,
+            unit: ResetUnit::Auto,
             farthest: HOUR,
-            retry_after,
         }
     }
 
@@ -87,20 +79,22 @@ impl Base {
 
     /// Whether a `Retry-After` beside it says the same in seconds.
     fn is_milliseconds(&self, number: f64) -> bool {
-        let Some(seconds) = self.retry_after else {
-            return false;
-        };
-        let off = (number / 1e3 - seconds).abs();
-        seconds >= 1.0 && (off < f64::EPSILON || (seconds >= SURELY && off <= 1.0))
+        let seconds = self.headers.get(RETRY_AFTER).and_then(|value| {
+            let text = std::str::from_utf8(value.as_bytes()).ok()?;
+            header_value::number(text.trim())
+        });
+        seconds.is_some_and(|seconds| {
+            let off = (number / 1e3 - seconds).abs();
+            seconds >= 1.0 && (off < f64::EPSILON || (seconds >= SURELY && off <= 1.0))
+        })
     }
 
+    /// By the answer's own clock; by ours only where that is likely.
     fn until(&self, time: SystemTime) -> Option<Duration> {
-        match self.sent {
-            Some(sent) => time.duration_since(sent).ok(),
-            None => {
-                let span = time.duration_since(self.wall).ok();
-                span.filter(|span| !span.is_zero() && *span <= self.farthest)
-            }
+        if let Some(sent) = header_value::sent(self.headers) {
+            return time.duration_since(sent).ok();
         }
+        let span = time.duration_since(self.wall).ok()?;
+        (!span.is_zero() && span <= self.farthest).then_some(span)
     }
 }

@@ -68,7 +68,7 @@ impl<'h> Lines<'h> {
     }
 
     /// The limits that a gateway lists, `name=hourly,100; name=daily,1000;`, each with its name.
-    pub(super) fn listed(&self, base: &Base) -> SmallVec<[(&'h str, Policy<'h>); 2]> {
+    pub(super) fn listed(&self, base: &Base<'_>) -> SmallVec<[(&'h str, Policy<'h>); 2]> {
         let entries = |lines: &Values<'h>| -> SmallVec<[(&'h str, u64); 2]> {
             let entries = lines.iter().flat_map(|line| entries(line));
             entries.take(MOST_MEMBERS).collect()
@@ -97,9 +97,9 @@ impl<'h> Lines<'h> {
     }
 
     /// What remains is of the limit, and until the reset, that have its place in their lines. Where
-    /// there are more of one field than of another, nobody knows which belong together: each
-    /// speaks for itself.
-    pub(super) fn states(&self, base: &Base) -> Policies<'h> {
+    /// there are more of one field than of another, which belong together is not known: each speaks
+    /// for itself.
+    pub(super) fn states(&self, base: &Base<'_>) -> Policies<'h> {
         let mut limits = Counts::of(&self.limit).plain;
         let mut left = Counts::of(&self.remaining).plain;
         let mut resets = self.resets(base);
@@ -116,30 +116,34 @@ impl<'h> Lines<'h> {
         };
         let (with_limit, with_reset) = (limits.len() == fields, resets.len() == fields);
         let mut states = Policies::new();
+        let mut say = |limit: Option<u64>, remaining, reset: Option<Reset<'h>>| {
+            let state = Policy {
+                limit,
+                remaining,
+                reset,
+                ..Policy::default()
+            };
+            if state.limit.is_some() || state.has_state() {
+                states.push(state);
+            }
+        };
         for index in 0..limits.len().max(left.len()).max(resets.len()) {
             let limit = limits.get(index).copied().flatten();
+            let left = left.get(index).copied().flatten();
             let reset = resets.get(index).copied().flatten();
-            states.push(Policy {
-                limit: limit.filter(|_| with_limit),
-                remaining: left.get(index).copied().flatten(),
-                reset: reset.filter(|_| with_reset),
-                ..Policy::default()
-            });
-            states.push(Policy {
-                limit: limit.filter(|_| !with_limit),
-                ..Policy::default()
-            });
-            states.push(Policy {
-                reset: reset.filter(|_| !with_reset),
-                ..Policy::default()
-            });
+            say(
+                limit.filter(|_| with_limit),
+                left,
+                reset.filter(|_| with_reset),
+            );
+            say(limit.filter(|_| !with_limit), None, None);
+            say(None, None, reset.filter(|_| !with_reset));
         }
-        states.retain(|state| state.limit.is_some() || state.has_state());
         states
     }
 
     /// The date goes before the number.
-    fn resets(&self, base: &Base) -> SmallVec<[Option<Reset<'h>>; 2]> {
+    fn resets(&self, base: &Base<'_>) -> SmallVec<[Option<Reset<'h>>; 2]> {
         let times = base.resets(&self.reset_time);
         let numbers = base.resets(&self.reset);
         if times.len() == numbers.len() {

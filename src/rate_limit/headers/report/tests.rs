@@ -1,4 +1,4 @@
-//! Rows: who sends it, the configured windows, the lines of an answer, and the reports it makes. The
+//! Every dialect of the header fields, by who sends it: the lines of an answer, and its reports. The
 //! answers arrive 30 s before 2026 (1767225600), by both clocks.
 
 use std::time::SystemTime;
@@ -112,7 +112,7 @@ fn each_family_of_three_fields_is_a_report() {
             ],
         ),
         (
-            "the same with a date that nobody can read",
+            "the same with a date that cannot be read",
             &["X-BurstLimit-Reset: 44", "X-BurstLimit-ResetTime: noon"],
             &["X-BurstLimit-*: until ~44"],
         ),
@@ -518,10 +518,8 @@ fn each_way_to_write_a_reset_is_understood() {
     row("28416", "~28416");
     row("1767225600", "30");
     // TE Connectivity: milliseconds, which only the window can tell.
-    row(
-        "86382593",
-        "~86382593".replace("86382593", "34560000").as_str(),
-    );
+    row("86382593", "~86382593");
+    row("999999999", "~999999999");
     // Date.now() of JavaScript, time.time_ns() // 1000 of Python.
     row("1767225600000", "30");
     row("1767225600000000", "30");
@@ -749,7 +747,7 @@ fn unread(windows: &[Window], lines: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn a_named_header_that_nobody_can_read_is_known_with_an_example() {
+fn a_named_header_that_cannot_be_read_is_known_with_an_example() {
     let window = || {
         Window::per_minute(9)
             .limit_header("X-Limit")

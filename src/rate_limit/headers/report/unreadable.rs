@@ -1,4 +1,4 @@
-//! Headers that a window names, and whose value nobody can read.
+//! Headers that a window names, and whose value cannot be read.
 //!
 //! Pure.
 
@@ -12,8 +12,8 @@ use crate::printable::one_line;
 /// So much of a value shows what its form is, in characters.
 const LONGEST_EXAMPLE: usize = 64;
 
-/// Those of these windows' own headers whose value is in a form that nobody can read, and report
-/// nothing for that; each with what stands in it, cut and printable.
+/// Those of these windows' own headers whose value is in a form that cannot be read, and so reports
+/// nothing; each with its value, cut and printable.
 pub(crate) fn unreadable<'w>(
     windows: &'w [Fields],
     headers: &HeaderMap,
