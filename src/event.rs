@@ -151,8 +151,8 @@ pub enum Event {
         quota: Arc<str>,
     },
     /// A header that a window names ([`Window::limit_header`](crate::Window::limit_header) and the
-    /// like) came in a form that cannot be read, such as `38/40`: it counts as absent. Reported once
-    /// for each name.
+    /// like) came in a form that cannot be read, such as `38/40`: it counts as absent. Reported
+    /// once for each name.
     HeaderUnreadable {
         /// The window's quota.
         quota: Arc<str>,

@@ -154,7 +154,7 @@ fn unnamed(policies: &Policies<'_>, limit: Option<u64>) -> Option<usize> {
     let of_limit = |index: &usize| policies.get(*index).is_some_and(|one| one.limit == limit);
     let mut same = (0..policies.len()).filter(of_limit);
     match (same.next(), same.next()) {
-        (None, _) if policies.len() == 1 => Some(0),
+        (None, _) if limit.is_none() && policies.len() == 1 => Some(0),
         (first, None) => first,
         _ => None,
     }

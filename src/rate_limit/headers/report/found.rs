@@ -44,7 +44,8 @@ impl<'h> Found<'h> {
             if windows.iter().any(|window| window.names(name)) {
                 continue;
             }
-            if let Some(values) = found.place(prefix, rest) {
+            let place = found.place(prefix, rest);
+            if let Some(values) = place.filter(|values| values.len() < MOST_MEMBERS) {
                 values.extend(budget.text(value));
             }
         }
@@ -122,6 +123,7 @@ impl Fields {
         };
         let mut values = |name: &Option<HeaderName>| {
             let lines = name.iter().flat_map(|name| headers.get_all(name));
+            let lines = lines.take(MOST_MEMBERS);
             lines.filter_map(|line| budget.text(line)).collect()
         };
         Lines {

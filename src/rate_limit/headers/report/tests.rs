@@ -1,5 +1,5 @@
-//! Every dialect of the header fields, by who sends it: the lines of an answer, and its reports. The
-//! answers arrive 30 s before 2026 (1767225600), by both clocks.
+//! Every dialect of the header fields, by who sends it: the lines of an answer, and its reports.
+//! The answers arrive 30 s before 2026 (1767225600), by both clocks.
 
 use std::time::SystemTime;
 
@@ -198,6 +198,25 @@ fn each_draft_of_the_ietf_is_a_report_with_its_length() {
             &[
                 "RateLimit-Policy: 20;w=2",
                 "RateLimit: limit=20, remaining=19, reset=2",
+            ],
+            &["RateLimit-*: 19 of 20 per 2 until 2"],
+        ),
+        (
+            "the policy of a gateway is not that of the service behind it",
+            &[
+                "RateLimit-Policy: 5000;w=3600",
+                "RateLimit: limit=20, remaining=19, reset=2",
+            ],
+            &[
+                "RateLimit-*: 19 of 20 until 2",
+                "RateLimit-*: of 5000 per 3600",
+            ],
+        ),
+        (
+            "draft 07 without a limit: that of its only policy",
+            &[
+                "RateLimit-Policy: 20;w=2",
+                "RateLimit: remaining=19, reset=2",
             ],
             &["RateLimit-*: 19 of 20 per 2 until 2"],
         ),
@@ -717,6 +736,9 @@ fn the_rest_of_an_answer_is_not_looked_at() {
     let found = reported(&[], &many);
     assert_eq!(found.len(), MOST_MEMBERS);
     assert_eq!(found[0], r#"RateLimit "p0": 0"#);
+    let mut empty = vec!["X-RateLimit-Remaining: "; 1_000];
+    empty.push("X-RateLimit-Remaining: 7");
+    assert_eq!(reported(&[], &empty), [""; 0]);
     // A window's own headers are looked at first.
     let window = Window::per_minute(9).remaining_header("X-Left");
     let named = "the headers named for window 1: 3";
