@@ -699,6 +699,10 @@ fn an_answer_of_a_megabyte_says_what_its_first_4_kb_say() {
         ("RateLimit-Policy", vec!["100;w=60"; 100_000].join(", ")),
         ("X-RateLimit-Limit", vec!["20"; 300_000].join(", ")),
         ("X-RateLimit-Limit", "name=a,7;".repeat(100_000)),
+        (
+            "X-RateLimit-Limit",
+            format!("20,{}30", " ".repeat(1_000_000)),
+        ),
         ("X-RateLimit-Reset", "7, ".repeat(400_000)),
         ("X-RateLimit-Remaining", "9".repeat(1_000_000)),
         ("RateLimit", "limit=7, remaining=5, ".repeat(50_000)),
