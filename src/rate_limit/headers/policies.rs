@@ -110,9 +110,9 @@ pub(super) fn states(line: &str) -> Policies<'_> {
 /// The states, each with what its policy says, and the policies that have no state.
 pub(super) fn resolved<'h>(policies: Policies<'h>, states: Policies<'h>) -> Policies<'h> {
     let mut told: SmallVec<[bool; 4]> = SmallVec::from_elem(false, policies.len());
-    let mut resolved = Policies::new();
-    for mut state in states {
-        if let Some(index) = policy_of(&policies, &state) {
+    let mut resolved = states;
+    for state in &mut resolved {
+        if let Some(index) = policy_of(&policies, state) {
             if let (Some(policy), Some(told)) = (policies.get(index), told.get_mut(index)) {
                 state.limit = state.limit.or(policy.limit);
                 state.length = policy.length;
@@ -120,7 +120,6 @@ pub(super) fn resolved<'h>(policies: Policies<'h>, states: Policies<'h>) -> Poli
                 *told = true;
             }
         }
-        resolved.push(state);
     }
     let untold = policies.into_iter().zip(told).filter(|(_, told)| !told);
     resolved.extend(untold.map(|(policy, _)| policy));

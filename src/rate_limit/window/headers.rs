@@ -30,16 +30,19 @@ impl ResetUnit {
     /// What a reset says: its number in this unit, whatever its size. A date, or a span with its
     /// units, is read as such.
     pub(crate) fn read(self, text: &str) -> Option<When> {
-        let Some(number) = header_value::number(text) else {
+        let number = match self {
+            Self::Auto => None,
+            _ => header_value::number(text),
+        };
+        let Some(number) = number else {
             return header_value::when(text);
         };
         match self {
-            Self::Auto => header_value::when(text),
             Self::Seconds => header_value::seconds(number).map(When::Span),
             Self::Milliseconds => header_value::seconds(number / 1e3).map(When::Span),
             Self::UnixSeconds => header_value::unix(number).map(When::At),
             Self::UnixMilliseconds => header_value::unix(number / 1e3).map(When::At),
-            Self::Date => None,
+            Self::Auto | Self::Date => None,
         }
     }
 }

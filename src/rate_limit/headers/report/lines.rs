@@ -39,6 +39,10 @@ impl<'h> Counts<'h> {
     }
 
     fn add(&mut self, line: &'h str) {
+        // Almost all are one count.
+        if !line.contains([',', ';']) {
+            return self.plain.push(header_value::integer(line));
+        }
         let mut members = match line.contains(';') {
             true => policies::list(line),
             false => Policies::new(),
@@ -93,7 +97,10 @@ impl<'h> Lines<'h> {
 
     /// The policies behind the limit.
     pub(super) fn policies(&self) -> Policies<'h> {
-        Counts::of(&self.limit).policies
+        match self.limit.iter().any(|line| line.contains(';')) {
+            true => Counts::of(&self.limit).policies,
+            false => Policies::new(),
+        }
     }
 
     /// What remains is of the limit, and until the reset, that have its place in their lines. Where
