@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use http::StatusCode;
+use http::{HeaderName, StatusCode};
 
 use crate::contain::contained;
 use crate::error::Error;
@@ -149,6 +149,17 @@ pub enum Event {
     QuotaReopened {
         /// Which quota.
         quota: Arc<str>,
+    },
+    /// A header that a window names ([`Window::limit_header`](crate::Window::limit_header) and the
+    /// like) came in a form that cannot be read, such as `38/40`: it counts as absent. Reported
+    /// once for each name.
+    HeaderUnreadable {
+        /// The window's quota.
+        quota: Arc<str>,
+        /// The header.
+        name: HeaderName,
+        /// What it said, cut short.
+        example: String,
     },
     /// What is used of the quotas could not be saved, or the store has not answered for 10 s; it is
     /// tried again after each change, or once it answers. Or what was saved could not be read
@@ -370,6 +381,7 @@ fn trace(account: &str, event: &Event) {
         | Event::LoginReplaced
         | Event::TokenSuperseded
         | Event::RefreshAbandoned { .. }
+        | Event::HeaderUnreadable { .. }
         | Event::QuotaStoreFailed { .. }
         | Event::SecondLedger
         | Event::LiteralSecret { .. }

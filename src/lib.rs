@@ -40,6 +40,7 @@ mod cost;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod header_value;
 mod origin;
 mod passage;
 mod percent;

@@ -20,6 +20,7 @@
 //! | `tollgate_quota_wait_seconds` | histogram | `account`, `quota` | how long requests waited for a permit |
 //! | `tollgate_quota_rejections_total` | counter | `account`, `quota` | pauses that the server asked for |
 //! | `tollgate_quota_reopenings_total` | counter | `account`, `quota` | pauses that a probe ended |
+//! | `tollgate_unreadable_headers_total` | counter | `account`, `quota` | headers that a window names and that cannot be read |
 //! | `tollgate_replays_total` | counter | `account`, `reason` | requests sent again: `unauthorized`, `rate_limited` |
 //! | `tollgate_refusals_total` | counter | `account`, `kind` | requests that failed without being sent, or sent again |
 //! | `tollgate_quota_save_failures_total` | counter | `account` | attempts to keep what is used of the quotas that failed |
@@ -58,6 +59,7 @@ const QUOTA_WAIT_SECONDS: &str = "tollgate_quota_wait_seconds";
 const QUOTA_REJECTIONS: &str = "tollgate_quota_rejections_total";
 const QUOTA_REOPENINGS: &str = "tollgate_quota_reopenings_total";
 const QUOTA_SAVE_FAILURES: &str = "tollgate_quota_save_failures_total";
+const UNREADABLE_HEADERS: &str = "tollgate_unreadable_headers_total";
 const REPLAYS: &str = "tollgate_replays_total";
 const REFUSALS: &str = "tollgate_refusals_total";
 const SECOND_LEDGERS: &str = "tollgate_second_ledgers_total";
@@ -89,6 +91,10 @@ pub fn describe() {
         (
             QUOTA_SAVE_FAILURES,
             "Failures to keep what is used of the quotas",
+        ),
+        (
+            UNREADABLE_HEADERS,
+            "Headers that a window names and that cannot be read",
         ),
         (REPLAYS, "Requests sent again, by reason"),
         (REFUSALS, "Requests that failed without being sent, by kind"),
@@ -137,7 +143,8 @@ pub(crate) fn record(account: &Arc<str>, event: &Event) {
         | Event::Answered { .. }
         | Event::Lost { .. }
         | Event::QuotaRejected { .. }
-        | Event::QuotaReopened { .. } => meter.quota(event),
+        | Event::QuotaReopened { .. }
+        | Event::HeaderUnreadable { .. } => meter.quota(event),
         Event::Replayed { reason, .. } => meter.count(REPLAYS, "reason", reason.as_str()),
         Event::Refused { error } => meter.count(REFUSALS, "kind", error.kind().as_str()),
         Event::QuotaStoreFailed { .. } => meter.count_all(QUOTA_SAVE_FAILURES),
@@ -205,6 +212,7 @@ impl Meter {
             Event::Lost { quota, .. } => self.of_quota(quota).request("lost"),
             Event::QuotaRejected { quota, .. } => self.of_quota(quota).count(QUOTA_REJECTIONS),
             Event::QuotaReopened { quota } => self.of_quota(quota).count(QUOTA_REOPENINGS),
+            Event::HeaderUnreadable { quota, .. } => self.of_quota(quota).count(UNREADABLE_HEADERS),
             _ => {}
         }
     }

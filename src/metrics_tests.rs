@@ -79,7 +79,14 @@ fn events() -> Vec<Event> {
             until: SystemTime::UNIX_EPOCH,
             request_id,
         },
-        Event::QuotaReopened { quota },
+        Event::QuotaReopened {
+            quota: quota.clone(),
+        },
+        Event::HeaderUnreadable {
+            quota,
+            name: http::HeaderName::from_static("x-left"),
+            example: "38/40".to_owned(),
+        },
         Event::QuotaStoreFailed {
             error: error.clone(),
         },
@@ -125,6 +132,10 @@ fn recorded(events: &[Event]) -> BTreeMap<String, String> {
 fn every_event_is_counted_under_its_documented_name_and_labels() {
     let expected = [
         ("tollgate_literal_secrets_total{account=acme}", "1"),
+        (
+            "tollgate_unreadable_headers_total{account=acme,quota=search}",
+            "1",
+        ),
         (
             "tollgate_quota_rejections_total{account=acme,quota=search}",
             "1",

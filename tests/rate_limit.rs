@@ -862,6 +862,45 @@ async fn every_attempt_is_an_event() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_named_header_that_cannot_be_read_is_reported_once_for_each_name() {
+    let (events, account) = (Events::default(), acme());
+    let window = Window::per_minute(100).remaining_header("X-Left");
+    let lists = Quota::new("lists").path("/lists").window(window.clone());
+    let account = account
+        .observer(events.observer())
+        .window(window.reset_header("X-Reset"))
+        .quota(lists)
+        .build()
+        .unwrap();
+    let stub = Stub::new(|request| match request.url().path() {
+        "/late" => answer(200).header("x-left", 7).header("x-reset", "P1M"),
+        _ => answer(200)
+            .header("x-left", "38/40")
+            .header("x-reset", "6m0s"),
+    });
+    let client = client(&account, &stub);
+    for path in ["", "/lists", "", "/late", "/late"] {
+        client.get(format!("{API}{path}")).send().await.unwrap();
+    }
+    let reported = |wanted: &str, text: &str| {
+        events.count(|event| match event {
+            Event::HeaderUnreadable {
+                quota,
+                name,
+                example,
+            } => &**quota == Quota::DEFAULT && *name == wanted && example == text,
+            _ => false,
+        })
+    };
+    assert_eq!(
+        (reported("x-left", "38/40"), reported("x-reset", "P1M")),
+        (1, 1)
+    );
+    let all = events.count(|event| matches!(event, Event::HeaderUnreadable { .. }));
+    assert_eq!(all, 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_hostile_server_cannot_stop_the_account_for_good() {
     let account = acme().window("5/10s".parse().unwrap()).build().unwrap();
     let stub = Stub::new(|_| {

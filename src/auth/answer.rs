@@ -24,7 +24,6 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use http::header::{DATE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, StatusCode};
 use url::Url;
 use zeroize::Zeroizing;
@@ -34,6 +33,7 @@ use super::fields::Fields;
 use super::refusal_text::{self, Answered};
 use super::token::sendable;
 use crate::error::{Error, ErrorKind, Recovery};
+use crate::header_value;
 use crate::verdict::{Rules, Verdict, folded};
 
 pub(super) use super::refusal_text::presentable;
@@ -210,7 +210,7 @@ pub(crate) fn read(reply: &Reply, asked: &Asked<'_>) -> Answer {
         refresh_token,
         refresh_lifetime: fields.seconds("refresh_token_expires_in"),
         outcome: outcome.map_err(|(class, what)| refusal(class, &what, reply, &fields, asked)),
-        date: date(&reply.headers),
+        date: header_value::sent(&reply.headers),
     }
 }
 
@@ -242,7 +242,8 @@ fn refusal(class: Class, what: &str, reply: &Reply, fields: &Fields, asked: &Ask
 
 /// A token, or the class of the refusal and what the endpoint did.
 fn outcome(reply: &Reply, fields: &Fields, asked: &Asked<'_>) -> Result<Issued, (Class, String)> {
-    let retry_after = retry_after(&reply.headers, asked.wall);
+    let told = header_value::retry_after(&reply.headers, asked.wall);
+    let retry_after = told.map(|span| span.min(LONGEST_RETRY_AFTER));
     if let Some(class) = ruled(reply, asked, retry_after) {
         return Err((class, "refused".to_owned()));
     }
@@ -407,25 +408,6 @@ fn blames_grant(fields: &Fields, asked: &Asked<'_>) -> bool {
     let said: Vec<String> = said.map(|text| folded(&text)).collect();
     let names = |other: &&str| said.iter().any(|text| text.contains(*other));
     !OTHERS.iter().any(names)
-}
-
-/// Seconds or an HTTP date; at most an hour, and nothing that is over.
-fn retry_after(headers: &HeaderMap, wall: SystemTime) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let span = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        text.parse()
-            .map_or(LONGEST_RETRY_AFTER, Duration::from_secs)
-    } else {
-        let base = date(headers).unwrap_or(wall);
-        let until = httpdate::parse_http_date(text).ok()?;
-        until.duration_since(base).ok()?
-    };
-    Some(span.min(LONGEST_RETRY_AFTER)).filter(|span| !span.is_zero())
-}
-
-fn date(headers: &HeaderMap) -> Option<SystemTime> {
-    let text = headers.get(DATE)?.to_str().ok()?;
-    httpdate::parse_http_date(text).ok()
 }
 
 #[cfg(test)]

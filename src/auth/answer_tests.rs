@@ -2,6 +2,7 @@ use super::*;
 use crate::auth::{Grant, testing};
 use crate::verdict::{Rule, RuleTarget};
 use http::HeaderValue;
+use http::header::{DATE, RETRY_AFTER};
 
 fn reply(status: u16, body: &str) -> Reply {
     Reply {
@@ -232,12 +233,38 @@ fn retry_after_is_seconds_or_a_date_and_an_hour_at_most() {
     assert_eq!(wait("Thu, 01 Jan 1970 00:00:09 GMT", None), seconds(9));
     let sent = Some("Thu, 01 Jan 1970 00:00:04 GMT");
     assert_eq!(wait("Thu, 01 Jan 1970 00:00:09 GMT", sent), seconds(5));
-    for nothing in ["0", "-5", "soon", "", "²", "1.5"] {
+    assert_eq!(wait("1.5", None), Some(Duration::from_millis(1_500)));
+    for nothing in ["0", "-5", "soon", "", "²", "1,000"] {
         if let Ok(value) = HeaderValue::from_str(nothing) {
             let text = value.to_str().unwrap_or("soon").to_owned();
             assert_eq!(wait(&text, None), None, "{nothing}");
         }
     }
+}
+
+#[test]
+fn a_retry_after_of_unix_time_is_a_moment_and_of_several_the_longest_counts() {
+    let wait = |lines: &[&'static str]| {
+        let mut reply = reply(429, "");
+        let sent = HeaderValue::from_static("Sun, 09 Sep 2001 01:46:40 GMT");
+        reply.headers.insert(DATE, sent);
+        for line in lines {
+            let value = HeaderValue::from_static(line);
+            reply.headers.append(RETRY_AFTER, value);
+        }
+        let answer = read_by(&oauth(), &reply, true, false);
+        answer.outcome.expect_err("a refusal").class
+    };
+    let throttled = |seconds| Class::Throttled {
+        retry_after: Some(Duration::from_secs(seconds)),
+    };
+    // The server's clock shows 1000000000.
+    assert_eq!(wait(&["1000000030"]), throttled(30));
+    assert_eq!(wait(&["1000000030000"]), throttled(30));
+    assert_eq!(wait(&["2001-09-09T01:47:00Z"]), throttled(20));
+    assert_eq!(wait(&["1m30s"]), throttled(90));
+    assert_eq!(wait(&["5", "1000000030", "20"]), throttled(30));
+    assert_eq!(wait(&["9999999999"]), throttled(3_600));
 }
 
 #[test]

@@ -11,6 +11,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::RejectionTable;
 use super::bucket::Bucket;
+use crate::header_value::Budget;
 use crate::verdict::{Verdict, folded};
 
 /// What a refusal says.
@@ -108,8 +109,9 @@ pub(crate) fn classify(
     body: Option<&[u8]>,
 ) -> Suspicion {
     let challenges = headers.get_all(WWW_AUTHENTICATE).iter();
+    let mut budget = Budget::default();
     let challenges: Vec<String> = challenges
-        .filter_map(|value| value.to_str().ok())
+        .filter_map(|value| budget.text(value))
         .map(folded)
         .collect();
     let says = |code: &str| challenges.iter().any(|challenge| says(challenge, code));
@@ -192,6 +194,20 @@ mod tests {
         assert_eq!(by_challenge("Bearer realm=x"), Suspicion::Possible);
         let other = r#"Bearer error="invalid_token_format""#;
         assert_eq!(by_challenge(other), Suspicion::Possible);
+    }
+
+    #[test]
+    fn a_challenge_of_a_megabyte_says_what_its_beginning_says() {
+        let says = |begin: &str, end: &str| {
+            let filler = ", a=b".repeat(200_000);
+            let challenge = format!("Bearer {begin}{filler}, {end}");
+            let mut headers = HeaderMap::new();
+            headers.insert(WWW_AUTHENTICATE, challenge.parse().expect("a value"));
+            classify(&table(), StatusCode::UNAUTHORIZED, &headers, None)
+        };
+        let told = r#"error="invalid_token""#;
+        assert_eq!(says(told, "c=d"), Suspicion::Certain);
+        assert_eq!(says("c=d", told), Suspicion::Possible);
     }
 
     #[test]

@@ -107,6 +107,16 @@ fn windows_of(text: &str) -> Vec<Window> {
 fn readings(windows: &[Window], headers: &HeaderMap, now: Now) -> SmallVec<[Reading; 2]> {
     let fields = (0..windows.len()).filter_map(|index| Fields::of(windows, index));
     let fields: Vec<_> = fields.collect();
+    for report in headers::report::reports(&fields, headers, now) {
+        assert!(report.limit != Some(0) && report.limit.is_none_or(|limit| limit <= 1 << 40));
+        let left = report.limit.and(report.remaining);
+        assert!(left <= report.limit, "{report:?}");
+        assert!(report.length.is_none_or(|length| !length.is_zero()));
+        assert!(!report.family.to_string().contains(char::is_control));
+    }
+    for (_, example) in headers::report::unreadable(&fields, headers) {
+        assert!(!example.contains(char::is_control));
+    }
     let readings = headers::read(&fields, headers, now);
     assert_eq!(readings.len(), windows.len());
     for (window, reading) in windows.iter().zip(&readings) {

@@ -9,9 +9,10 @@
 mod dialect_tests;
 mod family;
 mod policies;
+#[allow(dead_code)] // Until the ledger reads reports.
+pub(crate) mod report;
 #[cfg(test)]
 mod tests;
-mod value;
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -21,10 +22,9 @@ use smallvec::SmallVec;
 
 use self::family::{Family, Usual};
 use self::policies::{Policies, Policy, Reset};
-pub(super) use self::value::LONGEST_PAUSE;
-pub(crate) use self::value::retry_after;
 use super::window::{ResetUnit, Window};
 use crate::clock::Now;
+use crate::header_value::{self, When};
 
 /// Servers round a reset to the second, and some add another half on the way.
 pub(super) const RESET_GRAIN: Duration = Duration::from_millis(1_500);
@@ -216,6 +216,7 @@ impl Fields {
             reset: policy.reset.and_then(|reset| match reset {
                 Reset::Seconds(seconds) => Some(self.clamped(Duration::from_secs(seconds))),
                 Reset::Field(value) => self.span(value, headers, now),
+                Reset::Told(span, _) => Some(self.clamped(span)),
             }),
         }
     }
@@ -231,10 +232,10 @@ impl Fields {
 
     /// A reset field as a span from now.
     fn span(&self, value: &HeaderValue, headers: &HeaderMap, now: Now) -> Option<Duration> {
-        let text = value::text(value)?;
-        let span = match value::number(text) {
-            Some(number) => self.number_as_span(number, headers, now)?,
-            None => value::until(value::date(text)?, headers, now)?,
+        let span = match self.reset_unit.read(value.to_str().ok()?.trim())? {
+            When::Number(number) => header_value::seconds(self.seconds_by_size(number))?,
+            When::Span(span) => span,
+            When::At(time) => header_value::until(time, headers, now.wall)?,
         };
         Some(self.clamped(span))
     }
@@ -242,19 +243,6 @@ impl Fields {
     /// At most the window's length, and a rounded-up second more.
     fn clamped(&self, span: Duration) -> Duration {
         span.min(self.length.saturating_add(Duration::from_secs(1)))
-    }
-
-    fn number_as_span(&self, number: f64, headers: &HeaderMap, now: Now) -> Option<Duration> {
-        let until = |time| value::until(time, headers, now);
-        match self.reset_unit {
-            ResetUnit::Seconds => value::seconds(number),
-            ResetUnit::Milliseconds => value::seconds(number / 1e3),
-            ResetUnit::UnixSeconds => until(value::unix(number)?),
-            ResetUnit::UnixMilliseconds => until(value::unix(number / 1e3)?),
-            ResetUnit::Date => None,
-            ResetUnit::Auto if number >= value::UNIX_SECONDS => until(value::unix_by_size(number)?),
-            ResetUnit::Auto => value::seconds(self.seconds_by_size(number)),
-        }
     }
 
     /// A span beyond the window's end is not seconds: some count milliseconds. Servers round a

@@ -16,6 +16,7 @@ use super::quota_line::QuotaLine;
 use super::quotas::{Chosen, Quotas};
 use super::saved::Saved;
 use super::snapshot::QuotaSnapshot;
+use super::unreadable::Unreadable;
 use crate::clock::{Moment, Now};
 use crate::contain::contained;
 use crate::error::Error;
@@ -28,6 +29,7 @@ pub(crate) struct Limiter {
     quotas: Quotas,
     /// One change at a time.
     changing: Mutex<()>,
+    pub(super) unreadable: Unreadable,
 }
 
 /// The right to send once.
@@ -54,6 +56,7 @@ impl Limiter {
             settings,
             quotas: Quotas::new(quotas),
             changing: Mutex::new(()),
+            unreadable: Unreadable::default(),
         }
     }
 

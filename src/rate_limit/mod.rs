@@ -40,6 +40,7 @@ mod tally;
 mod ticket;
 mod timer;
 mod turn;
+mod unreadable;
 pub(crate) mod window;
 
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError, TryLockError};
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 use smallvec::SmallVec;
 
 use super::LimiterSettings;
@@ -21,6 +21,7 @@ use super::timer::this_runtime;
 use super::window::Window;
 use crate::clock::Now;
 use crate::cost::Costs;
+use crate::header_value;
 use crate::options::{Priority, Terms};
 use crate::sync::{Mutex, MutexGuard};
 use crate::verdict::Verdict;
@@ -185,6 +186,14 @@ impl QuotaLine {
         }
     }
 
+    /// The headers that its windows name and that cannot be read, with their values.
+    pub(super) fn unreadable(
+        &self,
+        headers: &HeaderMap,
+    ) -> impl Iterator<Item = (&HeaderName, String)> {
+        headers::report::unreadable(&self.fields, headers)
+    }
+
     /// What an answer with these readings says about this quota.
     #[inline]
     pub(super) fn report<'a>(
@@ -221,7 +230,7 @@ impl QuotaLine {
             }
             _ => return None,
         };
-        let told = headers::retry_after(headers, now);
+        let told = header_value::retry_after(headers, now.wall);
         Some(told.or_else(|| wait_of_the_spent(readings)).or(span))
     }
 
@@ -276,7 +285,7 @@ pub(super) fn rejection(
     headers: &HeaderMap,
     now: &Now,
 ) -> Option<Option<Duration>> {
-    let told = || headers::retry_after(headers, *now);
+    let told = || header_value::retry_after(headers, now.wall);
     match status {
         StatusCode::TOO_MANY_REQUESTS => Some(told()),
         StatusCode::SERVICE_UNAVAILABLE => told().map(Some),

@@ -14,9 +14,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::headers::LONGEST_PAUSE;
 use super::window::{Offset, Period, Span};
 use crate::clock::{Moment, Now};
+use crate::header_value::LONGEST_PAUSE;
 
 /// What this version writes, and all that it reads.
 const FORMAT: u32 = 1;

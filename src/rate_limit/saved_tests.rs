@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use http::StatusCode;
 use proptest::prelude::*;
 
-use super::headers::{LONGEST_PAUSE, Reading};
+use super::headers::Reading;
 use super::in_flight::PermitId;
 use super::pacing::Pacing;
 use super::saved::Saved;
@@ -14,6 +14,7 @@ use super::ticket::Ticket;
 use super::window::Window;
 use crate::clock::{Moment, Now};
 use crate::cost::Costs;
+use crate::header_value::LONGEST_PAUSE;
 
 const HANGING: Duration = Duration::from_secs(300);
 /// 2026-11-21 12:00:00 UTC.

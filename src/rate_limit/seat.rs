@@ -126,12 +126,15 @@ impl Seat {
             }),
             Outcome::Answered {
                 status, headers, ..
-            } => events.emit(|| Event::Answered {
-                quota: quota(),
-                status,
-                elapsed,
-                request_id: self.request_id(headers),
-            }),
+            } => {
+                events.emit(|| Event::Answered {
+                    quota: quota(),
+                    status,
+                    elapsed,
+                    request_id: self.request_id(headers),
+                });
+                (self.limiter.unreadable).report(self.quota(), headers, events);
+            }
         }
         match (change, outcome) {
             (

@@ -3,16 +3,16 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::super::window::WindowHeaders;
-use super::value;
+use crate::header_value;
 
 #[derive(Clone, Debug)]
 pub(super) struct Family {
     /// Which of the usual ones it is; none: somebody named its fields.
     pub(super) usual: Option<Usual>,
-    limit: Option<HeaderName>,
-    remaining: Option<HeaderName>,
-    reset_time: Option<HeaderName>,
-    reset: Option<HeaderName>,
+    pub(super) limit: Option<HeaderName>,
+    pub(super) remaining: Option<HeaderName>,
+    pub(super) reset_time: Option<HeaderName>,
+    pub(super) reset: Option<HeaderName>,
 }
 
 /// The families in common use, by the beginning of their names.
@@ -58,6 +58,11 @@ impl Family {
         }
     }
 
+    pub(super) fn names(&self) -> impl Iterator<Item = &HeaderName> {
+        let names = [&self.limit, &self.remaining, &self.reset, &self.reset_time];
+        names.into_iter().flatten()
+    }
+
     pub(super) fn is_in(&self, headers: &HeaderMap) -> bool {
         let names = [&self.limit, &self.remaining, &self.reset, &self.reset_time];
         names.into_iter().any(|name| field(headers, name).is_some())
@@ -65,12 +70,18 @@ impl Family {
 
     /// What it says about a window that is configured as `wanted`: the limit, and what remains.
     pub(super) fn counts(&self, headers: &HeaderMap, wanted: u64) -> (Option<u64>, Option<u64>) {
-        let text = |name| field(headers, name).and_then(value::text).unwrap_or("");
+        let text = |name| {
+            let value = field(headers, name).and_then(|value| value.to_str().ok());
+            value.unwrap_or("").trim()
+        };
         let (limit, remaining) = (text(&self.limit), text(&self.remaining));
         if [limit, remaining].iter().any(|text| text.contains('=')) {
             return listed_counts(limit, remaining, wanted);
         }
-        (value::integer(limit), value::integer(remaining))
+        (
+            header_value::integer(limit),
+            header_value::integer(remaining),
+        )
     }
 
     /// The limit alone.
@@ -102,7 +113,7 @@ fn listed_counts(limit: &str, remaining: &str, wanted: u64) -> (Option<u64>, Opt
         .find(|(_, limit)| *limit == wanted)
         .or_else(|| only(listed(limit)));
     let Some((name, limit)) = chosen else {
-        return (value::integer(limit), None);
+        return (header_value::integer(limit), None);
     };
     let left = listed(remaining).find(|(of, _)| *of == name);
     (Some(limit), left.map(|(_, left)| left))
@@ -111,7 +122,7 @@ fn listed_counts(limit: &str, remaining: &str, wanted: u64) -> (Option<u64>, Opt
 fn listed(text: &str) -> impl Iterator<Item = (&str, u64)> {
     text.split(';').filter_map(|entry| {
         let (name, count) = entry.trim().strip_prefix("name=")?.split_once(',')?;
-        Some((name.trim(), value::integer(count.trim())?))
+        Some((name.trim(), header_value::integer(count.trim())?))
     })
 }
 

@@ -12,6 +12,7 @@
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::convert::Infallible;
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
 use sfv::visitor::{EntryVisitor, Ignored, InnerListVisitor, ItemVisitor, ListVisitor};
@@ -19,27 +20,29 @@ use sfv::visitor::{ParameterVisitor, parameter_visitor_with};
 use sfv::{BareItemFromInput, KeyRef, Parser};
 use smallvec::SmallVec;
 
-use super::value;
+use crate::header_value::{self, Budget, MOST_MEMBERS};
 
 /// A policy, and what is left of it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Policy<'h> {
-    name: Option<Cow<'h, str>>,
+    pub(super) name: Option<Cow<'h, str>>,
     /// Whose part of the quota it is, in the server's own terms.
-    partition: Option<Vec<u8>>,
+    pub(super) partition: Option<Vec<u8>>,
     pub(super) limit: Option<u64>,
     /// In seconds; servers round it up.
     pub(super) length: Option<u64>,
     pub(super) remaining: Option<u64>,
     pub(super) reset: Option<Reset<'h>>,
-    counts_something_else: bool,
+    pub(super) counts_something_else: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Reset<'h> {
     Seconds(u64),
     /// Draft 06 names seconds to go, but some send the time.
     Field(&'h HeaderValue),
+    /// A span, and whether it was a bare number.
+    Told(Duration, bool),
 }
 
 pub(super) type Policies<'h> = SmallVec<[Policy<'h>; 2]>;
@@ -71,59 +74,68 @@ impl Policy<'_> {
     }
 }
 
-/// All that these headers say in the IETF's words.
+/// All that these headers say in the IETF's words; of the partitions of a policy, the one with the
+/// least left.
 pub(super) fn read(headers: &HeaderMap) -> Policies<'_> {
-    let mut policies = Policies::new();
-    for line in lines(headers, "ratelimit-policy") {
-        policies.extend(list(line));
-    }
-    let mut states = Policies::new();
-    for line in lines(headers, "ratelimit") {
-        let mut of_line = list(line);
-        of_line.retain(|state| state.remaining.is_some());
-        match of_line.is_empty() {
-            true => states.extend(draft_07(line)),
-            false => states.extend(of_line),
+    let mut budget = Budget::default();
+    let mut of_lines = |name, read: fn(&str) -> Policies<'_>| {
+        let lines = headers.get_all(name).into_iter();
+        let lines = lines.filter_map(|line| budget.text(line));
+        lines.flat_map(read).take(MOST_MEMBERS).collect()
+    };
+    let mut policies: Policies<'_> = of_lines("ratelimit-policy", list);
+    let mut of_policies: Policies<'_> = of_lines("ratelimit", states);
+    if of_policies.is_empty() {
+        if policies.is_empty() {
+            policies = of_lines("ratelimit-limit", list);
+            policies.retain(|policy| policy.length.is_some());
         }
+        of_policies.extend(draft_06(headers));
     }
-    if states.is_empty() {
-        states.extend(draft_06(headers, &mut policies));
-    }
-    states
-        .into_iter()
-        .for_each(|state| merge(&mut policies, state));
-    policies.retain(|policy| !policy.counts_something_else);
+    let mut policies = resolved(policies, of_policies);
     keep_the_least(&mut policies);
     policies
 }
 
-fn lines<'h>(headers: &'h HeaderMap, name: &str) -> impl Iterator<Item = &'h str> {
-    headers.get_all(name).into_iter().filter_map(value::text)
+/// What one `RateLimit` line says: of drafts 08 and later, else of draft 07.
+pub(super) fn states(line: &str) -> Policies<'_> {
+    let mut states = list(line);
+    states.retain(|state| state.remaining.is_some());
+    if states.is_empty() {
+        states.extend(draft_07(line));
+    }
+    states
 }
 
-/// Puts what is left to the policy it is of: the one of its name, and of its partition if there are
-/// several; of those without names, the one of its limit, else the only one.
-fn merge<'h>(policies: &mut Policies<'h>, mut state: Policy<'h>) {
-    let named = || {
-        let of_name = |policy: &Policy<'_>| policy.has_name_of(&state);
-        let of_partition = |policy: &Policy<'_>| policy.partition == state.partition;
-        let both = |policy: &Policy<'_>| of_name(policy) && of_partition(policy);
-        (policies.iter().position(both)).or_else(|| policies.iter().position(of_name))
-    };
-    let found = match state.name {
-        Some(_) => named(),
-        None => unnamed(policies, state.limit),
-    };
-    if let Some((index, policy)) = found.and_then(|index| Some((index, policies.get(index)?))) {
-        state.limit = state.limit.or(policy.limit);
-        state.length = policy.length;
-        state.counts_something_else |= policy.counts_something_else;
-        let of_another_partition = state.name.is_some() && policy.has_state();
-        if !of_another_partition {
-            policies.swap_remove(index);
+/// The states, each with what its policy says, and the policies that have no state.
+pub(super) fn resolved<'h>(policies: Policies<'h>, states: Policies<'h>) -> Policies<'h> {
+    let mut told: SmallVec<[bool; 4]> = SmallVec::from_elem(false, policies.len());
+    let mut resolved = states;
+    for state in &mut resolved {
+        if let Some(index) = policy_of(&policies, state) {
+            if let (Some(policy), Some(told)) = (policies.get(index), told.get_mut(index)) {
+                state.limit = state.limit.or(policy.limit);
+                state.length = policy.length;
+                state.counts_something_else |= policy.counts_something_else;
+                *told = true;
+            }
         }
     }
-    policies.push(state);
+    let untold = policies.into_iter().zip(told).filter(|(_, told)| !told);
+    resolved.extend(untold.map(|(policy, _)| policy));
+    resolved.retain(|policy| !policy.counts_something_else);
+    resolved
+}
+
+/// The policy of its name, and of its partition if there are several; of those without names, the
+/// one of its limit, else the only one.
+fn policy_of(policies: &Policies<'_>, state: &Policy<'_>) -> Option<usize> {
+    if state.name.is_none() {
+        return unnamed(policies, state.limit);
+    }
+    let of_name = |policy: &Policy<'_>| policy.has_name_of(state);
+    let both = |policy: &Policy<'_>| of_name(policy) && policy.partition == state.partition;
+    (policies.iter().position(both)).or_else(|| policies.iter().position(of_name))
 }
 
 /// Which partition of a policy is ours only the server knows: maybe the one with the least left.
@@ -141,7 +153,7 @@ fn unnamed(policies: &Policies<'_>, limit: Option<u64>) -> Option<usize> {
     let of_limit = |index: &usize| policies.get(*index).is_some_and(|one| one.limit == limit);
     let mut same = (0..policies.len()).filter(of_limit);
     match (same.next(), same.next()) {
-        (None, _) if policies.len() == 1 => Some(0),
+        (None, _) if limit.is_none() && policies.len() == 1 => Some(0),
         (first, None) => first,
         _ => None,
     }
@@ -154,7 +166,7 @@ fn draft_07<'h>(line: &str) -> Option<Policy<'h>> {
         .split([',', ';'])
         .filter_map(|part| part.split_once('='))
     {
-        let number = value::integer(value.trim());
+        let number = header_value::integer(value.trim());
         match key.trim() {
             key if key.eq_ignore_ascii_case("limit") => state.limit = number,
             key if key.eq_ignore_ascii_case("remaining") => state.remaining = number,
@@ -165,28 +177,19 @@ fn draft_07<'h>(line: &str) -> Option<Policy<'h>> {
     (state.limit.is_some() || state.has_state()).then_some(state)
 }
 
-fn draft_06<'h>(headers: &'h HeaderMap, policies: &mut Policies<'h>) -> Option<Policy<'h>> {
-    let number = |name| {
-        headers
-            .get(name)
-            .and_then(value::text)
-            .and_then(value::integer)
-    };
+fn draft_06(headers: &HeaderMap) -> Option<Policy<'_>> {
+    let number = |name| header_value::integer(headers.get(name)?.to_str().ok()?.trim());
     let state = Policy {
         limit: number("ratelimit-limit"),
         remaining: number("ratelimit-remaining"),
         reset: headers.get("ratelimit-reset").map(Reset::Field),
         ..Policy::default()
     };
-    if policies.is_empty() {
-        let behind_the_limit = lines(headers, "ratelimit-limit").flat_map(list);
-        policies.extend(behind_the_limit.filter(|policy| policy.length.is_some()));
-    }
     (state.limit.is_some() || state.has_state()).then_some(state)
 }
 
-/// The members of one line; none if it is malformed.
-fn list(line: &str) -> Policies<'_> {
+/// The first members of one line; none if it is malformed.
+pub(super) fn list(line: &str) -> Policies<'_> {
     let mut members = Members(Policies::new());
     match Parser::new(line).parse_list_with_visitor(&mut members) {
         Ok(()) => members.0,
@@ -245,7 +248,7 @@ impl<'h> ItemVisitor<'h> for Member<'_, 'h> {
         let known = policy.name.is_some() || policy.limit.is_some();
         let policies = self.0;
         let keep = move |policy| {
-            if known {
+            if known && policies.len() < MOST_MEMBERS {
                 policies.push(policy);
             }
             Ok(())

@@ -3,9 +3,9 @@ use std::time::SystemTime;
 use http::HeaderValue;
 use proptest::prelude::*;
 
-use super::value::LONGEST_PAUSE;
 use super::*;
 use crate::clock::Moment;
+use crate::header_value::{LONGEST_PAUSE, retry_after};
 
 /// Sun, 06 Nov 1994 08:49:37 GMT, the moment of RFC 9110's examples.
 const EXAMPLE: u64 = 784_111_777;
@@ -38,7 +38,7 @@ fn told(windows: &[Window], headers: &HeaderMap) -> Reading {
 }
 
 fn retry(value: &str) -> Option<u64> {
-    retry_after(&headers(&[("retry-after", value)]), now()).map(|span| span.as_secs())
+    retry_after(&headers(&[("retry-after", value)]), now().wall).map(|span| span.as_secs())
 }
 
 fn reset(window: &str, value: &str) -> Option<Duration> {
@@ -61,7 +61,10 @@ fn a_date_is_measured_from_the_responses_own_date() {
         ("date", "Sun, 06 Nov 1994 08:49:27 GMT"),
         ("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT"),
     ]);
-    assert_eq!(retry_after(&both, now()), Some(Duration::from_secs(10)));
+    assert_eq!(
+        retry_after(&both, now().wall),
+        Some(Duration::from_secs(10))
+    );
 }
 
 #[test]
@@ -81,7 +84,7 @@ fn hostile_values_are_absent_or_clamped() {
         headers.insert("retry-after", value.clone());
         headers.insert("x-ratelimit-reset", value.clone());
         headers.insert("x-ratelimit-remaining", value.clone());
-        assert_eq!(retry_after(&headers, now()), None, "{value:?}");
+        assert_eq!(retry_after(&headers, now().wall), None, "{value:?}");
         let reading = told(&[Window::per_minute(9)], &headers);
         assert_eq!(
             (reading.remaining, reading.reset),
@@ -488,35 +491,6 @@ fn each_family_of_three_fields_is_understood() {
     ]);
 }
 
-/// Found by the property R3: a limit of `1.2.3` was one of 1.
-#[test]
-fn a_count_is_an_integer_or_a_decimal_and_nothing_else() {
-    let rows = [
-        ("100", Some(100)),
-        ("100.0", Some(100)),
-        ("100.", Some(100)),
-        ("100, 100;w=60", Some(100)),
-        ("1, 2", Some(1)),
-        ("600,30000", Some(600)),
-        ("1000,500", Some(1000)),
-        ("1,000", None),
-        ("1,000.0", None),
-        ("1,000,000", None),
-        ("12,340, 50", None),
-        ("100.5;w=60", Some(100)),
-        ("1.2.3", None),
-        ("1.e9", None),
-        ("7 apples", None),
-        ("0x10", None),
-        (".5", None),
-        ("", None),
-        ("18446744073709551616", None),
-    ];
-    for (text, expected) in rows {
-        assert_eq!(value::integer(text), expected, "{text}");
-    }
-}
-
 #[test]
 fn a_window_that_never_ends_is_compared_with_a_policy() {
     let window = Window::new(9, Duration::MAX);
@@ -531,7 +505,7 @@ fn a_window_that_never_ends_is_compared_with_a_policy() {
 fn retry_after_may_be_seconds_since_1970_but_not_in_the_past() {
     let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1_784_111_777 - 30);
     let now = Now { wall, ..now() };
-    let retry = |value| retry_after(&headers(&[("retry-after", value)]), now);
+    let retry = |value| retry_after(&headers(&[("retry-after", value)]), now.wall);
     let half_a_minute = Some(Duration::from_secs(30));
     assert_eq!(retry("1784111777"), half_a_minute);
     assert_eq!(retry("1784111777000"), half_a_minute);
@@ -626,6 +600,6 @@ proptest! {
             prop_assert!(reading.reset.is_none_or(|span| span <= longest));
             prop_assert_ne!(reading.limit, Some(0));
         }
-        prop_assert!(retry_after(&headers, now()).is_none_or(|span| span <= LONGEST_PAUSE));
+        prop_assert!(retry_after(&headers, now().wall).is_none_or(|span| span <= LONGEST_PAUSE));
     }
 }

@@ -4,6 +4,8 @@
 
 use http::HeaderName;
 
+use crate::header_value::{self, When};
+
 /// The response headers that report on a window; empty: the usual names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct WindowHeaders {
@@ -24,13 +26,34 @@ impl WindowHeaders {
     }
 }
 
+impl ResetUnit {
+    /// What a reset says: its number in this unit, whatever its size. A date, or a span with its
+    /// units, is read as such.
+    pub(crate) fn read(self, text: &str) -> Option<When> {
+        let number = match self {
+            Self::Auto => None,
+            _ => header_value::number(text),
+        };
+        let Some(number) = number else {
+            return header_value::when(text);
+        };
+        match self {
+            Self::Seconds => header_value::seconds(number).map(When::Span),
+            Self::Milliseconds => header_value::seconds(number / 1e3).map(When::Span),
+            Self::UnixSeconds => header_value::unix(number).map(When::At),
+            Self::UnixMilliseconds => header_value::unix(number / 1e3).map(When::At),
+            Self::Auto | Self::Date => None,
+        }
+    }
+}
+
 /// What the number in a reset header counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ResetUnit {
     /// Told by its size: below 10⁹ seconds to go (milliseconds where seconds would exceed the
     /// window, or two of up to an hour), then seconds, milliseconds or microseconds since 1970; a
-    /// date is read as a date.
+    /// date is read as a date, and a span with its units (`6m0s`, `3000ms`, `PT3S`) as such.
     #[default]
     Auto,
     /// Seconds to go.
