@@ -43,6 +43,7 @@ pub mod fuzzing;
 mod origin;
 mod passage;
 mod percent;
+mod phrase;
 mod printable;
 mod redirects;
 mod response;

@@ -134,6 +134,7 @@ fn what_both_halves_stand_on_uses_neither() {
         "origin.rs",
         "passage.rs",
         "percent.rs",
+        "phrase.rs",
         "printable.rs",
         "redirects.rs",
         "response.rs",
@@ -200,6 +201,7 @@ fn pure_files_hold_no_async_no_io_no_clock_and_no_lock() {
         "rate_limit/window/span.rs",
         "rate_limit/window/text.rs",
         "percent.rs",
+        "phrase.rs",
         "printable.rs",
         "verdict.rs",
     ];

@@ -20,6 +20,7 @@ use crate::error::Error;
 use crate::event::{Event, Events};
 use crate::origin::Origins;
 use crate::passage::AccountId;
+use crate::phrase::folded;
 use crate::rate_limit::{Keeper, Limiter, LimiterSettings, Quota};
 use crate::verdict::{RuleTarget, Rules, folded};
 

@@ -34,7 +34,8 @@ use super::fields::Fields;
 use super::refusal_text::{self, Answered};
 use super::token::sendable;
 use crate::error::{Error, ErrorKind, Recovery};
-use crate::verdict::{Rules, Verdict, folded};
+use crate::phrase::folded;
+use crate::verdict::{Rules, Verdict};
 
 pub(super) use super::refusal_text::presentable;
 

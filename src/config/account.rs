@@ -223,13 +223,14 @@ fn refusals(fields: &mut Fields, builder: AccountBuilder) -> AccountBuilder {
     })
 }
 
-const VERDICTS: [(&str, Verdict); 5] = [
+const VERDICTS: [(&str, Verdict); 6] = [
     ("fine", Verdict::Fine),
     ("token-rejected", Verdict::TokenRejected),
     ("not-the-token", Verdict::NotTheToken),
     ("rate-exceeded", Verdict::RateExceeded),
     ("quota-spent", Verdict::QuotaSpent),
 ];
+    ("rate-suspected", Verdict::RateSuspected),
 
 const TOKEN_VERDICTS: [(&str, Verdict); 4] = [
     ("grant-rejected", Verdict::GrantRejected),
@@ -238,7 +239,8 @@ const TOKEN_VERDICTS: [(&str, Verdict); 4] = [
     ("unavailable", Verdict::Unavailable),
 ];
 
-/// `{ status = 403, body = ["phrase"], headers = { Name = "phrase" }, verdict = "rate-exceeded" }`.
+/// `{ status = 403, body = ["phrase"], headers = { Name = "phrase" }, header_is = { Name = "0" },
+/// verdict = "rate-exceeded" }`.
 fn rule(value: Value, verdicts: &[(&str, Verdict)]) -> Result<Rule, Problems> {
     let mut fields = Fields::new(value.into_table().map_err(Problems::of_value)?);
     for key in ["status", "verdict"] {
@@ -255,10 +257,18 @@ fn rule(value: Value, verdicts: &[(&str, Verdict)]) -> Result<Rule, Problems> {
     );
     let phrases = fields.texts("body");
     let rule = phrases.iter().fold(rule, |rule, phrase| rule.body(phrase));
-    let headers = fields
-        .read("headers", Value::into_table)
-        .unwrap_or_default();
-    let mut rule = rule;
+    let rule = of_headers(&mut fields, "headers", rule, Rule::header);
+    let rule = of_headers(&mut fields, "header_is", rule, Rule::header_is);
+    fields.finish().into_result(rule)
+}
+
+fn of_headers(
+    fields: &mut Fields,
+    key: &'static str,
+    mut rule: Rule,
+    set: fn(Rule, &str, &str) -> Rule,
+) -> Rule {
+    let headers = fields.read(key, Value::into_table).unwrap_or_default();
     for (name, value) in headers {
         let phrase = fields
             .problems

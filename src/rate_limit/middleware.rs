@@ -232,6 +232,8 @@ impl RateLimitMiddleware {
             headers,
             verdict,
         });
+        // Of the attempt before this one.
+        let verdict = verdict.map(|verdict| verdict.on_attempt(turn.is_rejected()));
         Ok(response)
     }
 

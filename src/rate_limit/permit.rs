@@ -20,6 +20,8 @@ use crate::passage::Outcome;
 pub struct Permit {
     seat: Seat,
     state: State,
+    /// Whether an earlier attempt of the request was rejected.
+    is_replay: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -86,7 +88,11 @@ impl Limiter {
 impl Permit {
     fn new(seat: Seat, granted: Granted) -> Self {
         let state = State::Held(granted);
-        Self { seat, state }
+        Self {
+            seat,
+            state,
+            is_replay: false,
+        }
     }
 
     /// The request was answered: the quota learns what the status and the headers say of it. Some
@@ -128,6 +134,7 @@ impl Permit {
         let settings = &self.seat.limiter.settings;
         let verdict = settings.rules.verdict(status, headers, body);
         let ended = self.end(Outcome::Answered {
+        let verdict = verdict.map(|verdict| verdict.on_attempt(self.is_replay));
             status,
             headers,
             verdict,
@@ -188,4 +195,5 @@ impl Rejected {
         self.permit.state = State::Held(granted);
         Ok(self.permit)
     }
+        self.permit.is_replay = true;
 }

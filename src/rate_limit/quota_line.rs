@@ -214,7 +214,9 @@ impl QuotaLine {
         now: Now,
     ) -> Option<Option<Duration>> {
         let span = match verdict {
-            Verdict::RateExceeded => self.quota.windows.first().map(Window::length),
+            Verdict::RateExceeded | Verdict::RateSuspected => {
+                self.quota.windows.first().map(Window::length)
+            }
             Verdict::QuotaSpent => {
                 let longest = self.quota.windows.last();
                 Some(longest.map_or(Verdict::LOOK_AGAIN, |window| window.pause(now)))

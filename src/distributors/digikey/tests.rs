@@ -1,7 +1,7 @@
 use super::*;
 use crate::account::problems::Problems;
 use crate::account::{Environment, quotas, urls};
-use crate::verdict::folded;
+use crate::phrase::{Folded, folded};
 
 const OLD_EXPIRED: &str = r#"{"ErrorResponseVersion":"3.0.0.0","StatusCode":401,
     "ErrorMessage":"Bearer token  expired","ErrorDetails":"...","RequestId":"r-1",
@@ -25,7 +25,7 @@ fn is_not_the_token(body: &str) -> bool {
     let phrases = builder().settings.not_the_token;
     phrases
         .iter()
-        .any(|phrase| folded(body).contains(&folded(phrase)))
+        .any(|phrase| Folded::new(body).contains(&folded(phrase)))
 }
 
 #[test]
