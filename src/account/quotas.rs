@@ -114,7 +114,11 @@ fn check_paths_beside<'a>(
     problems: &mut Problems,
 ) {
     for other in others {
-        for path in quota.paths.iter().filter(|path| other.paths.contains(path)) {
+        let is_others = |path: &&String| {
+            let mut others = other.paths.iter();
+            others.any(|other| other.eq_ignore_ascii_case(path))
+        };
+        for path in quota.paths.iter().filter(is_others) {
             let text = format!("{path:?} is a path of the quota {:?} too", other.name);
             problems.add(format!("quotas.{}.paths", quota.name), text);
         }
@@ -208,3 +212,37 @@ mod tests {
         );
     }
 }
+    fn problems_of(builder: crate::AccountBuilder) -> String {
+        let mut problems = Problems::default();
+        quotas(&builder.settings, &mut problems);
+        problems.to_string()
+    }
+
+    #[test]
+    fn one_path_in_two_letter_cases_belongs_to_one_quota() {
+        let builder = account()
+            .quota(Quota::new("a").path("/quoting/v4/"))
+            .quota(Quota::new("b").path("/Quoting/v4/"));
+        let found = problems_of(builder);
+        assert!(
+            found.contains("is a path of the quota \"a\" too"),
+            "{found}"
+        );
+    }
+
+    #[test]
+    fn a_default_cost_in_a_unit_that_no_window_counts_names_those_that_one_does() {
+        let costs = crate::RequestOptions::new()
+            .cost("line", 5)
+            .cost("parts", 1);
+        let builder = account()
+            .window(Window::per_minute(100).unit("lines"))
+            .quota(Quota::new("q").window(Window::per_day(9).unit("parts")))
+            .options(costs.cost("requests", 2));
+        let found = problems_of(builder);
+        assert_eq!(
+            found,
+            "costs.line: no window counts this unit; expected one of lines, parts, requests"
+        );
+    }
+

@@ -91,9 +91,7 @@ impl QuotaLine {
     /// How much of the path its longest matching prefix takes, and one more; 1 for the default
     /// quota, which takes any path, 0 for one that does not match.
     pub(super) fn prefix_length(&self, path: &str) -> usize {
-        let paths = self.quota.paths.iter();
-        let matching = paths.filter(|prefix| path.starts_with(prefix.as_str()));
-        let longest = matching.map(|prefix| prefix.len() + 2).max();
+        let longest = self.quota.prefix_length(path).map(|length| length + 2);
         longest.unwrap_or(usize::from(&*self.name == Quota::DEFAULT))
     }
 
