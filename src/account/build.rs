@@ -111,7 +111,9 @@ fn check_rejections(settings: &Settings, problems: &mut Problems) {
     }
 }
 
-fn assemble(settings: Settings, base_url: Url, parts: Parts) -> Account {
+fn assemble(mut settings: Settings, base_url: Url, parts: Parts) -> Account {
+    let costs = &mut settings.options.costs;
+    costs.retain(|unit| quotas::is_counted(&parts.quotas, unit));
     let name: Arc<str> = settings.name.into();
     let id = next_id();
     let events = Events::new(name.clone(), settings.observers);

@@ -514,11 +514,24 @@ impl AccountBuilder {
 
     /// Another clock, for tests under paused time.
     pub fn clock(mut self, clock: impl Clock) -> Self {
+    ///
+    /// [`build`](Self::build) refuses a [cost](RequestOptions::cost) in a unit that no window of
+    /// the account counts.
         self.settings.clock = Some(Arc::new(clock));
+        let units = defaults.costs.units().map(str::to_owned);
+        self.settings.cost_units.extend(units);
         self
     }
 
     /// Checks everything and makes the account. It sends nothing and needs no runtime; a
+    /// What a request costs that says nothing, for a preset whose windows may be replaced by others
+    /// that do not count this unit.
+    pub(crate) fn usual_cost(mut self, unit: &str, amount: u64) -> Self {
+        let cost = RequestOptions::new().cost(unit, amount);
+        self.settings.options = cost.over(&self.settings.options);
+        self
+    }
+
     /// [`quota_store`](Self::quota_store) is read.
     ///
     /// # Errors

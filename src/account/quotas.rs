@@ -8,6 +8,7 @@
 
 use super::Settings;
 use super::problems::Problems;
+use crate::cost;
 use crate::rate_limit::window::WindowHeaders;
 use crate::rate_limit::{Quota, Window};
 
@@ -21,7 +22,26 @@ pub(crate) fn quotas(settings: &Settings, problems: &mut Problems) -> Vec<Quota>
         .map(|quota| inheriting(quota, &default.windows))
         .collect::<Vec<_>>();
     check(settings, problems);
-    std::iter::once(default).chain(others).collect()
+    let quotas: Vec<_> = std::iter::once(default).chain(others).collect();
+    check_costs(settings, &quotas, problems);
+    quotas
+}
+
+/// A cost in a unit that nothing counts would be without effect: most likely a slip of the pen.
+fn check_costs(settings: &Settings, quotas: &[Quota], problems: &mut Problems) {
+    let uncounted = (settings.cost_units.iter()).filter(|unit| !is_counted(quotas, unit));
+    for unit in uncounted {
+        let windows = quotas.iter().flat_map(|quota| &quota.windows);
+        let counted = cost::listed(windows.map(|window| &*window.unit));
+        let text = format!("no window counts this unit; expected one of {counted}");
+        problems.add(format!("costs.{unit}"), text);
+    }
+}
+
+/// Whether a cost in this unit can have an effect.
+pub(super) fn is_counted(quotas: &[Quota], unit: &str) -> bool {
+    let mut windows = quotas.iter().flat_map(|quota| &quota.windows);
+    unit == cost::REQUESTS || windows.any(|window| *window.unit == *unit)
 }
 
 fn default_quota(settings: &Settings) -> Quota {
@@ -193,25 +213,6 @@ mod tests {
         assert_eq!(built(builder), [named("default", &["2/s", "7/h"])]);
     }
 
-    #[test]
-    fn a_window_that_names_no_headers_keeps_those_of_the_window_it_replaces() {
-        let builder = account()
-            .window(Window::per_utc_day(1000).remaining_header("x-left"))
-            .window(Window::per_utc_day(5000));
-        let quotas = quotas(&builder.settings, &mut Problems::default());
-        assert_eq!(
-            quotas[0].windows,
-            [Window::per_utc_day(5000).remaining_header("x-left")]
-        );
-
-        let builder = builder.window(Window::per_day(9).limit_header("x-limit"));
-        let quotas = super::quotas(&builder.settings, &mut Problems::default());
-        assert_eq!(
-            quotas[0].windows,
-            [Window::per_day(9).limit_header("x-limit")]
-        );
-    }
-}
     fn problems_of(builder: crate::AccountBuilder) -> String {
         let mut problems = Problems::default();
         quotas(&builder.settings, &mut problems);
@@ -246,3 +247,22 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_window_that_names_no_headers_keeps_those_of_the_window_it_replaces() {
+        let builder = account()
+            .window(Window::per_utc_day(1000).remaining_header("x-left"))
+            .window(Window::per_utc_day(5000));
+        let quotas = quotas(&builder.settings, &mut Problems::default());
+        assert_eq!(
+            quotas[0].windows,
+            [Window::per_utc_day(5000).remaining_header("x-left")]
+        );
+
+        let builder = builder.window(Window::per_day(9).limit_header("x-limit"));
+        let quotas = super::quotas(&builder.settings, &mut Problems::default());
+        assert_eq!(
+            quotas[0].windows,
+            [Window::per_day(9).limit_header("x-limit")]
+        );
+    }
+}

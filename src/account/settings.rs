@@ -77,6 +77,8 @@ pub(crate) struct Settings {
     pub(crate) options: RequestOptions,
     pub(crate) observers: Vec<Arc<dyn Observer>>,
     /// Keys of a configuration file whose literal values are secrets.
+    /// The units of the costs among them that no preset has filled in.
+    pub(crate) cost_units: BTreeSet<String>,
     pub(crate) literals: Vec<String>,
     pub(crate) clock: Option<Arc<dyn Clock>>,
 }
@@ -133,6 +135,7 @@ impl Settings {
             options: RequestOptions::default(),
             observers: Vec::new(),
             literals: Vec::new(),
+            cost_units: BTreeSet::new(),
             clock: None,
         }
     }

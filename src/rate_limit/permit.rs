@@ -72,6 +72,7 @@ impl Limiter {
         options: &RequestOptions,
     ) -> Result<Option<Permit>, Error> {
         let now = self.settings.clock.now();
+        self.check_units(&options.costs)?;
         let quota = self.quota(options, path)?;
         let priority = options.priority.unwrap_or_default();
         let line = self.line(&quota);
