@@ -213,6 +213,16 @@ impl AccountBuilder {
         self
     }
 
+    /// Whether a login is bound to this process by a code verifier (PKCE, RFC 7636); default: yes.
+    /// No for a server that refuses parameters which it does not know, although RFC 6749 section
+    /// 3.1 has it ignore them. Without it only `state` and the client's secret keep a stolen code
+    /// from being used.
+    pub fn pkce(mut self, used: bool) -> Self {
+        self.settings.note("pkce");
+        self.settings.pkce = used;
+        self
+    }
+
     /// The scope to ask for (RFC 6749 section 3.3); default: none.
     pub fn scope(mut self, scope: impl Into<String>) -> Self {
         self.settings.note("scope");

@@ -50,6 +50,7 @@ pub(super) fn oauth(
         client_auth: settings.client_auth,
         grant,
         scope: settings.scope.clone(),
+        pkce: settings.pkce,
         scope_on_refresh: settings.scope_on_refresh,
         token_headers,
         token_fields: settings.token_fields.clone(),

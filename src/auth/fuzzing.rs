@@ -48,6 +48,7 @@ static SETTINGS: LazyLock<OAuthSettings> = LazyLock::new(|| OAuthSettings {
     grant: Grant::client_credentials(),
     scope: None,
     scope_on_refresh: false,
+    pkce: true,
     token_headers: HeaderMap::new(),
     token_fields: Vec::new(),
     token_client: endpoint::default_client(&token_url()).unwrap(),

@@ -120,6 +120,8 @@ pub(crate) struct OAuthSettings {
     pub(crate) scope: Option<String>,
     /// Also on a refresh, where RFC 6749 needs none.
     pub(crate) scope_on_refresh: bool,
+    /// Whether a login has a code verifier.
+    pub(crate) pkce: bool,
     /// On the token request.
     pub(crate) token_headers: HeaderMap,
     /// In the token request's form.

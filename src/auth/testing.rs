@@ -230,6 +230,7 @@ pub(crate) fn oauth(grant: Grant) -> OAuthSettings {
         grant,
         scope: None,
         scope_on_refresh: false,
+        pkce: true,
         token_headers: HeaderMap::new(),
         token_fields: Vec::new(),
         token_client: default_client(&token_url).expect("a client"),

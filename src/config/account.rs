@@ -166,6 +166,8 @@ fn token_request(fields: &mut Fields, builder: AccountBuilder) -> AccountBuilder
     let url = fields.text("revocation_url");
     let builder = set(builder, url, AccountBuilder::revocation_url);
     let builder = set(builder, fields.text("issuer"), AccountBuilder::issuer);
+    let pkce = fields.read("pkce", Value::into_flag);
+    let builder = set(builder, pkce, AccountBuilder::pkce);
     let builder = set(builder, fields.text("scope"), AccountBuilder::scope);
     let on_refresh = fields.read("scope_on_refresh", Value::into_flag);
     let builder = set(builder, on_refresh, AccountBuilder::scope_on_refresh);

@@ -30,7 +30,7 @@ fn the_keys_of_places_and_credentials_reach_their_settings() {
         "origins": ["https://b.example"], "headers": {"X-H": "h"},
         "client_id": "id", "client_secret": "cs", "client_auth": "basic-raw",
         "grant": "refresh_token", "refresh_token": "rt",
-        "token_url": "t", "scope": "s", "scope_on_refresh": true,
+        "token_url": "t", "scope": "s", "scope_on_refresh": true, "pkce": false,
         "refresh_token_grace": "10s", "orphan_patience": "5min",
         "token_rules": [{"status": 422, "body": ["dead"], "verdict": "grant-rejected"},
             {"status": 400, "headers": {"X-E": "busy"}, "verdict": "unavailable"}],
@@ -60,6 +60,7 @@ fn the_keys_of_places_and_credentials_reach_their_settings() {
     assert_eq!(settings.token_url.as_deref(), Some("t"));
     assert_eq!(settings.scope.as_deref(), Some("s"));
     assert!(settings.scope_on_refresh);
+    assert!(!settings.pkce);
     assert_eq!(settings.terms.grace, Some(Duration::from_secs(10)));
     assert_eq!(settings.terms.patience, Duration::from_secs(300));
     let rules = [
