@@ -131,6 +131,9 @@ pub enum Event {
     Replayed {
         /// After what.
         reason: ReplayReason,
+        /// The status of the answer that led here. It need not be 401 or 429: some vendors say it
+        /// with a 403 or a 200.
+        status: StatusCode,
         /// Counts the replays of this request for this reason, from 1.
         attempt: u32,
     },

@@ -71,6 +71,7 @@ fn events() -> Vec<Event> {
         },
         Event::Replayed {
             reason: ReplayReason::RateLimited,
+            status,
             attempt: 1,
         },
         Event::QuotaRejected {

@@ -82,6 +82,7 @@ impl Refused<'_> {
         }
         result.map_err(|error| with_refusal(error, &answer))
     }
+            status: answer.status,
 
     async fn again(&self, suspicion: Suspicion, response: &Response) -> Option<Again> {
         if suspicion == Suspicion::None {

@@ -186,7 +186,11 @@ impl RateLimitMiddleware {
             let again = chain.signed_anew().unwrap_or(Ok(copy));
             let again = again.map_err(|error| self.limiter.told(error))?;
             let reason = ReplayReason::RateLimited;
-            settings.events.emit(|| Event::Replayed { reason, attempt });
+            settings.events.emit(|| Event::Replayed {
+                reason,
+                status,
+                attempt,
+            });
             std::mem::forget(unsent);
             let result = {
                 let mut left = Handle::leave(turn, extensions);
@@ -243,7 +247,11 @@ impl RateLimitMiddleware {
         let status = response.status();
         let id = turn.seat.request_id(response.headers());
         // Read to its end, so that the connection is free for others during the wait.
-        drop(response::buffer(response, &*self.limiter.settings.clock).await);
+        let (response, body) = response::buffer(response, &*self.limiter.settings.clock).await;
+        let id = turn
+            .seat
+            .request_id(status, response.headers(), body.as_deref());
+        drop(response);
         let permit = turn.acquire().await;
         permit.map_err(|error| {
             self.limiter
