@@ -73,7 +73,8 @@ use crate::rate_limit::QuotaStore;
 /// | `headers`, `query`, `token_headers`, `token_fields` | tables of strings |
 /// | `bearer` | a string |
 /// | `basic` | a table of `user` and `password` |
-/// | `client_id`, `client_secret`, `scope`, `issuer`, `request_id_header` | strings |
+/// | `client_id`, `client_secret`, `scope`, `issuer` | strings |
+/// | `request_id_header` | a string, or a list of strings |
 /// | `client_auth` | `"basic"`, `"basic-raw"`, `"body"` |
 /// | `grant` | `"client_credentials"`; `"refresh_token"` with a `refresh_token` to begin with; `"authorization_code"` with a `redirect_uri`; `"password"` with `user` and `password`; `"jwt_bearer"` with an `assertion` |
 /// | `assertion` | a table: `algorithm` (`"HS256"`; with the feature `jwt` also `"RS256"`, `"ES256"`), `issuer`, `key`; `key_id`, `subject`, `audience`, `lifetime` |

@@ -22,7 +22,7 @@ use crate::origin::Origins;
 use crate::passage::AccountId;
 use crate::phrase::folded;
 use crate::rate_limit::{Keeper, Limiter, LimiterSettings, Quota};
-use crate::verdict::{RuleTarget, Rules, folded};
+use crate::verdict::{RuleTarget, Rules};
 
 pub(super) fn build(settings: Settings) -> Result<Account, Error> {
     let name: Arc<str> = settings.name.as_str().into();
@@ -45,7 +45,7 @@ pub(crate) fn check(settings: Settings) -> Result<Account, Problems> {
         rules: rules(&settings, &mut problems),
         oauth: oauth::oauth(&settings, base_url.as_ref(), &mut problems),
         quotas: quotas::quotas(&settings, &mut problems),
-        request_id_header: headers::request_id(&settings, &mut problems),
+        request_id_headers: headers::request_ids(&settings, &mut problems),
     };
     if let Some(oauth) = parts.oauth.as_ref().filter(|_| problems.is_empty()) {
         token_store::check(&settings.name, oauth, &mut problems);
@@ -63,7 +63,7 @@ struct Parts {
     rules: Arc<Rules>,
     oauth: Option<OAuthSettings>,
     quotas: Vec<Quota>,
-    request_id_header: Option<HeaderName>,
+    request_id_headers: Vec<HeaderName>,
 }
 
 fn check_values(settings: &Settings, problems: &mut Problems) {
@@ -145,7 +145,7 @@ fn assemble(mut settings: Settings, base_url: Url, parts: Parts) -> Account {
             let key = format!("{name}@{host}");
             Keeper::new(store, key, name.clone(), events.clone())
         }),
-        request_id_header: parts.request_id_header.clone(),
+        request_id_headers: parts.request_id_headers.clone(),
         snapshots: settings.snapshots,
     };
     let now = clock.now();
@@ -171,7 +171,7 @@ fn assemble(mut settings: Settings, base_url: Url, parts: Parts) -> Account {
             rules: parts.rules,
         },
         replay_unauthorized: settings.replay_unauthorized,
-        request_id_header: parts.request_id_header,
+        request_id_headers: parts.request_id_headers,
     };
     let shared = Arc::new(Shared {
         name,

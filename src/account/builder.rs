@@ -497,9 +497,12 @@ impl AccountBuilder {
         self
     }
 
-    /// The response header with the distributor's name for the exchange, for events and errors.
+    /// The response header with the distributor's name for the exchange, for events and errors;
+    /// may be called several times. The first that an answer has counts, and those named later go
+    /// before those named earlier. Where it has none, the id in the body of an error counts, if
+    /// that was read (`requestId`, `correlationId`, `traceId` and the like).
     pub fn request_id_header(mut self, name: &str) -> Self {
-        self.settings.request_id_header = Some(name.to_owned());
+        self.settings.request_id_headers.insert(0, name.to_owned());
         self
     }
 
@@ -511,8 +514,21 @@ impl AccountBuilder {
 
     /// Defaults for all requests, beneath those of a handle, a task or a request. Given again, the
     /// later ones win field by field, so that a preset's stay where nothing is said.
+    ///
+    /// [`build`](Self::build) refuses a [cost](RequestOptions::cost) in a unit that no window of
+    /// the account counts.
     pub fn options(mut self, defaults: RequestOptions) -> Self {
+        let units = defaults.costs.units().map(str::to_owned);
+        self.settings.cost_units.extend(units);
         self.settings.options = defaults.over(&self.settings.options);
+        self
+    }
+
+    /// What a request costs that says nothing, for a preset whose windows may be replaced by others
+    /// that do not count this unit.
+    pub(crate) fn usual_cost(mut self, unit: &str, amount: u64) -> Self {
+        let cost = RequestOptions::new().cost(unit, amount);
+        self.settings.options = cost.over(&self.settings.options);
         self
     }
 
@@ -524,24 +540,11 @@ impl AccountBuilder {
 
     /// Another clock, for tests under paused time.
     pub fn clock(mut self, clock: impl Clock) -> Self {
-    ///
-    /// [`build`](Self::build) refuses a [cost](RequestOptions::cost) in a unit that no window of
-    /// the account counts.
         self.settings.clock = Some(Arc::new(clock));
-        let units = defaults.costs.units().map(str::to_owned);
-        self.settings.cost_units.extend(units);
         self
     }
 
     /// Checks everything and makes the account. It sends nothing and needs no runtime; a
-    /// What a request costs that says nothing, for a preset whose windows may be replaced by others
-    /// that do not count this unit.
-    pub(crate) fn usual_cost(mut self, unit: &str, amount: u64) -> Self {
-        let cost = RequestOptions::new().cost(unit, amount);
-        self.settings.options = cost.over(&self.settings.options);
-        self
-    }
-
     /// [`quota_store`](Self::quota_store) is read.
     ///
     /// # Errors

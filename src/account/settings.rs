@@ -73,13 +73,14 @@ pub(crate) struct Settings {
     pub(crate) max_in_flight: Option<usize>,
     pub(crate) max_queue: Option<usize>,
     pub(crate) unanswered_after: Duration,
-    pub(crate) request_id_header: Option<String>,
+    /// The first that an answer has counts.
+    pub(crate) request_id_headers: Vec<String>,
     pub(crate) snapshots: bool,
     pub(crate) options: RequestOptions,
-    pub(crate) observers: Vec<Arc<dyn Observer>>,
-    /// Keys of a configuration file whose literal values are secrets.
     /// The units of the costs among them that no preset has filled in.
     pub(crate) cost_units: BTreeSet<String>,
+    pub(crate) observers: Vec<Arc<dyn Observer>>,
+    /// Keys of a configuration file whose literal values are secrets.
     pub(crate) literals: Vec<String>,
     pub(crate) clock: Option<Arc<dyn Clock>>,
 }
@@ -111,8 +112,8 @@ impl Settings {
             issuer: None,
             scope: None,
             scope_on_refresh: false,
-            token_headers: Vec::new(),
             pkce: true,
+            token_headers: Vec::new(),
             token_fields: Vec::new(),
             token_rules: Vec::new(),
             token_client: None,
@@ -132,12 +133,12 @@ impl Settings {
             max_in_flight: None,
             max_queue: None,
             unanswered_after: AccountBuilder::DEFAULT_UNANSWERED_AFTER,
-            request_id_header: None,
+            request_id_headers: Vec::new(),
             snapshots: true,
+            cost_units: BTreeSet::new(),
             options: RequestOptions::default(),
             observers: Vec::new(),
             literals: Vec::new(),
-            cost_units: BTreeSet::new(),
             clock: None,
         }
     }

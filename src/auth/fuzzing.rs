@@ -53,7 +53,7 @@ static SETTINGS: LazyLock<OAuthSettings> = LazyLock::new(|| OAuthSettings {
     token_fields: Vec::new(),
     token_client: endpoint::default_client(&token_url()).unwrap(),
     token_rules: Rules::default(),
-    request_id_header: None,
+    request_id_headers: Vec::new(),
     store: None,
     limit: None,
     keep_warm: false,

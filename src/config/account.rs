@@ -219,10 +219,10 @@ fn refusals(fields: &mut Fields, builder: AccountBuilder) -> AccountBuilder {
     let builder = rules.fold(builder, AccountBuilder::rule);
     let replay = fields.read("replay_unauthorized", Value::into_flag);
     let builder = set(builder, replay, AccountBuilder::replay_unauthorized);
-    let header = fields.text("request_id_header");
-    set(builder, header, |builder, name: String| {
-        builder.request_id_header(&name)
-    })
+    // The first of the file is the first to be looked for.
+    let names = fields.text_or_texts("request_id_header");
+    let names = names.iter().rev();
+    names.fold(builder, |builder, name| builder.request_id_header(name))
 }
 
 const VERDICTS: [(&str, Verdict); 6] = [
@@ -230,9 +230,9 @@ const VERDICTS: [(&str, Verdict); 6] = [
     ("token-rejected", Verdict::TokenRejected),
     ("not-the-token", Verdict::NotTheToken),
     ("rate-exceeded", Verdict::RateExceeded),
+    ("rate-suspected", Verdict::RateSuspected),
     ("quota-spent", Verdict::QuotaSpent),
 ];
-    ("rate-suspected", Verdict::RateSuspected),
 
 const TOKEN_VERDICTS: [(&str, Verdict); 4] = [
     ("grant-rejected", Verdict::GrantRejected),
@@ -272,12 +272,11 @@ fn of_headers(
 ) -> Rule {
     let headers = fields.read(key, Value::into_table).unwrap_or_default();
     for (name, value) in headers {
-        let phrase = fields
-            .problems
-            .keep(&format!("headers.{name}"), value.into_text());
-        rule = rule.header(&name, &phrase.unwrap_or_default());
+        let field = format!("{key}.{name}");
+        let text = fields.problems.keep(&field, value.into_text());
+        rule = set(rule, &name, &text.unwrap_or_default());
     }
-    fields.finish().into_result(rule)
+    rule
 }
 
 fn status(value: Value) -> Result<StatusCode, String> {

@@ -180,6 +180,7 @@ impl RateLimitMiddleware {
             let Some(copy) = spare.and_then(Spare::copy) else {
                 break;
             };
+            let status = response.status();
             self.wait_again(response, turn).await?;
             let unsent = SettlesUnsent(turn);
             // After the wait, so that no signature ages.
@@ -231,13 +232,14 @@ impl RateLimitMiddleware {
         }
         let (status, headers) = (response.status(), response.headers());
         let verdict = settings.rules.verdict(status, headers, body.as_deref());
+        // Of the attempt before this one.
+        let verdict = verdict.map(|verdict| verdict.on_attempt(turn.is_rejected()));
         turn.settle(Outcome::Answered {
             status,
             headers,
             verdict,
+            body: body.as_deref(),
         });
-        // Of the attempt before this one.
-        let verdict = verdict.map(|verdict| verdict.on_attempt(turn.is_rejected()));
         Ok(response)
     }
 
@@ -245,7 +247,6 @@ impl RateLimitMiddleware {
     /// server had answered.
     async fn wait_again(&self, response: Response, turn: &Turn) -> Result<(), Error> {
         let status = response.status();
-        let id = turn.seat.request_id(response.headers());
         // Read to its end, so that the connection is free for others during the wait.
         let (response, body) = response::buffer(response, &*self.limiter.settings.clock).await;
         let id = turn

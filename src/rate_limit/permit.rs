@@ -134,11 +134,12 @@ impl Permit {
     ) -> Option<Rejected> {
         let settings = &self.seat.limiter.settings;
         let verdict = settings.rules.verdict(status, headers, body);
-        let ended = self.end(Outcome::Answered {
         let verdict = verdict.map(|verdict| verdict.on_attempt(self.is_replay));
+        let ended = self.end(Outcome::Answered {
             status,
             headers,
             verdict,
+            body,
         })?;
         let until = ended.now.wall_at(ended.rejected?);
         let permit = self;
@@ -194,7 +195,7 @@ impl Rejected {
         let granted = seat.acquire().await;
         let granted = granted.map_err(|error| seat.limiter.told(error))?;
         self.permit.state = State::Held(granted);
+        self.permit.is_replay = true;
         Ok(self.permit)
     }
-        self.permit.is_replay = true;
 }

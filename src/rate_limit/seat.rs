@@ -61,6 +61,7 @@ impl Seat {
                 status,
                 headers,
                 verdict,
+                ..
             } => {
                 readings = quota.readings(headers, &now);
                 Settlement::Answered(quota.report(status, headers, verdict, &readings, &now))
@@ -107,8 +108,16 @@ impl Seat {
         self.quota().abandon(self.ticket, now);
     }
 
-    pub(super) fn request_id(&self, headers: &HeaderMap) -> Option<String> {
-        printable::id_in(headers, self.limiter.settings.request_id_header.as_ref())
+    /// The distributor's name for an exchange: in a header, or else in the body of an error.
+    pub(super) fn request_id(
+        &self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: Option<&[u8]>,
+    ) -> Option<String> {
+        let names = &self.limiter.settings.request_id_headers;
+        let body = body.filter(|_| !status.is_success());
+        printable::id_in(headers, names).or_else(|| printable::id_in_body(body?))
     }
 
     fn tell(&self, permit: Granted, outcome: Outcome<'_>, change: Change, now: &Now) {
@@ -125,26 +134,32 @@ impl Seat {
                 elapsed,
             }),
             Outcome::Answered {
-                status, headers, ..
+                status,
+                headers,
+                body,
+                ..
             } => events.emit(|| Event::Answered {
                 quota: quota(),
                 status,
                 elapsed,
-                request_id: self.request_id(headers),
+                request_id: self.request_id(status, headers, body),
             }),
         }
         match (change, outcome) {
             (
                 Change::ClosedUntil(moment),
                 Outcome::Answered {
-                    status, headers, ..
+                    status,
+                    headers,
+                    body,
+                    ..
                 },
             ) => {
                 events.emit(|| Event::QuotaRejected {
                     quota: quota(),
                     status,
                     until: now.wall_at(moment),
-                    request_id: self.request_id(headers),
+                    request_id: self.request_id(status, headers, body),
                 });
             }
             (Change::Reopened, _) => events.emit(|| Event::QuotaReopened { quota: quota() }),

@@ -94,7 +94,7 @@ fn the_keys_of_limits_and_refusals_reach_their_settings() {
         "max_replays": 1, "max_in_flight": 2, "max_queue": 3,
         "max_wait": "0s", "timeout": "4s", "unanswered_after": "5s", "priority": "low",
         "rejection_statuses": [403], "not_the_token": ["no"], "replay_unauthorized": false,
-        "request_id_header": "X-Id"
+        "request_id_header": ["X-Id", "X-Trace"]
         }"#,
     );
     let day = Window::per_day(5)
@@ -123,7 +123,7 @@ fn the_keys_of_limits_and_refusals_reach_their_settings() {
     );
     assert_eq!(settings.not_the_token, ["no"]);
     assert!(!settings.replay_unauthorized);
-    assert_eq!(settings.request_id_header.as_deref(), Some("X-Id"));
+    assert_eq!(settings.request_id_headers, ["X-Id", "X-Trace"]);
 }
 
 #[test]
