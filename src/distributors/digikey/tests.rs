@@ -75,6 +75,43 @@ fn the_error_body_reads_both_shapes() {
 }
 
 #[test]
+fn the_error_body_reads_lower_camel_case_and_what_is_invalid() {
+    for body in [
+        r#"{"errorResponseVersion":"1.0","statusCode":400,"errorMessage":"Bad request",
+            "errorDetails":"see below","requestId":"r-4",
+            "validationErrors":[{"field":"Quantity","message":"must be positive"}]}"#,
+        r#"{"ErrorResponseVersion":"1.0","StatusCode":400,"ErrorMessage":"Bad request",
+            "ErrorDetails":"see below","RequestId":"r-4",
+            "ValidationErrors":[{"Field":"Quantity","Message":"must be positive"}]}"#,
+    ] {
+        let body: ErrorBody = serde_json::from_str(body).expect("an error");
+        let expected = ErrorBody {
+            version: Some("1.0".to_owned()),
+            status: Some(400),
+            message: Some("Bad request".to_owned()),
+            details: Some("see below".to_owned()),
+            request_id: Some("r-4".to_owned()),
+            validation_errors: vec![ValidationError {
+                field: Some("Quantity".to_owned()),
+                message: Some("must be positive".to_owned()),
+            }],
+        };
+        assert_eq!(body, expected);
+    }
+    let notice: ErrorBody =
+        serde_json::from_str(r#"{"message":"Daily limit","correlationId":"c-1","title":null}"#)
+            .expect("an error");
+    assert_eq!(notice.message.as_deref(), Some("Daily limit"));
+    assert_eq!(notice.request_id.as_deref(), Some("c-1"));
+    let traced: ErrorBody = serde_json::from_str(
+        r#"{"title":"Bad","traceId":"t-1","status":"400","errors":{"a":["b"]}}"#,
+    )
+    .expect("an error");
+    assert_eq!(traced.request_id.as_deref(), Some("t-1"));
+    assert_eq!(traced.status, None, "no number");
+}
+
+#[test]
 fn the_preset_builds_and_its_environment_switches_the_host() {
     let production = account("id", "secret").build().expect("production");
     assert_eq!(production.base_url().as_str(), "https://api.digikey.com/");
@@ -130,9 +167,11 @@ fn an_overridden_minute_holds_for_the_products_that_share_it() {
             .map(Window::to_string)
             .collect::<Vec<_>>()
     };
-    for name in [Quota::DEFAULT, PRODUCT_INFORMATION, ORDER_SUPPORT, BARCODE] {
+    let shared = PRODUCTS_WITH_DEFAULT_WINDOWS.map(|(name, _)| name);
+    for name in shared.into_iter().chain([Quota::DEFAULT]) {
         assert_eq!(windows(name), ["60/min", "1000/utc-day"], "{name}");
     }
+    assert_eq!(windows(CHANGE_NOTICES), ["120/min", "30/utc-day"]);
     assert_eq!(windows(QUOTING), ["10/min"]);
     assert_eq!(windows(ORDERING), ["10/min"]);
     assert_eq!(windows(BATCH), ["10/min", "50/utc-day"]);
