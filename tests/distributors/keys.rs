@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use httpmock::MockServer;
 use reqwest_tollgate::distributors::{
-    arrow_itemservice, conrad, future, mouser, oemsecrets, renesas, rs, rutronik, sager, samtec,
-    sourcengine, te, tti,
+    arrow_itemservice, conrad, findchips, future, mouser, oemsecrets, renesas, rs, rutronik, sager,
+    samtec, sourcengine, te, tti,
 };
 use reqwest_tollgate::{AccountBuilder, Error, ErrorKind, Secret};
 
@@ -36,6 +36,7 @@ fn accounts() -> Vec<(AccountBuilder, Vec<String>)> {
         (rutronik::account(CANARY), query(&["apikey"])),
         (conrad::account(CANARY), query(&["apikey"])),
         (oemsecrets::account(CANARY), query(&["apiKey"])),
+        (findchips::account(CANARY), query(&["apiKey"])),
         (
             rs::account(CANARY, CANARY),
             header(&["client-id", "client-secret"]),
@@ -140,6 +141,11 @@ async fn an_address_without_tls_is_refused_before_anything_is_sent() {
     assert_eq!(stub.count(), 0);
     let base = arrow_itemservice::account("l", "k").base_url("http://api.arrow.com");
     assert!(base.build().is_err());
+    let account = findchips::account(CANARY).build().unwrap();
+    let url = "http://api.findchips.com/v1/search?part=bav99";
+    let error = client(&account, &stub).get(url).send().await.unwrap_err();
+    assert_eq!(Error::find(&error).unwrap().kind(), ErrorKind::Insecure);
+    assert_eq!(stub.count(), 0);
 }
 
 type ByKey = fn(Secret) -> AccountBuilder;
