@@ -1,11 +1,15 @@
 //! One quota: its ledger and line behind a lock, and what its responses say.
 
+mod offers;
+
 use std::sync::{Arc, PoisonError, TryLockError};
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 use smallvec::SmallVec;
 
+pub(super) use self::offers::Offer;
+use self::offers::Offers;
 use super::LimiterSettings;
 use super::alarm::Alarm;
 use super::headers::{self, Fields, Reading};
@@ -38,6 +42,7 @@ pub(crate) struct QuotaLine {
     account: Arc<str>,
     quota: Quota,
     fields: Vec<Fields>,
+    offers: Offers,
     /// Of the ledger, when its windows were the quota's.
     edition: u64,
     line: Arc<Mutex<Line>>,
@@ -61,6 +66,7 @@ impl QuotaLine {
             name: quota.name.as_str().into(),
             account: settings.account.clone(),
             fields: fields(&quota),
+            offers: Offers::none(&quota.windows),
             quota,
             edition: ledger.edition(),
             line: Arc::new(Mutex::new(Line::new(ledger, settings.max_queue))),
@@ -77,6 +83,7 @@ impl QuotaLine {
             name: self.name.clone(),
             account: self.account.clone(),
             fields: fields(&quota),
+            offers: Offers::none(&quota.windows),
             quota,
             edition,
             line: self.line.clone(),
@@ -181,6 +188,11 @@ impl QuotaLine {
             true => SmallVec::new(),
             false => headers::read(&self.fields, headers, *now),
         }
+    }
+
+    /// Limits among them that are above the configured ones, and news.
+    pub(super) fn offers(&self, readings: &[Reading]) -> SmallVec<[Offer<'_>; 1]> {
+        self.offers.news(&self.quota.windows, readings)
     }
 
     /// What an answer with these readings says about this quota.

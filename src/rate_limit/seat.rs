@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
 
+use super::headers::Reading;
 use super::limiter::{Asked, Granted, Limiter};
 use super::place::{Claim, Entry};
-use super::quota_line::QuotaLine;
+use super::quota_line::{Offer, QuotaLine};
 use super::quotas::Chosen;
 use super::state::{Change, Settlement};
 use super::ticket::Ticket;
@@ -79,6 +80,7 @@ impl Seat {
             may_hold_probe: false,
         };
         if let Settlement::Answered(report) = &settlement {
+            self.tell_offers(report.readings);
             ended.rejected = report.rejected.map(|_| match change {
                 Change::ClosedUntil(moment) => moment,
                 _ => now.moment,
@@ -118,6 +120,20 @@ impl Seat {
         let names = &self.limiter.settings.request_id_headers;
         let body = body.filter(|_| !status.is_success());
         printable::id_in(headers, names).or_else(|| printable::id_in_body(body?))
+    }
+
+    /// A bigger plan than the configured one is not used by itself, and nobody would notice.
+    fn tell_offers(&self, readings: &[Reading]) {
+        let quota = self.quota();
+        for Offer { window, told } in quota.offers(readings) {
+            let event = || Event::HigherLimitOffered {
+                quota: quota.name.clone(),
+                length: window.length(),
+                configured: window.limit,
+                told,
+            };
+            self.limiter.settings.events.emit(event);
+        }
     }
 
     fn tell(&self, permit: Granted, outcome: Outcome<'_>, change: Change, now: &Now) {

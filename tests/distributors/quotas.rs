@@ -3,10 +3,10 @@
 use reqwest_tollgate::distributors::{
     avnet, digikey, element14, mouser, nexar, sager, sourcengine, te, ti, tme_v2, tti,
 };
-use reqwest_tollgate::{AccountBuilder, Quota, RequestOptions};
+use reqwest_tollgate::{AccountBuilder, Event, Quota, RequestOptions};
 
 use crate::Scene;
-use crate::common::{Answer, Stub, answer, noon, seconds};
+use crate::common::{Answer, Events, Stub, answer, noon, seconds};
 
 const HOUR: u64 = 60 * 60;
 
@@ -303,6 +303,41 @@ async fn a_path_in_another_letter_case_has_the_limits_of_its_product() {
         }
         assert_eq!(scene.stub.arrivals()[9..], [0, 60], "{path}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bigger_plan_than_configured_is_told_once() {
+    let events = Events::default();
+    let told = |limit: u64| {
+        answer(200)
+            .header("X-RateLimit-Limit", limit)
+            .header("X-RateLimit-Remaining", limit - 10)
+    };
+    let stub = Stub::answering([1000, 5000, 5000, 5000, 25_000].map(told));
+    let builder = digikey::account("id", "secret").observer(events.observer());
+    let scene = Scene::new(builder, stub);
+    for _ in 0..6 {
+        scene.get("products/v4/search/keyword").await.unwrap();
+    }
+    let offered = |wanted: u64| {
+        events.count(|event| match event {
+            Event::HigherLimitOffered {
+                quota,
+                configured,
+                told,
+                ..
+            } => &**quota == digikey::PRODUCT_INFORMATION && (*configured, *told) == (1000, wanted),
+            _ => false,
+        })
+    };
+    assert_eq!((offered(5000), offered(25_000)), (1, 1));
+    let all = events.count(|event| matches!(event, Event::HigherLimitOffered { .. }));
+    assert_eq!(all, 2);
+    let quotas = scene.account.quotas();
+    let information = quotas
+        .iter()
+        .find(|quota| quota.quota() == digikey::PRODUCT_INFORMATION);
+    assert_eq!(information.unwrap().windows()[1].limit, 1000, "not taken");
 }
 
 #[tokio::test(start_paused = true)]
