@@ -393,8 +393,9 @@ impl AccountBuilder {
         self
     }
 
-    /// A refused request whose body contains this phrase was not refused for its token (letter case
-    /// and white space do not count): the answer is returned, and no token renewed.
+    /// A refused request whose body contains this phrase was not refused for its token: the answer
+    /// is returned, and no token renewed. It is compared as those of a [`Rule`] are: as whole
+    /// words, and letter case and white space do not count.
     pub fn not_the_token(mut self, phrase: impl Into<String>) -> Self {
         self.settings.note("not_the_token");
         self.settings.not_the_token.push(phrase.into());

@@ -200,6 +200,20 @@ async fn a_refused_key_that_changed_in_its_file_is_read_again() {
     }
 }
 
+/// Mouser's rules look into each 200; those that are good prove the key.
+#[tokio::test]
+async fn a_key_that_works_and_is_refused_to_one_request_is_tried_once_more() {
+    let account = mouser::account(CANARY).build().unwrap();
+    let good = || answer(200).body(r#"{"Errors":[],"SearchResults":{}}"#);
+    let stub = Stub::answering([good(), answer(401), good()]);
+    let client = client(&account, &stub);
+    for _ in 0..2 {
+        let url = account.base_url().clone();
+        assert_eq!(client.get(url).send().await.unwrap().status(), 200);
+    }
+    assert_eq!(stub.count(), 3);
+}
+
 #[tokio::test]
 async fn a_blocked_address_is_neither_a_quota_nor_a_key() {
     let account = mouser::account(CANARY).build().unwrap();

@@ -3,7 +3,7 @@
 use reqwest_tollgate::distributors::{
     avnet, digikey, element14, mouser, nexar, sager, sourcengine, te, ti, tme_v2, tti,
 };
-use reqwest_tollgate::{AccountBuilder, Event, Quota, RequestOptions};
+use reqwest_tollgate::{AccountBuilder, Error, Event, PausedClock, Quota, RequestOptions};
 
 use crate::Scene;
 use crate::common::{Answer, Events, Stub, answer, noon, seconds};
@@ -137,6 +137,45 @@ async fn a_403_without_words_of_a_quota_is_sent_again_once_and_then_handed_on() 
     // Nothing is closed behind it.
     scene.get("products/search").await.unwrap();
     assert_eq!(scene.stub.arrivals()[4..], [2]);
+}
+
+/// The same for code that sends without the layers.
+#[tokio::test(start_paused = true)]
+async fn a_suspicion_is_tried_once_by_a_permit_too() {
+    let clock = PausedClock::starting_at(noon());
+    let builder = tme_v2::account("token", "secret").clock(clock);
+    let account = builder.build().unwrap();
+    let options = RequestOptions::new();
+    let permit = account.permit("/products/search", &options).await.unwrap();
+    let (forbidden, none) = (http::StatusCode::FORBIDDEN, http::HeaderMap::new());
+    let rejected = permit.answered(forbidden, &none).expect("perhaps too fast");
+    let again = rejected.again().await.unwrap();
+    assert!(again.answered(forbidden, &none).is_none(), "handed on");
+    assert!(account.quotas()[0].blocked_until().is_none());
+}
+
+/// The error of a spent day has the vendor's name for the exchange, wherever that stood.
+#[tokio::test(start_paused = true)]
+async fn a_spent_day_is_told_with_the_vendors_name_for_the_exchange() {
+    let body = r#"{"StatusCode":429,"ErrorMessage":"Daily Ratelimit exceeded","RequestId":"b-1"}"#;
+    for (spent, expected) in [
+        (answer(429).body(body), "b-1"),
+        (
+            answer(429).body(body).header("X-Correlation-Id", "h-1"),
+            "h-1",
+        ),
+    ] {
+        let events = Events::default();
+        let builder = digikey::account("id", "secret").observer(events.observer());
+        let scene = Scene::new(builder, Stub::answering([spent]));
+        let error = scene.get("some/path").await.unwrap_err();
+        assert_eq!(Error::find(&error).unwrap().request_id(), Some(expected));
+        let named = |event: &Event| match event {
+            Event::QuotaRejected { request_id, .. } => request_id.as_deref() == Some(expected),
+            _ => false,
+        };
+        assert_eq!(events.count(named), 1, "{expected}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

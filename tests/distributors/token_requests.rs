@@ -204,6 +204,20 @@ async fn nexars_good_answers_report_no_rejected_token() {
     assert_eq!(tokens.asked().len(), 2);
 }
 
+/// A success of a status that a rule looks into proves the token like any other.
+#[tokio::test]
+async fn nexars_good_answers_prove_the_token_that_is_refused_to_one_request() {
+    let tokens = Tokens::new("").await;
+    let account = tokens.account(nexar::account("id", "secret"));
+    let good = || answer(200).body(r#"{"data":{}}"#);
+    let stub = Stub::answering([good(), answer(401), good()]);
+    for _ in 0..2 {
+        assert_eq!(send(&account, &stub).await.status(), 200);
+    }
+    assert_eq!(authorizations(&stub), ["Bearer token-1"; 3]);
+    assert_eq!(tokens.asked().len(), 1);
+}
+
 #[tokio::test]
 async fn digikeys_name_for_an_exchange_is_found_in_each_of_its_places() {
     for (refusal, expected) in [
