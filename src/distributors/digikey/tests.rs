@@ -54,7 +54,14 @@ fn a_wrong_app_or_a_missing_subscription_is_not_the_token() {
     assert!(is_not_the_token(
         "X-DIGIKEY-Client-Id invalid for requested resource"
     ));
-    assert!(is_not_the_token("You are not subscribed to this API."));
+    for words in [
+        "You are not subscribed to this API.",
+        "401 Invalid Client-Id. You are not subscribed to this API",
+        "Invalid Client-Id",
+        "invalid clientid",
+    ] {
+        assert!(is_not_the_token(words), "{words}");
+    }
 }
 
 #[test]
