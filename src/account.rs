@@ -173,7 +173,8 @@ impl Account {
     /// [`QuotaSnapshot::quota`] tells that of a response.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config): the account has no quota of that name.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config): the account has no quota of that name, or
+    /// counts other units than this one.
     pub fn charge(&self, quota: &str, unit: &str, amount: u64) -> Result<(), Error> {
         self.shared.limiter.charge(quota, unit, amount)
     }

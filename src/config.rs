@@ -73,7 +73,8 @@ use crate::rate_limit::QuotaStore;
 /// | `headers`, `query`, `token_headers`, `token_fields` | tables of strings |
 /// | `bearer` | a string |
 /// | `basic` | a table of `user` and `password` |
-/// | `client_id`, `client_secret`, `scope`, `issuer`, `request_id_header` | strings |
+/// | `client_id`, `client_secret`, `scope`, `issuer` | strings |
+/// | `request_id_header` | a string, or a list of strings |
 /// | `client_auth` | `"basic"`, `"basic-raw"`, `"body"` |
 /// | `grant` | `"client_credentials"`; `"refresh_token"` with a `refresh_token` to begin with; `"authorization_code"` with a `redirect_uri`; `"password"` with `user` and `password`; `"jwt_bearer"` with an `assertion` |
 /// | `assertion` | a table: `algorithm` (`"HS256"`; with the feature `jwt` also `"RS256"`, `"ES256"`), `issuer`, `key`; `key_id`, `subject`, `audience`, `lifetime` |
@@ -85,8 +86,8 @@ use crate::rate_limit::QuotaStore;
 /// | `priority` | `"low"`, `"normal"`, `"high"`, of the requests that name none: [`RequestOptions::priority`](crate::RequestOptions::priority) |
 /// | `max_replays`, `max_in_flight`, `max_queue` | integers |
 /// | `rejection_statuses` | a list of integers |
-/// | `rules` | a list of `{ status = 403, body = ["phrase"], headers = { Name = "phrase" }, verdict }`, with a verdict of `"fine"`, `"token-rejected"`, `"not-the-token"`, `"rate-exceeded"` or `"quota-spent"`: see [`Rule`](crate::Rule); the first that matches decides |
-/// | `replay_unauthorized`, `keep_warm` | true or false |
+/// | `rules` | a list of `{ status = 403, body = ["phrase"], headers = { Name = "phrase" }, header_is = { Name = "value" }, verdict }`, with a verdict of `"fine"`, `"token-rejected"`, `"not-the-token"`, `"rate-exceeded"`, `"rate-suspected"` or `"quota-spent"`: see [`Rule`](crate::Rule); the first that matches decides |
+/// | `replay_unauthorized`, `keep_warm`, `pkce` | true or false |
 /// | `token_store` | `"memory"`, or `{ directory = "/path" }` for a [`FileStore`](crate::FileStore), with the feature `encryption` also `{ directory, key }`; at the top of the file it is that of all accounts that name none |
 /// | `quota_store` | `"memory"` or `{ directory = "/path" }`, likewise: [`AccountBuilder::quota_store`](crate::AccountBuilder::quota_store) |
 pub struct Config {

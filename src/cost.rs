@@ -1,5 +1,6 @@
 //! What a request costs, in each unit that a window may count.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What windows count that say nothing else, and of which every request costs one.
@@ -37,6 +38,22 @@ impl Costs {
         Self(Some(near.iter().chain(others).cloned().collect()))
     }
 
+    /// The units of which something was said.
+    pub(crate) fn units(&self) -> impl Iterator<Item = &str> {
+        let costs = self.0.as_deref().unwrap_or_default();
+        costs.iter().map(|(unit, _)| &**unit)
+    }
+
+    /// Without those in other units than `keep` says.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        if self.units().all(&keep) {
+            return;
+        }
+        let costs = self.0.as_deref().unwrap_or_default().iter();
+        let kept: Arc<[Cost]> = costs.filter(|(unit, _)| keep(unit)).cloned().collect();
+        self.0 = Some(kept).filter(|kept| !kept.is_empty());
+    }
+
     /// Whether nothing was said about any unit.
     pub(crate) fn are_plain(&self) -> bool {
         self.0.is_none()
@@ -50,9 +67,27 @@ impl Costs {
     }
 }
 
+/// These units and requests, in order, for an error that says what there is.
+pub(crate) fn listed<'a>(units: impl Iterator<Item = &'a str>) -> String {
+    let units: BTreeSet<_> = units.chain([REQUESTS]).collect();
+    units.into_iter().collect::<Vec<_>>().join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_kept_is_gone_and_nothing_is_plain() {
+        let mut costs = Costs::default().with("lines", 5).with("parts", 7);
+        costs.retain(|unit| unit == "parts");
+        assert_eq!(
+            (costs.named("lines"), costs.named("parts")),
+            (None, Some(7))
+        );
+        costs.retain(|_| false);
+        assert!(costs.are_plain());
+    }
 
     #[test]
     fn the_nearest_cost_wins_unit_by_unit() {

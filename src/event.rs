@@ -131,6 +131,9 @@ pub enum Event {
     Replayed {
         /// After what.
         reason: ReplayReason,
+        /// The status of the answer that led here. It need not be 401 or 429: some vendors say it
+        /// with a 403 or a 200.
+        status: StatusCode,
         /// Counts the replays of this request for this reason, from 1.
         attempt: u32,
     },
@@ -160,6 +163,21 @@ pub enum Event {
         name: HeaderName,
         /// What it said, cut short.
         example: String,
+    },
+    /// The server tells a limit above the configured one, in the
+    /// [header](crate::Window::limit_header) that the window names: the account uses less than it
+    /// may. Configure the new limit, or let the window
+    /// [follow raises](crate::Window::follow_raises). Reported once for each limit that is higher
+    /// than those before.
+    HigherLimitOffered {
+        /// Which quota.
+        quota: Arc<str>,
+        /// The length of the window.
+        length: Duration,
+        /// Its configured limit, which stays in force.
+        configured: u64,
+        /// What the server tells.
+        told: u64,
     },
     /// What is used of the quotas could not be saved, or the store has not answered for 10 s; it is
     /// tried again after each change, or once it answers. Or what was saved could not be read
@@ -371,6 +389,7 @@ fn trace(account: &str, event: &Event) {
         Event::TokenRenewed { .. } | Event::TokenAdopted { .. } | Event::QuotaReopened { .. } => {
             log!(info)
         }
+        Event::HigherLimitOffered { .. } => log!(warn),
         Event::Lost { .. }
         | Event::TokenRejected { .. }
         | Event::QuotaRejected { .. }

@@ -44,6 +44,7 @@ mod header_value;
 mod origin;
 mod passage;
 mod percent;
+mod phrase;
 mod printable;
 mod redirects;
 mod response;

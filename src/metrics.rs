@@ -24,6 +24,7 @@
 //! | `tollgate_replays_total` | counter | `account`, `reason` | requests sent again: `unauthorized`, `rate_limited` |
 //! | `tollgate_refusals_total` | counter | `account`, `kind` | requests that failed without being sent, or sent again |
 //! | `tollgate_quota_save_failures_total` | counter | `account` | attempts to keep what is used of the quotas that failed |
+//! | `tollgate_higher_limits_total` | counter | `account` | limits above the configured ones that a server told |
 //! | `tollgate_second_ledgers_total` | counter | `account` | accounts built twice |
 //! | `tollgate_redirected_credentials_total` | counter | `account` | other hosts to which a redirect took the account's keys |
 //! | `tollgate_literal_secrets_total` | counter | `account` | secrets that a configuration file holds itself |
@@ -62,6 +63,7 @@ const QUOTA_SAVE_FAILURES: &str = "tollgate_quota_save_failures_total";
 const UNREADABLE_HEADERS: &str = "tollgate_unreadable_headers_total";
 const REPLAYS: &str = "tollgate_replays_total";
 const REFUSALS: &str = "tollgate_refusals_total";
+const HIGHER_LIMITS: &str = "tollgate_higher_limits_total";
 const SECOND_LEDGERS: &str = "tollgate_second_ledgers_total";
 const REDIRECTED_CREDENTIALS: &str = "tollgate_redirected_credentials_total";
 const LITERAL_SECRETS: &str = "tollgate_literal_secrets_total";
@@ -98,6 +100,10 @@ pub fn describe() {
         ),
         (REPLAYS, "Requests sent again, by reason"),
         (REFUSALS, "Requests that failed without being sent, by kind"),
+        (
+            HIGHER_LIMITS,
+            "Limits above the configured ones that a server told",
+        ),
         (SECOND_LEDGERS, "Accounts built twice"),
         (
             REDIRECTED_CREDENTIALS,
@@ -148,6 +154,7 @@ pub(crate) fn record(account: &Arc<str>, event: &Event) {
         Event::Replayed { reason, .. } => meter.count(REPLAYS, "reason", reason.as_str()),
         Event::Refused { error } => meter.count(REFUSALS, "kind", error.kind().as_str()),
         Event::QuotaStoreFailed { .. } => meter.count_all(QUOTA_SAVE_FAILURES),
+        Event::HigherLimitOffered { .. } => meter.count_all(HIGHER_LIMITS),
         Event::SecondLedger => meter.count_all(SECOND_LEDGERS),
         Event::CredentialsRedirected { .. } => meter.count_all(REDIRECTED_CREDENTIALS),
         Event::LiteralSecret { .. } => meter.count_all(LITERAL_SECRETS),

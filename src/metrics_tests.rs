@@ -71,6 +71,7 @@ fn events() -> Vec<Event> {
         },
         Event::Replayed {
             reason: ReplayReason::RateLimited,
+            status,
             attempt: 1,
         },
         Event::QuotaRejected {
@@ -78,6 +79,12 @@ fn events() -> Vec<Event> {
             status,
             until: SystemTime::UNIX_EPOCH,
             request_id,
+        },
+        Event::HigherLimitOffered {
+            quota: quota.clone(),
+            length: SPAN,
+            configured: 1000,
+            told: 5000,
         },
         Event::QuotaReopened {
             quota: quota.clone(),
@@ -170,6 +177,7 @@ fn every_event_is_counted_under_its_documented_name_and_labels() {
             "tollgate_requests_total{account=acme,quota=search,status=lost}",
             "1",
         ),
+        ("tollgate_higher_limits_total{account=acme}", "1"),
         ("tollgate_second_ledgers_total{account=acme}", "1"),
         ("tollgate_refresh_tokens_expiring_total{account=acme}", "1"),
         ("tollgate_unusual_token_types_total{account=acme}", "1"),

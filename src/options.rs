@@ -136,8 +136,11 @@ impl RequestOptions {
     }
 
     /// What the request costs in a unit that windows count
-    /// ([`Window::unit`](crate::Window::unit)); in `"requests"` one, and in units that nobody names
-    /// nothing: windows in such a unit are not concerned.
+    /// ([`Window::unit`](crate::Window::unit)); in `"requests"` one, and in units that are not
+    /// named nothing: windows in such a unit are not concerned. A unit that no window of the
+    /// account counts, beside others that they do (`"line"` beside `"lines"`), is an
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) before anything is sent; an account that
+    /// counts requests alone takes any.
     ///
     /// A cost that shows only in the answer is 0 here, and told then by
     /// [`Account::charge`](crate::Account::charge): such a request leaves as soon as anything is

@@ -39,6 +39,8 @@ pub(crate) enum Outcome<'a> {
         headers: &'a HeaderMap,
         /// What the distributor's rules say, where one matches.
         verdict: Option<Verdict>,
+        /// Where it was read.
+        body: Option<&'a [u8]>,
     },
     /// It left, and no answer came back.
     Lost,

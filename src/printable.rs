@@ -4,6 +4,7 @@
 //! turn its direction so that a terminal shows something else than what is there. Pure.
 
 use http::{HeaderMap, HeaderName};
+use serde_json::{Map, Value};
 
 /// The longest id of an exchange that is kept, in characters. The longest seen in use have 64
 /// (two UUIDs); a server may send anything.
@@ -48,9 +49,30 @@ pub(crate) fn id(text: &str) -> Option<String> {
     (!id.is_empty()).then(|| id.to_owned())
 }
 
-/// The name of an exchange in the header that the account names for it.
-pub(crate) fn id_in(headers: &HeaderMap, name: Option<&HeaderName>) -> Option<String> {
-    id(headers.get(name?)?.to_str().ok()?)
+/// What servers call the name of an exchange in a body.
+pub(crate) const ID_FIELDS: [&str; 9] = [
+    "request_id",
+    "requestId",
+    "RequestId",
+    "requestID",
+    "correlation_id",
+    "correlationId",
+    "CorrelationId",
+    "trace_id",
+    "traceId",
+];
+
+/// The name of an exchange, in the first of these headers that is there and says one.
+pub(crate) fn id_in(headers: &HeaderMap, names: &[HeaderName]) -> Option<String> {
+    let mut values = names.iter().filter_map(|name| headers.get(name));
+    values.find_map(|value| id(value.to_str().ok()?))
+}
+
+/// The name of an exchange in the body of an error, if that is an object which has one.
+pub(crate) fn id_in_body(body: &[u8]) -> Option<String> {
+    let fields: Map<String, Value> = serde_json::from_slice(body).ok()?;
+    let mut found = ID_FIELDS.iter().filter_map(|name| fields.get(*name));
+    found.find_map(|value| id(value.as_str()?))
 }
 
 #[cfg(test)]
@@ -66,6 +88,28 @@ mod tests {
         assert_eq!(id(hostile).as_deref(), Some("a  bcd"));
         for nothing in ["", "  ", "\u{200b}", "\u{202e}\t"] {
             assert_eq!(id(nothing), None, "{nothing:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_name_that_says_something_counts_and_a_body_may_have_it() {
+        let names = ["x-one", "x-two"].map(HeaderName::from_static);
+        let mut headers = HeaderMap::new();
+        assert_eq!(id_in(&headers, &names), None);
+        headers.insert("x-two", "two".parse().expect("a value"));
+        assert_eq!(id_in(&headers, &names).as_deref(), Some("two"));
+        headers.insert("x-one", " ".parse().expect("a value"));
+        assert_eq!(id_in(&headers, &names).as_deref(), Some("two"));
+        headers.insert("x-one", "one".parse().expect("a value"));
+        assert_eq!(id_in(&headers, &names).as_deref(), Some("one"));
+        let id = |body: &str| id_in_body(body.as_bytes());
+        assert_eq!(id(r#"{"correlationId":"c-1"}"#).as_deref(), Some("c-1"));
+        assert_eq!(
+            id(r#"{"RequestId":"","traceId":"t\n1"}"#).as_deref(),
+            Some("t 1")
+        );
+        for nothing in ["", "[]", "<html>", r#"{"RequestId":7}"#] {
+            assert_eq!(id(nothing), None, "{nothing}");
         }
     }
 

@@ -17,7 +17,9 @@
 
 use std::fmt;
 
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+use crate::phrase::{Folded, folded};
 
 /// What an answer means: one of the API's ([`AccountBuilder::rule`]) or one of the token endpoint's
 /// ([`AccountBuilder::token_rule`]). [`RateExceeded`](Self::RateExceeded) can be said of both, the
@@ -39,6 +41,10 @@ pub enum Verdict {
     ///
     /// From the token endpoint: no token request before `Retry-After`, or a short back-off.
     RateExceeded,
+    /// Perhaps [`RateExceeded`](Self::RateExceeded), and perhaps a refusal of another kind in the
+    /// same words: the quota pauses, and the request is sent again once. If that is answered so
+    /// too, the answer is returned and counts as [`Fine`](Self::Fine).
+    RateSuspected,
     /// The quota's longest window is spent. Without a time to wait the quota pauses until the
     /// window ends by the calendar, or else for [`LOOK_AGAIN`](Self::LOOK_AGAIN); then one request
     /// goes first to see.
@@ -57,12 +63,22 @@ pub enum Verdict {
 impl Verdict {
     /// How long a spent quota pauses of which nobody knows when it ends. This crate's own caution.
     pub const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_secs(60 * 60);
+
+    /// What it means of an attempt, the first or one after a rejection.
+    pub(crate) fn on_attempt(self, is_replay: bool) -> Self {
+        match self {
+            Self::RateSuspected if is_replay => Self::Fine,
+            other => other,
+        }
+    }
 }
 
 /// "An answer like this means that."
 ///
 /// All conditions have to hold. Phrases are compared without regard to letter case and white space
-/// (DigiKey writes "Bearer token  expired" with two spaces).
+/// (DigiKey writes "Bearer token  expired" with two spaces), and as whole words: `0` is not in
+/// `4990`, nor `minute` in `appminute`. A word ends where no letter or digit follows, and before
+/// the hump in `clientId`.
 ///
 /// ```
 /// use reqwest_tollgate::{Account, Rule, Verdict, Window};
@@ -77,9 +93,17 @@ impl Verdict {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
     status: u16,
-    headers: Vec<(String, String)>,
+    headers: Vec<(String, Expected)>,
     phrases: Vec<String>,
     verdict: Verdict,
+}
+
+/// What a header has to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Expected {
+    Phrase(String),
+    /// This and nothing else.
+    Value(String),
 }
 
 impl Rule {
@@ -97,7 +121,22 @@ impl Rule {
     /// header.
     #[must_use]
     pub fn header(mut self, name: &str, phrase: &str) -> Self {
-        self.headers.push((name.to_owned(), phrase.to_owned()));
+        let expected = Expected::Phrase(phrase.to_owned());
+        self.headers.push((name.to_owned(), expected));
+        self
+    }
+
+    /// One of the headers of this name is this value and nothing else, in the same comparison.
+    ///
+    /// ```
+    /// use reqwest_tollgate::{Rule, Verdict};
+    ///
+    /// let spent = Rule::new(403, Verdict::RateExceeded).header_is("X-RateLimit-Remaining", "0");
+    /// ```
+    #[must_use]
+    pub fn header_is(mut self, name: &str, value: &str) -> Self {
+        let expected = Expected::Value(value.to_owned());
+        self.headers.push((name.to_owned(), expected));
         self
     }
 
@@ -132,8 +171,8 @@ impl Rule {
                 self.status
             ));
         }
-        let header = |(name, phrase): &(String, String)| match name.parse::<HeaderName>() {
-            Ok(name) => Ok((name, folded(phrase))),
+        let header = |(name, expected): &(String, Expected)| match name.parse() {
+            Ok(name) => Ok((name, expected.folded())),
             Err(_) => Err(format!("{name:?} is not a header name")),
         };
         Ok(CheckedRule {
@@ -142,6 +181,23 @@ impl Rule {
             phrases: self.phrases.iter().map(|phrase| folded(phrase)).collect(),
             verdict: self.verdict,
         })
+    }
+}
+
+impl Expected {
+    fn folded(&self) -> Self {
+        match self {
+            Self::Phrase(phrase) => Self::Phrase(folded(phrase)),
+            Self::Value(value) => Self::Value(folded(value)),
+        }
+    }
+
+    fn is_in(&self, value: &HeaderValue) -> bool {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        match self {
+            Self::Phrase(phrase) => Folded::new(&value).contains(phrase),
+            Self::Value(expected) => folded(&value) == *expected,
+        }
     }
 }
 
@@ -160,6 +216,7 @@ impl RuleTarget {
                 Verdict::TokenRejected,
                 Verdict::NotTheToken,
                 Verdict::RateExceeded,
+                Verdict::RateSuspected,
                 Verdict::QuotaSpent,
             ],
             Self::TokenEndpoint => &[
@@ -184,16 +241,16 @@ impl fmt::Display for RuleTarget {
 #[derive(Clone, Debug)]
 struct CheckedRule {
     status: StatusCode,
-    headers: Vec<(HeaderName, String)>,
+    headers: Vec<(HeaderName, Expected)>,
     phrases: Vec<String>,
     verdict: Verdict,
 }
 
 impl CheckedRule {
-    fn matches(&self, status: StatusCode, headers: &HeaderMap, body: Option<&str>) -> bool {
-        let in_header = |(name, phrase): &(HeaderName, String)| {
+    fn matches(&self, status: StatusCode, headers: &HeaderMap, body: Option<&Folded>) -> bool {
+        let in_header = |(name, expected): &(HeaderName, Expected)| {
             let mut values = headers.get_all(name).iter();
-            values.any(|value| folded(&String::from_utf8_lossy(value.as_bytes())).contains(phrase))
+            values.any(|value| expected.is_in(value))
         };
         let in_body = |phrase: &String| body.is_some_and(|body| body.contains(phrase));
         self.status == status
@@ -252,17 +309,12 @@ impl Rules {
         if !self.concern(status) {
             return None;
         }
-        let body = body.map(|body| folded(&String::from_utf8_lossy(body)));
+        let body = body.filter(|_| self.need_body(status));
+        let body = body.map(|body| Folded::new(&String::from_utf8_lossy(body)));
         let mut rules = self.0.iter();
-        let rule = rules.find(|rule| rule.matches(status, headers, body.as_deref()))?;
+        let rule = rules.find(|rule| rule.matches(status, headers, body.as_ref()))?;
         Some(rule.verdict)
     }
-}
-
-/// In lower case and without white space, as bodies and phrases are compared.
-pub(crate) fn folded(text: &str) -> String {
-    let dense = text.chars().filter(|c| !c.is_whitespace());
-    dense.flat_map(char::to_lowercase).collect()
 }
 
 #[cfg(test)]
@@ -320,6 +372,38 @@ mod tests {
     }
 
     #[test]
+    fn a_header_that_ends_in_zero_is_not_zero() {
+        let phrase = rules(&[Rule::new(403, Verdict::RateExceeded).header("X-Left", "0")]);
+        let exact = rules(&[Rule::new(403, Verdict::RateExceeded).header_is("X-Left", "0")]);
+        let zero = rules(&[Rule::new(403, Verdict::RateExceeded).header_is("X-Left", "NONE")]);
+        for (value, by_phrase, by_value, by_word) in [
+            ("0", true, true, false),
+            (" 0 ", true, true, false),
+            ("4990", false, false, false),
+            ("0.5", false, false, false),
+            ("0, 4990", true, false, false),
+            ("none", false, false, true),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.append("x-left", http::HeaderValue::from_static("7"));
+            headers.append("x-left", http::HeaderValue::from_static(value));
+            let found = [&phrase, &exact, &zero]
+                .map(|rules| verdict(rules, 403, &headers, "") == Some(Verdict::RateExceeded));
+            assert_eq!(found, [by_phrase, by_value, by_word], "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_longer_word_is_another_word() {
+        let rules = rules(&[Rule::new(403, Verdict::RateExceeded).body("per minute")]);
+        let none = HeaderMap::new();
+        let minute = Some(Verdict::RateExceeded);
+        assert_eq!(verdict(&rules, 403, &none, "calls per minute."), minute);
+        assert_eq!(verdict(&rules, 403, &none, "calls per appminute"), None);
+        assert_eq!(verdict(&rules, 403, &none, "super minutes"), None);
+    }
+
+    #[test]
     fn a_body_that_is_not_known_matches_no_phrase() {
         let rules = rules(&[Rule::new(200, Verdict::QuotaSpent).body("part limit")]);
         let status = StatusCode::OK;
@@ -348,6 +432,7 @@ mod tests {
             (Verdict::TokenRejected, true, false),
             (Verdict::NotTheToken, true, false),
             (Verdict::RateExceeded, true, true),
+            (Verdict::RateSuspected, true, false),
             (Verdict::QuotaSpent, true, false),
             (Verdict::GrantRejected, false, true),
             (Verdict::ClientRejected, false, true),

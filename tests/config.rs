@@ -732,3 +732,20 @@ fn one_account_of_a_file_is_built_without_a_look_at_the_others() {
     let error = config(file).only("c").build().expect_err("no such account");
     assert_eq!(error.to_string(), "accounts: there is no \"c\", only: a, b");
 }
+
+#[test]
+fn a_rule_of_a_file_can_ask_for_a_headers_whole_value_and_name_a_suspicion() {
+    let of = |rule: &str| {
+        let text = format!("[accounts.a]\nbase_url = \"https://a.example\"\nrules = [{rule}]");
+        let config: Config = toml::from_str(&text).unwrap();
+        config.build().map(drop).map_err(|error| error.to_string())
+    };
+    let good = r#"{ status = 403, header_is = { X-Left = "0" }, verdict = "rate-suspected" }"#;
+    of(good).unwrap();
+    let wrong = of(r#"{ status = 403, header_is = { X-Left = 0 }, verdict = "fine" }"#);
+    let wrong = wrong.unwrap_err();
+    assert!(
+        wrong.contains("accounts.a.rules[0].header_is.X-Left"),
+        "{wrong}"
+    );
+}

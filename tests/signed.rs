@@ -19,7 +19,8 @@ use reqwest::Request;
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, RequestBuilder};
 use reqwest_retry::{RetryTransientMiddleware, policies::ExponentialBackoff};
 use reqwest_tollgate::distributors::{
-    arrow_itemservice, element14, jlcpcb, lcsc, masterelectronics, tme_v1, trusted_parts,
+    arrow_itemservice, element14, jlcpcb, lcsc, masterelectronics, onlinecomponents, tme_v1,
+    trusted_parts,
 };
 use reqwest_tollgate::{
     Account, AccountBuilder, Config, Error, ErrorKind, PausedClock, RequestOptions, RetryStrategy,
@@ -184,7 +185,7 @@ struct Vendor {
 
 const LIST: &str = "{\"request\":{\"parts\":[{\"partNum\":\"LM358\"}]}}";
 
-const VENDORS: [Vendor; 7] = [
+const VENDORS: [Vendor; 8] = [
     Vendor {
         name: "lcsc",
         account: || lcsc::account(KEY, SECRET),
@@ -232,6 +233,15 @@ const VENDORS: [Vendor; 7] = [
     Vendor {
         name: "masterelectronics",
         account: || masterelectronics::account(SECRET),
+        request: |client| {
+            let path = "wapi/v2/cgpriceavailability/LM358/0/1/10/{apiKey}";
+            client.get(format!("{API}/{path}"))
+        },
+        accepts: masterelectronics_accepts,
+    },
+    Vendor {
+        name: "onlinecomponents",
+        account: || onlinecomponents::account(SECRET),
         request: |client| {
             let path = "wapi/v2/cgpriceavailability/LM358/0/1/10/{apiKey}";
             client.get(format!("{API}/{path}"))

@@ -214,3 +214,132 @@ async fn a_configuration_file_names_units_and_what_a_request_costs() {
         assert!(error.contains(told), "{error}");
     }
 }
+
+fn config_text(error: &Error) -> String {
+    assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+    assert_eq!(error.recovery(), Recovery::Reconfigure);
+    error.to_string()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_misspelt_unit_fails_at_once_names_the_known_ones_and_loses_nothing() {
+    let account = acme()
+        .window(Window::per_minute(100).unit("lines"))
+        .window(Window::per_day(5))
+        .quota(Quota::new("search").window(Window::per_day(7).unit("parts")))
+        .max_in_flight(1)
+        .build()
+        .unwrap();
+    let stub = Stub::answering([]);
+    let client = client(&account, &stub);
+    let misspelt = RequestOptions::new().cost("line", 5);
+    for _ in 0..3 {
+        let refused = send(&client, "order", misspelt.clone()).await;
+        let text = config_text(Error::find(&refused.unwrap_err()).unwrap());
+        assert!(
+            text.contains(r#"no window counts "line": the account counts lines, parts, requests"#),
+            "{text}"
+        );
+    }
+    let refused = account.permit("/order", &misspelt).await.unwrap_err();
+    assert!(config_text(&refused).contains(r#""line""#));
+    let refused = account.try_permit("/order", &misspelt).unwrap_err();
+    assert!(config_text(&refused).contains(r#""line""#));
+    let refused = account.charge(Quota::DEFAULT, "line", 5).unwrap_err();
+    assert!(config_text(&refused).contains(r#""line""#));
+    assert_eq!(stub.count(), 0);
+    let left = account.quotas()[0].windows().to_vec();
+    assert_eq!((left[0].remaining, left[1].remaining), (100, 5));
+    // The permit of `max_in_flight` is there, and units of another quota are none of its concern.
+    let known = lines(5).cost("parts", 1).cost("requests", 2);
+    send(&client, "order", known).await.unwrap();
+    let left = account.quotas()[0].windows().to_vec();
+    assert_eq!((left[0].remaining, left[1].remaining), (95, 3));
+    account.charge(Quota::DEFAULT, "parts", 1).unwrap();
+}
+
+/// Its body is still with the caller, who may send it with the right unit.
+#[tokio::test(start_paused = true)]
+async fn a_misspelt_unit_consumes_no_body() {
+    let account = acme()
+        .window(Window::per_minute(100).unit("lines"))
+        .build()
+        .unwrap();
+    let stub = Stub::answering([]);
+    let client = client(&account, &stub);
+    let asked = std::sync::Arc::new(AtomicUsize::new(0));
+    let counted = asked.clone();
+    let stream = futures_util::stream::once(async move {
+        counted.fetch_add(1, Ordering::Relaxed);
+        Ok::<_, std::io::Error>("body")
+    });
+    let request = client
+        .post(format!("{API}/order"))
+        .body(reqwest::Body::wrap_stream(stream))
+        .with_extension(RequestOptions::new().cost("Lines", 5));
+    request.send().await.unwrap_err();
+    assert_eq!((asked.load(Ordering::Relaxed), stub.count()), (0, 0));
+}
+
+/// The same options may serve several accounts, of which some count requests alone.
+#[tokio::test(start_paused = true)]
+async fn an_account_that_counts_requests_alone_takes_a_cost_in_any_unit() {
+    let account = acme().window(Window::per_minute(100)).build().unwrap();
+    let stub = Stub::answering([]);
+    send(&client(&account, &stub), "order", lines(5))
+        .await
+        .unwrap();
+    assert_eq!(account.quotas()[0].windows()[0].remaining, 99);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_unit_that_a_change_took_away_is_no_slip() {
+    let account = acme()
+        .window(Window::per_minute(100).unit("lines"))
+        .quota(Quota::new("search").window(Window::per_day(7).unit("parts")))
+        .build()
+        .unwrap();
+    let only_requests = Quota::new(Quota::DEFAULT).window(Window::per_minute(9));
+    account.set_quota(only_requests).unwrap();
+    let stub = Stub::answering([]);
+    send(&client(&account, &stub), "order", lines(500))
+        .await
+        .unwrap();
+}
+
+#[test]
+fn a_default_cost_that_nothing_counts_is_refused_when_the_account_is_built() {
+    let costs = RequestOptions::new().cost("line", 1);
+    let refused = acme()
+        .window(Window::per_minute(100).unit("lines"))
+        .options(costs.clone())
+        .build();
+    let text = config_text(&refused.unwrap_err());
+    let expected = "costs.line: no window counts this unit; expected one of lines, requests";
+    assert!(text.contains(expected), "{text}");
+    // Here it is the account's own, so it is a slip without any other unit too.
+    let refused = acme().options(costs).build().unwrap_err();
+    assert!(config_text(&refused).contains("expected one of requests"));
+    let config: Config = toml::from_str(
+        "[accounts.a]\nbase_url = \"https://a.example\"\ncosts = { line = 1 }\n\
+         windows = [{ rate = \"100/min\", unit = \"lines\" }]",
+    )
+    .unwrap();
+    let text = config_text(&config.build().unwrap_err());
+    assert!(text.contains(&format!("accounts.a.{expected}")), "{text}");
+}
+
+/// What a preset fills in beside is no slip of the user's.
+#[tokio::test(start_paused = true)]
+async fn a_presets_own_cost_goes_with_the_window_that_counted_it() {
+    use reqwest_tollgate::distributors::trusted_parts;
+    let only_requests = Quota::new(Quota::DEFAULT)
+        .window(Window::per_minute(9))
+        .window(Window::per_minute(9).unit("rows"));
+    let account = trusted_parts::account("company", "key")
+        .quota(only_requests)
+        .build()
+        .unwrap();
+    let permit = account.permit("/v2/search", &RequestOptions::new()).await;
+    permit.unwrap().unsent();
+}

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::tally::Counts;
@@ -68,8 +69,9 @@ impl Summary {
             "failed": self.outcomes.failed(),
             "attempts": self.counts.attempts(),
             "statuses": self.counts.statuses,
-            "replayed_401": self.counts.replayed_401,
-            "replayed_429": self.counts.replayed_429,
+            "replayed_401": self.counts.replayed(StatusCode::UNAUTHORIZED),
+            "replayed_429": self.counts.replayed(StatusCode::TOO_MANY_REQUESTS),
+            "replayed": self.counts.replayed,
             "token_requests": self.counts.token_requests,
             "waited_seconds": seconds(self.counts.waited),
             "elapsed_seconds": seconds(self.elapsed),
@@ -103,8 +105,11 @@ impl fmt::Display for Summary {
         if counts.lost > 0 {
             row("  no answer", counts.lost.to_string())?;
         }
-        row("replayed 401", counts.replayed_401.to_string())?;
-        row("replayed 429", counts.replayed_429.to_string())?;
+        let mut replayed = BTreeMap::from([(401, 0), (429, 0)]);
+        replayed.extend(&counts.replayed);
+        for (status, count) in replayed {
+            row(&format!("replayed {status}"), count.to_string())?;
+        }
         row("token requests", counts.token_requests.to_string())?;
         row(
             "waited, in all",

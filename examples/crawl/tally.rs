@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::StatusCode;
-use reqwest_tollgate::{Clock as _, Event, Moment, Observer, ReplayReason, SystemClock};
+use reqwest_tollgate::{Clock as _, Event, Moment, Observer, SystemClock};
 
 /// Sees the events of an account and counts them. Clones count together.
 #[derive(Clone)]
@@ -23,8 +23,8 @@ pub(crate) struct Counts {
     pub(crate) quotas: BTreeMap<String, u64>,
     /// Requests on the wire that no answer came back to.
     pub(crate) lost: u64,
-    pub(crate) replayed_401: u64,
-    pub(crate) replayed_429: u64,
+    /// Requests that were sent again, by the status of the answer that led there.
+    pub(crate) replayed: BTreeMap<u16, u64>,
     pub(crate) token_requests: u64,
     /// All waits for a permit together.
     pub(crate) waited: Duration,
@@ -46,6 +46,11 @@ impl Counts {
     /// Requests on the wire.
     pub(crate) fn attempts(&self) -> u64 {
         self.statuses.values().sum::<u64>() + self.lost
+    }
+
+    /// How many answers of this status led to a replay.
+    pub(crate) fn replayed(&self, status: StatusCode) -> u64 {
+        self.replayed.get(&status.as_u16()).copied().unwrap_or(0)
     }
 
     /// The quota that most of them were counted in.
@@ -72,11 +77,9 @@ impl Counts {
             Event::Waited { span, .. } => self.waited += *span,
             Event::TokenRequested { .. } => self.token_requests += 1,
             Event::TokenRenewed { .. } => self.marks.push((at, Mark::Renewed)),
-            Event::Replayed { reason, .. } => match reason {
-                ReplayReason::Unauthorized => self.replayed_401 += 1,
-                ReplayReason::RateLimited => self.replayed_429 += 1,
-                _ => {}
-            },
+            Event::Replayed { status, .. } => {
+                *self.replayed.entry(status.as_u16()).or_default() += 1;
+            }
             _ => {}
         }
     }
@@ -120,5 +123,38 @@ impl Observer for Tally {
     fn on_event(&self, _account: &str, event: &Event) {
         let at = self.elapsed();
         self.lock().add(at, event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest_tollgate::ReplayReason;
+
+    use super::*;
+
+    /// A quota may be spent with a 403, and a token refused with a 200.
+    #[test]
+    fn replayed_429_counts_429s_and_nothing_else() {
+        let mut counts = Counts::default();
+        let attempt = 1;
+        for (reason, status) in [
+            (ReplayReason::RateLimited, StatusCode::TOO_MANY_REQUESTS),
+            (ReplayReason::RateLimited, StatusCode::FORBIDDEN),
+            (ReplayReason::RateLimited, StatusCode::FORBIDDEN),
+            (ReplayReason::Unauthorized, StatusCode::OK),
+            (ReplayReason::Unauthorized, StatusCode::UNAUTHORIZED),
+        ] {
+            let event = Event::Replayed {
+                reason,
+                status,
+                attempt,
+            };
+            counts.add(Duration::ZERO, &event);
+        }
+        let found = [200, 401, 403, 429, 503].map(|status| {
+            let status = StatusCode::from_u16(status);
+            status.map_or(0, |status| counts.replayed(status))
+        });
+        assert_eq!(found, [1, 1, 2, 1, 0]);
     }
 }

@@ -20,8 +20,9 @@ use crate::error::Error;
 use crate::event::{Event, Events};
 use crate::origin::Origins;
 use crate::passage::AccountId;
+use crate::phrase::folded;
 use crate::rate_limit::{Keeper, Limiter, LimiterSettings, Quota};
-use crate::verdict::{RuleTarget, Rules, folded};
+use crate::verdict::{RuleTarget, Rules};
 
 pub(super) fn build(settings: Settings) -> Result<Account, Error> {
     let name: Arc<str> = settings.name.as_str().into();
@@ -44,7 +45,7 @@ pub(crate) fn check(settings: Settings) -> Result<Account, Problems> {
         rules: rules(&settings, &mut problems),
         oauth: oauth::oauth(&settings, base_url.as_ref(), &mut problems),
         quotas: quotas::quotas(&settings, &mut problems),
-        request_id_header: headers::request_id(&settings, &mut problems),
+        request_id_headers: headers::request_ids(&settings, &mut problems),
     };
     if let Some(oauth) = parts.oauth.as_ref().filter(|_| problems.is_empty()) {
         token_store::check(&settings.name, oauth, &mut problems);
@@ -62,7 +63,7 @@ struct Parts {
     rules: Arc<Rules>,
     oauth: Option<OAuthSettings>,
     quotas: Vec<Quota>,
-    request_id_header: Option<HeaderName>,
+    request_id_headers: Vec<HeaderName>,
 }
 
 fn check_values(settings: &Settings, problems: &mut Problems) {
@@ -110,7 +111,9 @@ fn check_rejections(settings: &Settings, problems: &mut Problems) {
     }
 }
 
-fn assemble(settings: Settings, base_url: Url, parts: Parts) -> Account {
+fn assemble(mut settings: Settings, base_url: Url, parts: Parts) -> Account {
+    let costs = &mut settings.options.costs;
+    costs.retain(|unit| quotas::is_counted(&parts.quotas, unit));
     let name: Arc<str> = settings.name.into();
     let id = next_id();
     let events = Events::new(name.clone(), settings.observers);
@@ -142,7 +145,7 @@ fn assemble(settings: Settings, base_url: Url, parts: Parts) -> Account {
             let key = format!("{name}@{host}");
             Keeper::new(store, key, name.clone(), events.clone())
         }),
-        request_id_header: parts.request_id_header.clone(),
+        request_id_headers: parts.request_id_headers.clone(),
         snapshots: settings.snapshots,
     };
     let now = clock.now();
@@ -168,7 +171,7 @@ fn assemble(settings: Settings, base_url: Url, parts: Parts) -> Account {
             rules: parts.rules,
         },
         replay_unauthorized: settings.replay_unauthorized,
-        request_id_header: parts.request_id_header,
+        request_id_headers: parts.request_id_headers,
     };
     let shared = Arc::new(Shared {
         name,

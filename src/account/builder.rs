@@ -213,6 +213,16 @@ impl AccountBuilder {
         self
     }
 
+    /// Whether a login is bound to this process by a code verifier (PKCE, RFC 7636); default: yes.
+    /// No for a server that refuses parameters which it does not know, although RFC 6749 section
+    /// 3.1 has it ignore them. Without it only `state` and the client's secret keep a stolen code
+    /// from being used.
+    pub fn pkce(mut self, used: bool) -> Self {
+        self.settings.note("pkce");
+        self.settings.pkce = used;
+        self
+    }
+
     /// The scope to ask for (RFC 6749 section 3.3); default: none.
     pub fn scope(mut self, scope: impl Into<String>) -> Self {
         self.settings.note("scope");
@@ -383,8 +393,9 @@ impl AccountBuilder {
         self
     }
 
-    /// A refused request whose body contains this phrase was not refused for its token (letter case
-    /// and white space do not count): the answer is returned, and no token renewed.
+    /// A refused request whose body contains this phrase was not refused for its token: the answer
+    /// is returned, and no token renewed. It is compared as those of a [`Rule`] are: as whole
+    /// words, and letter case and white space do not count.
     pub fn not_the_token(mut self, phrase: impl Into<String>) -> Self {
         self.settings.note("not_the_token");
         self.settings.not_the_token.push(phrase.into());
@@ -487,9 +498,12 @@ impl AccountBuilder {
         self
     }
 
-    /// The response header with the distributor's name for the exchange, for events and errors.
+    /// The response header with the distributor's name for the exchange, for events and errors;
+    /// may be called several times. The first that an answer has counts, and those named later go
+    /// before those named earlier. Where it has none, the id in the body of an error counts, if
+    /// that was read (`requestId`, `correlationId`, `traceId` and the like).
     pub fn request_id_header(mut self, name: &str) -> Self {
-        self.settings.request_id_header = Some(name.to_owned());
+        self.settings.request_id_headers.insert(0, name.to_owned());
         self
     }
 
@@ -501,8 +515,21 @@ impl AccountBuilder {
 
     /// Defaults for all requests, beneath those of a handle, a task or a request. Given again, the
     /// later ones win field by field, so that a preset's stay where nothing is said.
+    ///
+    /// [`build`](Self::build) refuses a [cost](RequestOptions::cost) in a unit that no window of
+    /// the account counts.
     pub fn options(mut self, defaults: RequestOptions) -> Self {
+        let units = defaults.costs.units().map(str::to_owned);
+        self.settings.cost_units.extend(units);
         self.settings.options = defaults.over(&self.settings.options);
+        self
+    }
+
+    /// What a request costs that says nothing, for a preset whose windows may be replaced by others
+    /// that do not count this unit.
+    pub(crate) fn usual_cost(mut self, unit: &str, amount: u64) -> Self {
+        let cost = RequestOptions::new().cost(unit, amount);
+        self.settings.options = cost.over(&self.settings.options);
         self
     }
 

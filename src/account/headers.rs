@@ -75,9 +75,11 @@ pub(super) fn of_token_requests(settings: &Settings, problems: &mut Problems) ->
     sensitive("token_headers", &settings.token_headers, problems)
 }
 
-pub(super) fn request_id(settings: &Settings, problems: &mut Problems) -> Option<HeaderName> {
-    let text = settings.request_id_header.as_deref()?;
-    problems.keep("request_id_header", name(text))
+pub(super) fn request_ids(settings: &Settings, problems: &mut Problems) -> Vec<HeaderName> {
+    let names = settings.request_id_headers.iter();
+    names
+        .filter_map(|text| problems.keep("request_id_header", name(text)))
+        .collect()
 }
 
 /// The names that a token request has anyway; a parameter must not be there twice (RFC 6749

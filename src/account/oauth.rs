@@ -37,7 +37,6 @@ pub(super) fn oauth(
     let token_rules = Rules::new(&settings.token_rules, RuleTarget::TokenEndpoint);
     let token_rules = problems.keep_list("token_rules", token_rules);
     check_scope_on_refresh(settings, &grant, problems);
-    let request_id_header = settings.request_id_header.as_deref();
     let authorization_url = settings.authorization_url.as_ref();
     let authorization_url =
         authorization_url.and_then(|text| urls::authorization(text, base_url, problems));
@@ -51,12 +50,17 @@ pub(super) fn oauth(
         grant,
         scope: settings.scope.clone(),
         scope_on_refresh: settings.scope_on_refresh,
+        pkce: settings.pkce,
         token_headers,
         token_fields: settings.token_fields.clone(),
         token_client: token_client?,
         token_rules,
         // One that is no header name is a problem of its own.
-        request_id_header: request_id_header.and_then(|name| name.parse().ok()),
+        request_id_headers: settings
+            .request_id_headers
+            .iter()
+            .filter_map(|name| name.parse().ok())
+            .collect(),
         store: settings.token_store.clone(),
         terms: settings.terms,
         limit: None,

@@ -41,7 +41,7 @@ impl Account {
     /// Those of a request that waits for its permit:
     /// [`ErrorKind::QuotaExceeded`](crate::ErrorKind::QuotaExceeded), `DeadlineExceeded`,
     /// `QueueFull`, `CostExceedsLimit`; [`ErrorKind::Config`](crate::ErrorKind::Config) if the
-    /// option names a quota that there is not.
+    /// option names a quota, or a unit of a cost, that there is not.
     ///
     /// # Cancel safety
     /// Dropping it leaves the line; a permit that it was granted meanwhile goes back.

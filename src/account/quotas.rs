@@ -8,6 +8,7 @@
 
 use super::Settings;
 use super::problems::Problems;
+use crate::cost;
 use crate::rate_limit::window::WindowHeaders;
 use crate::rate_limit::{Quota, Window};
 
@@ -21,7 +22,26 @@ pub(crate) fn quotas(settings: &Settings, problems: &mut Problems) -> Vec<Quota>
         .map(|quota| inheriting(quota, &default.windows))
         .collect::<Vec<_>>();
     check(settings, problems);
-    std::iter::once(default).chain(others).collect()
+    let quotas: Vec<_> = std::iter::once(default).chain(others).collect();
+    check_costs(settings, &quotas, problems);
+    quotas
+}
+
+/// A cost in a unit that nothing counts would be without effect: most likely a slip of the pen.
+fn check_costs(settings: &Settings, quotas: &[Quota], problems: &mut Problems) {
+    let uncounted = (settings.cost_units.iter()).filter(|unit| !is_counted(quotas, unit));
+    for unit in uncounted {
+        let windows = quotas.iter().flat_map(|quota| &quota.windows);
+        let counted = cost::listed(windows.map(|window| &*window.unit));
+        let text = format!("no window counts this unit; expected one of {counted}");
+        problems.add(format!("costs.{unit}"), text);
+    }
+}
+
+/// Whether a cost in this unit can have an effect.
+pub(super) fn is_counted(quotas: &[Quota], unit: &str) -> bool {
+    let mut windows = quotas.iter().flat_map(|quota| &quota.windows);
+    unit == cost::REQUESTS || windows.any(|window| *window.unit == *unit)
 }
 
 fn default_quota(settings: &Settings) -> Quota {
@@ -114,7 +134,11 @@ fn check_paths_beside<'a>(
     problems: &mut Problems,
 ) {
     for other in others {
-        for path in quota.paths.iter().filter(|path| other.paths.contains(path)) {
+        let is_others = |path: &&String| {
+            let mut others = other.paths.iter();
+            others.any(|other| other.eq_ignore_ascii_case(path))
+        };
+        for path in quota.paths.iter().filter(is_others) {
             let text = format!("{path:?} is a path of the quota {:?} too", other.name);
             problems.add(format!("quotas.{}.paths", quota.name), text);
         }
@@ -187,6 +211,40 @@ mod tests {
             .quota(Quota::new("default").window(Window::per_hour(7)))
             .window(Window::per_second(2));
         assert_eq!(built(builder), [named("default", &["2/s", "7/h"])]);
+    }
+
+    fn problems_of(builder: crate::AccountBuilder) -> String {
+        let mut problems = Problems::default();
+        quotas(&builder.settings, &mut problems);
+        problems.to_string()
+    }
+
+    #[test]
+    fn one_path_in_two_letter_cases_belongs_to_one_quota() {
+        let builder = account()
+            .quota(Quota::new("a").path("/quoting/v4/"))
+            .quota(Quota::new("b").path("/Quoting/v4/"));
+        let found = problems_of(builder);
+        assert!(
+            found.contains("is a path of the quota \"a\" too"),
+            "{found}"
+        );
+    }
+
+    #[test]
+    fn a_default_cost_in_a_unit_that_no_window_counts_names_those_that_one_does() {
+        let costs = crate::RequestOptions::new()
+            .cost("line", 5)
+            .cost("parts", 1);
+        let builder = account()
+            .window(Window::per_minute(100).unit("lines"))
+            .quota(Quota::new("q").window(Window::per_day(9).unit("parts")))
+            .options(costs.cost("requests", 2));
+        let found = problems_of(builder);
+        assert_eq!(
+            found,
+            "costs.line: no window counts this unit; expected one of lines, parts, requests"
+        );
     }
 
     #[test]

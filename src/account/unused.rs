@@ -40,6 +40,8 @@ const NEEDS: &[(&str, Need)] = &[
     ("revocation_url", Need::TokenUrl),
     ("issuer", Need::TokenUrl),
     ("issuer", Need::Login),
+    ("pkce", Need::TokenUrl),
+    ("pkce", Need::Login),
     ("scope", Need::TokenUrl),
     ("scope_on_refresh", Need::TokenUrl),
     ("scope_on_refresh", Need::Refresh),

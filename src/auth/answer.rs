@@ -34,7 +34,8 @@ use super::refusal_text::{self, Answered};
 use super::token::sendable;
 use crate::error::{Error, ErrorKind, Recovery};
 use crate::header_value;
-use crate::verdict::{Rules, Verdict, folded};
+use crate::phrase::folded;
+use crate::verdict::{Rules, Verdict};
 
 pub(super) use super::refusal_text::presentable;
 
@@ -63,7 +64,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) url: &'a Url,
     /// What this endpoint's answers mean where they do not say it.
     pub(crate) rules: &'a Rules,
-    pub(crate) request_id_header: Option<&'a HeaderName>,
+    pub(crate) request_id_headers: &'a [HeaderName],
     /// What must not show in a message.
     pub(crate) secrets: &'a [&'a str],
     /// The base of a `Retry-After` date if the reply has no `Date`.
@@ -80,7 +81,7 @@ impl OAuthSettings {
             endpoint: "token",
             url: &self.token_url,
             rules: &self.token_rules,
-            request_id_header: self.request_id_header.as_ref(),
+            request_id_headers: &self.request_id_headers,
             secrets,
             wall,
         }
@@ -236,7 +237,7 @@ fn refusal(class: Class, what: &str, reply: &Reply, fields: &Fields, asked: &Ask
         class,
         message: refusal_text::message(&answered, what),
         status: Some(reply.status),
-        request_id: refusal_text::request_id(&answered, asked.request_id_header),
+        request_id: refusal_text::request_id(&answered, asked.request_id_headers),
     }
 }
 

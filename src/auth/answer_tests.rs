@@ -530,7 +530,7 @@ fn the_request_id_is_found_cut_and_cleaned() {
                 .insert(*name, HeaderValue::from_str(value).expect("a value"));
         }
         let mut oauth = oauth();
-        oauth.request_id_header = Some(HeaderName::from_static("x-acme-trace"));
+        oauth.request_id_headers = vec![HeaderName::from_static("x-acme-trace")];
         let answer = read_by(&oauth, &reply, true, false);
         answer.outcome.expect_err("refused").request_id
     };

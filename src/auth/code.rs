@@ -25,7 +25,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(15);
 pub(super) struct Code {
     pub(super) code: Zeroizing<String>,
     pub(super) redirect_uri: String,
-    pub(super) verifier: Zeroizing<String>,
+    pub(super) verifier: Option<Zeroizing<String>>,
 }
 
 /// What became of a code.
@@ -86,7 +86,7 @@ impl Source {
         let presentation = Presentation::AuthorizationCode {
             code: &code.code,
             redirect_uri: &code.redirect_uri,
-            verifier: &code.verifier,
+            verifier: code.verifier.as_ref().map(|verifier| verifier.as_str()),
         };
         launch.leave();
         let delivery = self.send(presentation, LONGEST_REQUEST).await;

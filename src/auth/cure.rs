@@ -32,11 +32,13 @@ struct Replay {
     retry: bool,
 }
 
-/// A request whose token was refused.
+/// A request whose token was refused, or may have been.
 pub(super) struct Refused<'a> {
     pub(super) passing: &'a Passing<'a>,
     pub(super) cache: &'a Cache,
     pub(super) token: &'a Token,
+    /// Since when the request had the token.
+    pub(super) since: Moment,
     pub(super) at: Moment,
 }
 
@@ -47,10 +49,11 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    pub(super) fn of(response: &Response, passing: &Passing<'_>) -> Self {
+    pub(super) fn of(response: &Response, body: Option<&[u8]>, passing: &Passing<'_>) -> Self {
+        let authenticator = passing.authenticator;
         Self {
             status: response.status(),
-            request_id: passing.authenticator.request_id(response.headers()),
+            request_id: authenticator.request_id(response.headers(), body),
         }
     }
 
@@ -77,30 +80,36 @@ impl Refused<'_> {
     /// No newer token, or no permit for the replay; with the status of the refusal.
     pub(super) async fn cure(
         &self,
-        mut response: Response,
+        response: Response,
         spare: Option<&Spare>,
         pass: Option<&Arc<Pass>>,
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> reqwest_middleware::Result<Response> {
         let authenticator = self.passing.authenticator;
+        let (mut response, is_refusal) = self.passing.look(response).await;
+        if !is_refusal {
+            self.passing
+                .note_success(self.token.evidence(), self.since, &response);
+            return Ok(response);
+        }
         let mut again = false;
         loop {
             // Read before anything is waited for: an unread response keeps its connection.
             let (refusal, body) = buffer(response, &*authenticator.settings.clock).await;
-            let answer = Answer::of(&refusal, self.passing);
+            let answer = Answer::of(&refusal, body.as_deref(), self.passing);
             let may_retry = spare.is_some() && !again;
             let verdict = self.judge(&refusal, body.as_deref(), &answer, may_retry);
             let copy = spare.filter(|_| is_replayed(verdict));
             let Some(request) = copy.and_then(Spare::copy) else {
                 return Ok(refusal);
             };
-            self.passing.settle_refusal(&refusal);
+            self.passing.settle_refusal(&refusal, body.as_deref());
             drop(refusal);
             let retry = verdict == RejectionVerdict::RetrySameToken;
             let replay = self.prepare(request, retry).await;
             let replay = replay.map_err(|error| authenticator.refuse(answer.annotate(error)))?;
-            emit_replayed(authenticator, if again { 2 } else { 1 });
+            emit_replayed(authenticator, answer.status, if again { 2 } else { 1 });
             let result = self.send(replay, pass, extensions, next.clone()).await;
             match result.map_err(|error| with_refusal(error, &answer))? {
                 Sent::Answered(answered) => return Ok(answered),
@@ -187,7 +196,8 @@ impl Refused<'_> {
         } = replay;
         let result = run(pass, request, extensions, next).await;
         let response = self.passing.authenticator.receive(result, &worn)?;
-        if !self.passing.is_refusal(&response) {
+        let (response, is_refusal) = self.passing.look(response).await;
+        if !is_refusal {
             self.passing
                 .note_success(token.evidence(), since, &response);
             match retry {
@@ -212,7 +222,7 @@ impl Refused<'_> {
             generation: token.generation(),
             status: response.status(),
             verdict: RejectionVerdict::NotTheToken,
-            request_id: authenticator.request_id(response.headers()),
+            request_id: authenticator.request_id(response.headers(), None),
         });
     }
 }
@@ -225,9 +235,10 @@ fn is_replayed(verdict: RejectionVerdict) -> bool {
     )
 }
 
-fn emit_replayed(authenticator: &Authenticator, attempt: u32) {
+fn emit_replayed(authenticator: &Authenticator, status: StatusCode, attempt: u32) {
     authenticator.settings.events.emit(|| Event::Replayed {
         reason: ReplayReason::Unauthorized,
+        status,
         attempt,
     });
 }

@@ -49,11 +49,11 @@ pub(crate) enum Presentation<'a> {
     ClientCredentials,
     /// Section 6.
     RefreshToken(&'a str),
-    /// Section 4.1.3, with the verifier of RFC 7636 section 4.5.
+    /// Section 4.1.3, with the verifier of RFC 7636 section 4.5 where the login has one.
     AuthorizationCode {
         code: &'a str,
         redirect_uri: &'a str,
-        verifier: &'a str,
+        verifier: Option<&'a str>,
     },
     /// Section 4.3.
     Password { user: &'a str, password: &'a str },

@@ -219,7 +219,7 @@ async fn a_code_is_presented_with_its_redirect_uri_and_verifier() {
     let code = Presentation::AuthorizationCode {
         code: "c 1",
         redirect_uri: "https://localhost/cb",
-        verifier: "v-1",
+        verifier: Some("v-1"),
     };
     match endpoint(&server).request(code).await {
         Delivery::Answered { secrets, .. } => {
@@ -454,13 +454,14 @@ async fn the_scope_is_sent_on_a_refresh_only_where_that_is_asked_for() {
     let code = Presentation::AuthorizationCode {
         code: "c",
         redirect_uri: "https://localhost/cb",
-        verifier: "v",
+        verifier: None,
     };
     let body = endpoint.form(code).expect("a form").body;
     assert!(
         !body.contains("scope"),
         "it was asked for at the authorization endpoint"
     );
+    assert!(!body.contains("code_verifier"), "the login has none");
 }
 
 #[tokio::test]

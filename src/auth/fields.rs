@@ -7,6 +7,8 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
+use crate::printable;
+
 /// How many of the braces in a body are tried as the beginning of its JSON.
 const MOST_BEGINNINGS: usize = 16;
 /// Where vendors wrap the answer once more.
@@ -191,17 +193,7 @@ fn names_of(name: &str) -> Vec<&str> {
             "refreshExpiresIn",
         ],
         "id_token" => vec!["id_token", "idToken"],
-        "request_id" => vec![
-            "request_id",
-            "requestId",
-            "RequestId",
-            "requestID",
-            "correlation_id",
-            "correlationId",
-            "CorrelationId",
-            "trace_id",
-            "traceId",
-        ],
+        "request_id" => printable::ID_FIELDS.to_vec(),
         other => vec![other],
     }
 }

@@ -56,7 +56,9 @@ impl Form {
                 self.field("grant_type", "authorization_code");
                 self.copied("code", code);
                 self.field("redirect_uri", redirect_uri);
-                self.copied("code_verifier", verifier);
+                if let Some(verifier) = verifier {
+                    self.copied("code_verifier", verifier);
+                }
             }
             Presentation::Password { user, password } => {
                 self.field("grant_type", "password");

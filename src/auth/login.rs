@@ -40,6 +40,8 @@ pub struct AuthorizationRequest {
     url: Url,
     state: String,
     verifier: Zeroizing<String>,
+    /// Whether the server hears of the verifier.
+    pkce: bool,
     redirect_uri: (String, Url),
     issuer: Option<String>,
     /// The code has left.
@@ -59,8 +61,10 @@ impl AuthorizationRequest {
             .ok_or_else(|| Error::config("authorization_url: is missing; a login begins there"))?;
         let state = random::<STATE_BYTES>()?.to_string();
         let verifier = random::<VERIFIER_BYTES>()?;
+        let challenge = settings.pkce.then(|| challenge(&verifier));
         Ok(Self {
-            url: address(url, settings, redirect_uri, &state, &challenge(&verifier)),
+            url: address(url, settings, redirect_uri, &state, challenge.as_deref()),
+            pkce: settings.pkce,
             shared,
             state,
             verifier,
@@ -133,7 +137,7 @@ impl AuthorizationRequest {
         let code = Code {
             code: self.expected().code(callback_url)?,
             redirect_uri: self.redirect_uri.0.clone(),
-            verifier: self.verifier.clone(),
+            verifier: self.pkce.then(|| self.verifier.clone()),
         };
         let runtime = Handle::try_current().map_err(|_| broken_off())?;
         if self.spent.swap(true, Ordering::Relaxed) {
@@ -177,7 +181,7 @@ fn address(
     settings: &OAuthSettings,
     redirect_uri: &str,
     state: &str,
-    challenge: &str,
+    challenge: Option<&str>,
 ) -> Url {
     let mut query = url.query_pairs_mut();
     query.append_pair("response_type", "code");
@@ -190,8 +194,10 @@ fn address(
         query.append_pair("scope", scope);
     }
     query.append_pair("state", state);
-    query.append_pair("code_challenge", challenge);
-    query.append_pair("code_challenge_method", "S256");
+    if let Some(challenge) = challenge {
+        query.append_pair("code_challenge", challenge);
+        query.append_pair("code_challenge_method", "S256");
+    }
     drop(query);
     url
 }

@@ -77,6 +77,24 @@ fn the_address_keeps_its_query_and_holds_what_pkce_and_the_grant_ask_for() {
 }
 
 #[test]
+fn a_login_without_pkce_names_no_challenge() {
+    let mut settings = settings_of_login();
+    settings.pkce = false;
+    let account = super::super::testing::settings(None, &Log::default());
+    let cache = Cache::new(&account, Arc::new(settings), Box::new(Script::default()));
+    let request = request(&cache);
+    let expected = [
+        ("tenant", "7"),
+        ("response_type", "code"),
+        ("client_id", "my id"),
+        ("redirect_uri", CALLBACK),
+        ("state", request.state()),
+    ];
+    let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(pairs(request.url()), expected);
+}
+
+#[test]
 fn a_listener_learns_where_to_listen_and_what_to_wait_for() {
     let cache = cache(&Script::default(), &Log::default());
     let (one, two) = (request(&cache), request(&cache));

@@ -85,8 +85,10 @@ impl Authenticator {
         }
     }
 
-    pub(super) fn request_id(&self, headers: &HeaderMap) -> Option<String> {
-        printable::id_in(headers, self.settings.request_id_header.as_ref())
+    /// The distributor's name for the exchange that ended with a refusal.
+    pub(super) fn request_id(&self, headers: &HeaderMap, body: Option<&[u8]>) -> Option<String> {
+        let in_header = printable::id_in(headers, &self.settings.request_id_headers);
+        in_header.or_else(|| printable::id_in_body(body?))
     }
 
     /// Puts on a request what this account's requests carry, where the caller did not.

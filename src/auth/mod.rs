@@ -106,7 +106,7 @@ pub(crate) struct AuthSettings {
     pub(crate) oauth: Option<OAuthSettings>,
     pub(crate) rejection: RejectionTable,
     pub(crate) replay_unauthorized: bool,
-    pub(crate) request_id_header: Option<HeaderName>,
+    pub(crate) request_id_headers: Vec<HeaderName>,
 }
 
 /// How tokens are got.
@@ -120,6 +120,8 @@ pub(crate) struct OAuthSettings {
     pub(crate) scope: Option<String>,
     /// Also on a refresh, where RFC 6749 needs none.
     pub(crate) scope_on_refresh: bool,
+    /// Whether a login has a code verifier.
+    pub(crate) pkce: bool,
     /// On the token request.
     pub(crate) token_headers: HeaderMap,
     /// In the token request's form.
@@ -128,7 +130,7 @@ pub(crate) struct OAuthSettings {
     /// What the endpoint's answers mean where they do not say it.
     pub(crate) token_rules: Rules,
     /// The header with the distributor's name for the exchange.
-    pub(crate) request_id_header: Option<HeaderName>,
+    pub(crate) request_id_headers: Vec<HeaderName>,
     pub(crate) store: Option<Arc<dyn store::TokenStore>>,
     /// What may be done with a refresh token that was presented before.
     pub(crate) terms: persistence::refresh_chain::Terms,

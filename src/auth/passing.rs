@@ -16,7 +16,7 @@ use super::credentials::Worn;
 use super::cure::Refused;
 use super::middleware::Authenticator;
 use super::pass::Pass;
-use super::rejection;
+use super::rejection::{self, Suspicion};
 use super::reread;
 use super::state::Need;
 use super::token::{Evidence, Token};
@@ -25,6 +25,7 @@ use crate::error::Error;
 use crate::options::{BodyFactory, Patience};
 use crate::origin::Whose;
 use crate::passage::{Chain, Handle, Layer, Outcome, Spare};
+use crate::response::buffer;
 
 /// How often a token that expired while the request waited for its permit is waited for again.
 const MOST_ROUNDS: usize = 3;
@@ -132,7 +133,7 @@ impl<'a> Passing<'a> {
         Box::pin(async move {
             let result = run(pass.as_ref(), request, extensions, next.clone()).await;
             let response = self.authenticator.receive(result, &worn)?;
-            if !self.is_refusal(&response) {
+            if !self.may_be_refusal(&response) {
                 if let Some(ours) = ours {
                     self.note_success(ours.evidence(), self.now.moment, &response);
                 }
@@ -182,7 +183,7 @@ impl<'a> Passing<'a> {
                 }
             };
             let response = self.authenticator.receive(result, &worn)?;
-            if !self.is_refusal(&response) {
+            if !self.may_be_refusal(&response) {
                 self.note_success(carried.token.evidence(), carried.since, &response);
                 return Ok(response);
             }
@@ -191,6 +192,7 @@ impl<'a> Passing<'a> {
                 passing: &self,
                 cache: carried.cache,
                 token: &carried.token,
+                since: carried.since,
                 at: self.authenticator.settings.clock.now().moment,
             };
             // Boxed, as all that is rare here: a future that is small is cheap to make.
@@ -275,17 +277,33 @@ impl<'a> Passing<'a> {
     }
 
     /// Ends the permits above with a refusal; no rule has another name for it.
-    pub(super) fn settle_refusal(&self, response: &Response) {
+    pub(super) fn settle_refusal(&self, response: &Response, body: Option<&[u8]>) {
         self.chain.settle(Outcome::Answered {
             status: response.status(),
             headers: response.headers(),
             verdict: None,
+            body,
         });
+    }
+
+    /// The answer, and whether it refuses the credential. A status that means so by a rule alone
+    /// (a 200 with an error inside) is most often an answer like any other: that rule decides.
+    pub(super) async fn look(&self, response: Response) -> (Response, bool) {
+        let settings = &self.authenticator.settings;
+        let table = &settings.rejection;
+        let may_be = self.may_be_refusal(&response);
+        if !may_be || table.statuses.contains(&response.status()) {
+            return (response, may_be);
+        }
+        let (response, body) = buffer(response, &*settings.clock).await;
+        let (status, headers) = (response.status(), response.headers());
+        let suspicion = rejection::classify(table, status, headers, body.as_deref());
+        (response, suspicion != Suspicion::None)
     }
 
     /// A refusal counts only if it comes from our own origin: after a redirect the credential was
     /// not even there.
-    pub(super) fn is_refusal(&self, response: &Response) -> bool {
+    pub(super) fn may_be_refusal(&self, response: &Response) -> bool {
         let settings = &self.authenticator.settings;
         rejection::concerns(&settings.rejection, response.status())
             && settings.origins.whose(response.url()) == Whose::Ours

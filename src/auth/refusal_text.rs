@@ -203,9 +203,9 @@ pub(super) fn shown_url(url: &Url, secrets: &[&str]) -> String {
     presentable(url.as_str(), LONGEST_URL, secrets)
 }
 
-/// The server's name for the exchange: in the account's own header, in one that is usual, or in the
-/// body.
-pub(super) fn request_id(answered: &Answered<'_>, own: Option<&HeaderName>) -> Option<String> {
+/// The server's name for the exchange: in a header that the account names, in one that is usual, or
+/// in the body.
+pub(super) fn request_id(answered: &Answered<'_>, own: &[HeaderName]) -> Option<String> {
     let header = |name: &HeaderName| {
         let value = answered.headers.get(name)?.to_str().ok()?;
         Some(value.to_owned()).filter(|value| !value.trim().is_empty())
@@ -220,7 +220,7 @@ pub(super) fn request_id(answered: &Answered<'_>, own: Option<&HeaderName>) -> O
         });
         usual.find_map(header)
     };
-    let id = own.and_then(header).or_else(usual);
+    let id = own.iter().find_map(header).or_else(usual);
     let id = id.or_else(|| answered.fields.text("request_id"))?;
     Some(presentable(id.trim(), LONGEST_REQUEST_ID, answered.secrets)).filter(|id| !id.is_empty())
 }

@@ -12,7 +12,8 @@ use http::{HeaderMap, StatusCode};
 use super::RejectionTable;
 use super::bucket::Bucket;
 use crate::header_value::Budget;
-use crate::verdict::{Verdict, folded};
+use crate::phrase::{Folded, folded};
+use crate::verdict::Verdict;
 
 /// What a refusal says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,13 +102,18 @@ pub(crate) fn concerns(table: &RejectionTable, status: StatusCode) -> bool {
     table.statuses.contains(&status) || table.rules.may_reject_token(status)
 }
 
-/// What headers and body say, the plainest words first.
+/// What headers and body say: by the account's rules, then the plainest words first.
 pub(crate) fn classify(
     table: &RejectionTable,
     status: StatusCode,
     headers: &HeaderMap,
     body: Option<&[u8]>,
 ) -> Suspicion {
+    match table.rules.verdict(status, headers, body) {
+        Some(Verdict::TokenRejected) => return Suspicion::Certain,
+        Some(_) => return Suspicion::None,
+        None => {}
+    }
     let challenges = headers.get_all(WWW_AUTHENTICATE).iter();
     let mut budget = Budget::default();
     let challenges: Vec<String> = challenges
@@ -120,11 +126,6 @@ pub(crate) fn classify(
     }
     if says("insufficient_scope") {
         return Suspicion::None;
-    }
-    match table.rules.verdict(status, headers, body) {
-        Some(Verdict::TokenRejected) => return Suspicion::Certain,
-        Some(_) => return Suspicion::None,
-        None => {}
     }
     match body {
         _ if !table.statuses.contains(&status) => Suspicion::None,
@@ -146,9 +147,9 @@ fn names_another_cause(table: &RejectionTable, body: &[u8]) -> bool {
     if table.not_the_token.is_empty() {
         return false;
     }
-    let body = folded(&String::from_utf8_lossy(body));
+    let body = Folded::new(&String::from_utf8_lossy(body));
     let mut phrases = table.not_the_token.iter();
-    phrases.any(|phrase| body.contains(phrase.as_str()))
+    phrases.any(|phrase| body.contains(phrase))
 }
 
 #[cfg(test)]
@@ -271,6 +272,24 @@ mod tests {
             Some(b"Invalid clientId"),
         );
         assert_eq!(suspicion, Suspicion::Certain);
+    }
+
+    /// Apigee's, where the application has no subscription: a new token would not help.
+    #[test]
+    fn a_rule_goes_before_a_challenge() {
+        let rules = [crate::Rule::new(401, Verdict::NotTheToken)
+            .header("WWW-Authenticate", "InvalidAPICallAsNoApiProductMatchFound")];
+        let rules = crate::verdict::Rules::new(&rules, crate::verdict::RuleTarget::Api);
+        let table = RejectionTable {
+            rules: std::sync::Arc::new(rules.expect("good rules")),
+            ..table()
+        };
+        let mut headers = HeaderMap::new();
+        let said = "Bearer error=\"invalid_token\",error_description=\"keymanagement.service.\
+                    InvalidAPICallAsNoApiProductMatchFound: Invalid API call\"";
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(said));
+        let suspicion = classify(&table, StatusCode::UNAUTHORIZED, &headers, None);
+        assert_eq!(suspicion, Suspicion::None);
     }
 
     #[test]

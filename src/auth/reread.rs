@@ -20,7 +20,7 @@ use crate::event::{Event, ReplayReason};
 use crate::passage::Spare;
 use crate::response::buffer;
 
-/// A request whose keys were refused.
+/// A request whose keys were refused, or may have been.
 pub(super) struct Refused<'a> {
     pub(super) passing: &'a Passing<'a>,
     /// Those that can change.
@@ -56,16 +56,25 @@ impl Refused<'_> {
         let Some(spare) = spare else {
             return Ok(response);
         };
+        let (response, is_refusal) = self.passing.look(response).await;
+        if !is_refusal {
+            if self.may_retry {
+                let evidence = settings.credentials.evidence();
+                self.passing
+                    .note_success(evidence, self.passing.now.moment, &response);
+            }
+            return Ok(response);
+        }
         let (response, body) = buffer(response, &*settings.clock).await;
         let (status, headers) = (response.status(), response.headers());
         let table = &settings.rejection;
         let suspicion = rejection::classify(table, status, headers, body.as_deref());
-        let again = self.again(suspicion, &response).await;
+        let again = self.again(suspicion, &response, body.as_deref()).await;
         let Some((again, mut request)) = again.zip(spare.copy()) else {
             return Ok(response);
         };
-        self.passing.settle_refusal(&response);
-        let answer = Answer::of(&response, self.passing);
+        self.passing.settle_refusal(&response, body.as_deref());
+        let answer = Answer::of(&response, body.as_deref(), self.passing);
         drop(response);
         let refuse = |error| authenticator.refuse(answer.annotate(error));
         self.passing.chain.acquire().await.map_err(refuse)?;
@@ -73,23 +82,30 @@ impl Refused<'_> {
         let worn = authenticator.put(&mut request, None).map_err(refuse)?;
         settings.events.emit(|| Event::Replayed {
             reason: ReplayReason::Unauthorized,
+            status: answer.status,
             attempt: 1,
         });
         let result = run(pass, request, extensions, next).await;
-        let result = authenticator.receive(result, &worn);
-        if let Ok(response) = &result {
-            self.note(again, response, since);
-        }
-        result.map_err(|error| with_refusal(error, &answer))
+        let response = authenticator
+            .receive(result, &worn)
+            .map_err(|error| with_refusal(error, &answer))?;
+        let (response, is_refusal) = self.passing.look(response).await;
+        self.note(again, &response, is_refusal, since);
+        Ok(response)
     }
 
-    async fn again(&self, suspicion: Suspicion, response: &Response) -> Option<Again> {
+    async fn again(
+        &self,
+        suspicion: Suspicion,
+        response: &Response,
+        body: Option<&[u8]>,
+    ) -> Option<Again> {
         if suspicion == Suspicion::None {
             return None;
         }
         if let Some(worn) = self.worn {
             // Before the file is read: nothing waits while it holds a permit.
-            self.passing.settle_refusal(response);
+            self.passing.settle_refusal(response, body);
             if self.has_newer_than(worn).await {
                 return Some(Again::OtherKeys);
             }
@@ -104,10 +120,10 @@ impl Refused<'_> {
     }
 
     /// What the replay has found out about the keys.
-    fn note(&self, again: Again, response: &Response, since: Moment) {
+    fn note(&self, again: Again, response: &Response, is_refusal: bool, since: Moment) {
         let settings = &self.passing.authenticator.settings;
         let credentials = &settings.credentials;
-        if self.passing.is_refusal(response) {
+        if is_refusal {
             let now = settings.clock.now().moment;
             credentials.evidence().note_refused_replay(now);
             return;

@@ -230,12 +230,13 @@ pub(crate) fn oauth(grant: Grant) -> OAuthSettings {
         grant,
         scope: None,
         scope_on_refresh: false,
+        pkce: true,
         token_headers: HeaderMap::new(),
         token_fields: Vec::new(),
         token_client: default_client(&token_url).expect("a client"),
         token_url,
         token_rules: Rules::default(),
-        request_id_header: None,
+        request_id_headers: Vec::new(),
         store: None,
         terms: Default::default(),
         limit: None,
@@ -267,6 +268,6 @@ pub(crate) fn settings(oauth: Option<OAuthSettings>, log: &Log) -> AuthSettings 
         oauth,
         rejection: RejectionTable::default(),
         replay_unauthorized: true,
-        request_id_header: None,
+        request_id_headers: Vec::new(),
     }
 }

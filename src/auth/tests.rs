@@ -136,7 +136,7 @@ fn digikey(log: &Log) -> AuthSettings {
     let mut settings = settings(Some(oauth(Grant::client_credentials())), log);
     let name = HeaderName::from_static("x-digikey-client-id");
     settings.credentials = with_header(name, "my id");
-    settings.request_id_header = Some(HeaderName::from_static("x-request"));
+    settings.request_id_headers = vec![HeaderName::from_static("x-request")];
     settings.rejection = RejectionTable {
         not_the_token: vec!["invalidclientid".into()],
         ..RejectionTable::default()

@@ -166,6 +166,8 @@ fn token_request(fields: &mut Fields, builder: AccountBuilder) -> AccountBuilder
     let url = fields.text("revocation_url");
     let builder = set(builder, url, AccountBuilder::revocation_url);
     let builder = set(builder, fields.text("issuer"), AccountBuilder::issuer);
+    let pkce = fields.read("pkce", Value::into_flag);
+    let builder = set(builder, pkce, AccountBuilder::pkce);
     let builder = set(builder, fields.text("scope"), AccountBuilder::scope);
     let on_refresh = fields.read("scope_on_refresh", Value::into_flag);
     let builder = set(builder, on_refresh, AccountBuilder::scope_on_refresh);
@@ -217,17 +219,18 @@ fn refusals(fields: &mut Fields, builder: AccountBuilder) -> AccountBuilder {
     let builder = rules.fold(builder, AccountBuilder::rule);
     let replay = fields.read("replay_unauthorized", Value::into_flag);
     let builder = set(builder, replay, AccountBuilder::replay_unauthorized);
-    let header = fields.text("request_id_header");
-    set(builder, header, |builder, name: String| {
-        builder.request_id_header(&name)
-    })
+    // The first of the file is the first to be looked for.
+    let names = fields.text_or_texts("request_id_header");
+    let names = names.iter().rev();
+    names.fold(builder, |builder, name| builder.request_id_header(name))
 }
 
-const VERDICTS: [(&str, Verdict); 5] = [
+const VERDICTS: [(&str, Verdict); 6] = [
     ("fine", Verdict::Fine),
     ("token-rejected", Verdict::TokenRejected),
     ("not-the-token", Verdict::NotTheToken),
     ("rate-exceeded", Verdict::RateExceeded),
+    ("rate-suspected", Verdict::RateSuspected),
     ("quota-spent", Verdict::QuotaSpent),
 ];
 
@@ -238,7 +241,8 @@ const TOKEN_VERDICTS: [(&str, Verdict); 4] = [
     ("unavailable", Verdict::Unavailable),
 ];
 
-/// `{ status = 403, body = ["phrase"], headers = { Name = "phrase" }, verdict = "rate-exceeded" }`.
+/// `{ status = 403, body = ["phrase"], headers = { Name = "phrase" }, header_is = { Name = "0" },
+/// verdict = "rate-exceeded" }`.
 fn rule(value: Value, verdicts: &[(&str, Verdict)]) -> Result<Rule, Problems> {
     let mut fields = Fields::new(value.into_table().map_err(Problems::of_value)?);
     for key in ["status", "verdict"] {
@@ -255,17 +259,24 @@ fn rule(value: Value, verdicts: &[(&str, Verdict)]) -> Result<Rule, Problems> {
     );
     let phrases = fields.texts("body");
     let rule = phrases.iter().fold(rule, |rule, phrase| rule.body(phrase));
-    let headers = fields
-        .read("headers", Value::into_table)
-        .unwrap_or_default();
-    let mut rule = rule;
-    for (name, value) in headers {
-        let phrase = fields
-            .problems
-            .keep(&format!("headers.{name}"), value.into_text());
-        rule = rule.header(&name, &phrase.unwrap_or_default());
-    }
+    let rule = of_headers(&mut fields, "headers", rule, Rule::header);
+    let rule = of_headers(&mut fields, "header_is", rule, Rule::header_is);
     fields.finish().into_result(rule)
+}
+
+fn of_headers(
+    fields: &mut Fields,
+    key: &'static str,
+    mut rule: Rule,
+    set: fn(Rule, &str, &str) -> Rule,
+) -> Rule {
+    let headers = fields.read(key, Value::into_table).unwrap_or_default();
+    for (name, value) in headers {
+        let field = format!("{key}.{name}");
+        let text = fields.problems.keep(&field, value.into_text());
+        rule = set(rule, &name, &text.unwrap_or_default());
+    }
+    rule
 }
 
 fn status(value: Value) -> Result<StatusCode, String> {

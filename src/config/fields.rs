@@ -92,6 +92,14 @@ impl Fields {
         list
     }
 
+    /// One text, or a list of them.
+    pub(super) fn text_or_texts(&mut self, key: &'static str) -> Vec<String> {
+        match matches!(self.rest.get(key), Some(Value::List(_))) {
+            true => self.texts(key),
+            false => self.text(key).into_iter().collect(),
+        }
+    }
+
     pub(super) fn texts(&mut self, key: &'static str) -> Vec<String> {
         self.list(key, |value| value.into_text().map_err(Problems::of_value))
     }

@@ -16,7 +16,10 @@
 //! ```
 //!
 //! A request that does not say counts as one line. No status is documented for an exhausted quota,
-//! only the words in the body, which are looked for in a 200, 400, 403 and 429.
+//! only the words in the body, which are looked for in a 200, 400, 403 and 429. The gateway has
+//! words of its own: "Out of call volume quota" (403) is a spent day, and a subscription key that
+//! is missing or invalid (401) is not cured by a new token, so that answer is handed on. A 404
+//! answers good and bad keys alike where no product has the path.
 
 use std::time::Duration;
 
@@ -24,7 +27,6 @@ use super::{Key, Preset};
 use crate::account::{Account, AccountBuilder};
 use crate::auth::ClientAuth;
 use crate::error::Error;
-use crate::options::RequestOptions;
 use crate::rate_limit::Window;
 use crate::secret::Secret;
 use crate::verdict::{Rule, Verdict};
@@ -48,7 +50,12 @@ pub const PER_DAY: u64 = 1000;
 const SUBSCRIPTION_KEY_HEADER: &str = "Ocp-Apim-Subscription-Key";
 /// Of `040 'Rate limit (call lines per minute) exceeded: 101'`.
 const MINUTE_EXCEEDED: &str = "Rate limit (call lines per minute) exceeded";
-/// Where that may stand: no document tells the status.
+/// API Management's own: "Out of call volume quota. Quota will be replenished in HH:MM:SS.",
+/// without a `Retry-After`. Observed.
+const VOLUME_SPENT: &str = "Out of call volume quota";
+/// API Management's own: "Access denied due to missing subscription key", or "invalid". Observed.
+const BAD_SUBSCRIPTION: [&str; 2] = ["missing subscription key", "invalid subscription key"];
+/// Where [`MINUTE_EXCEEDED`] may stand: no document tells the status.
 const STATUSES: [u16; 4] = [200, 400, 403, 429];
 
 pub(crate) const PRESET: Preset = Preset {
@@ -101,10 +108,14 @@ fn builder() -> AccountBuilder {
         .fallback_lifetime(FALLBACK_LIFETIME)
         .window(Window::per_minute(LINES_PER_MINUTE).unit(LINES))
         .window(Window::per_day(PER_DAY))
-        .options(RequestOptions::new().cost(LINES, 1))
+        .usual_cost(LINES, 1)
         // What API Management itself says when a quota of its own is spent; whether Avnet uses
         // those is not known.
-        .rule(Rule::new(403, Verdict::RateExceeded).header("Retry-After", ""));
+        .rule(Rule::new(403, Verdict::RateExceeded).header("Retry-After", ""))
+        .rule(Rule::new(403, Verdict::QuotaSpent).body(VOLUME_SPENT));
+    let builder = BAD_SUBSCRIPTION
+        .into_iter()
+        .fold(builder, AccountBuilder::not_the_token);
     STATUSES.into_iter().fold(builder, |builder, status| {
         builder.rule(Rule::new(status, Verdict::RateExceeded).body(MINUTE_EXCEEDED))
     })

@@ -12,9 +12,12 @@
 //!
 //! DigiKey limits each *API product* by itself: 120 requests a minute and 1000 a day for most. The
 //! preset has a quota for each product, told apart by path, and the default quota for the rest. The
-//! quotas [`PRODUCT_INFORMATION`], [`ORDER_SUPPORT`] and [`BARCODE`] have the windows of the
-//! default quota, so `.window(Window::per_minute(60))` changes them all; [`QUOTING`], [`ORDERING`]
-//! and [`BATCH`] have windows of their own and are replaced by a quota of that name.
+//! quotas [`PRODUCT_INFORMATION`], [`ORDER_SUPPORT`], [`ORDER_MANAGEMENT`], [`BARCODE`], [`LISTS`],
+//! [`PACKING_LISTS`], [`SUPPLY_CHAIN`] and [`CUSTOMER_RESOURCE`] have the windows of the default
+//! quota, so `.window(Window::per_minute(60))` changes them all; [`CHANGE_NOTICES`] (30 a day),
+//! [`QUOTING`], [`ORDERING`] and [`BATCH`] have windows of their own and are replaced by a quota of
+//! that name. A 404 counts like any other answer. Lists without a key are posted to
+//! `www.digikey.com`: another origin, which gets no credential.
 //!
 //! The preset uses the vendor's full numbers. Clients that send every 500 ms were seen to trip the
 //! minute's limit, since a request may be counted later than it was sent; here one counts until a
@@ -31,13 +34,18 @@
 //! ```
 //!
 //! In a configuration file they are `locale_site`, `locale_language`, `locale_currency`,
-//! `locale_ship_to_country`, `customer_id` and `account_id`.
+//! `locale_ship_to_country` and `account_id`. The last is [`ACCOUNT_ID`], which took the place of
+//! `X-DIGIKEY-Customer-Id` (switched off on 2025-11-24): without it a two-legged request for orders
+//! is a 400, "Account ID must not be 0". `/CustomerResource/v1/associatedaccounts` finds it.
+//!
+//! No source shows PKCE in use here, nor that it is refused: a login sends it unless
+//! [`pkce(false)`](crate::AccountBuilder::pkce) says otherwise.
 
 mod error_body;
 
 use std::time::Duration;
 
-pub use self::error_body::ErrorBody;
+pub use self::error_body::{ErrorBody, ValidationError};
 use super::{Key, Preset};
 use crate::account::{Account, AccountBuilder};
 use crate::auth::{ClientAuth, Grant};
@@ -72,11 +80,26 @@ pub const PER_DAY: u64 = 1000;
 pub const FEW_PER_MINUTE: u64 = 10;
 /// Requests a day for the deprecated batch look-up. Source: the Japanese "Shared Concepts" page.
 pub const BATCH_PER_DAY: u64 = 50;
+/// Requests a day for change notices. Source: the test data of two clients, whose 429 has
+/// `X-RateLimit-Limit: 30`.
+pub const CHANGE_NOTICES_PER_DAY: u64 = 30;
 
 /// The quota of product search and details, versions 4 and 3.
 pub const PRODUCT_INFORMATION: &str = "product-information";
 /// The quota of order status (version 4) and order details (version 3).
 pub const ORDER_SUPPORT: &str = "order-support";
+/// The quota of order management.
+pub const ORDER_MANAGEMENT: &str = "order-management";
+/// The quota of a person's lists (MyLists).
+pub const LISTS: &str = "lists";
+/// The quota of packing lists.
+pub const PACKING_LISTS: &str = "packing-lists";
+/// The quota of the supply chain.
+pub const SUPPLY_CHAIN: &str = "supply-chain";
+/// The quota of what is known of a customer, such as the associated accounts.
+pub const CUSTOMER_RESOURCE: &str = "customer-resource";
+/// The quota of product change notices.
+pub const CHANGE_NOTICES: &str = "change-notices";
 /// The quota of bar code look-ups.
 pub const BARCODE: &str = "barcode";
 /// The quota of quotes.
@@ -86,15 +109,21 @@ pub const ORDERING: &str = "ordering";
 /// The quota of the deprecated batch look-up of product details.
 pub const BATCH: &str = "batch-product-details";
 
-/// The path prefixes of the products. Sources: developer.digikey.com for the search; the others as
-/// public clients call them, in either letter case where both are seen.
-const PRODUCTS_WITH_DEFAULT_WINDOWS: [(&str, &[&str]); 3] = [
+/// The path prefixes of the products, whose letter case differs within the vendor's own pages and
+/// does not count. Sources: developer.digikey.com; bar codes and order details as public clients
+/// call them.
+const PRODUCTS_WITH_DEFAULT_WINDOWS: [(&str, &[&str]); 8] = [
     (PRODUCT_INFORMATION, &["/products/v4/", "/Search/v3/"]),
+    (ORDER_SUPPORT, &["/orderstatus/v4/", "/OrderDetails/v3/"]),
     (
-        ORDER_SUPPORT,
-        &["/orderstatus/v4/", "/orderStatus/v4/", "/OrderDetails/v3/"],
+        ORDER_MANAGEMENT,
+        &["/ordermanagement/v2/", "/OrderManagement/v1/"],
     ),
     (BARCODE, &["/Barcoding/v3/"]),
+    (LISTS, &["/mylists/v1/"]),
+    (PACKING_LISTS, &["/packinglist/v1/"]),
+    (SUPPLY_CHAIN, &["/SupplyChain/v1/"]),
+    (CUSTOMER_RESOURCE, &["/CustomerResource/v1/"]),
 ];
 
 /// The header with the shop (`US`, `DE`) whose prices are given. Source, as for the next three:
@@ -106,24 +135,31 @@ pub const LOCALE_LANGUAGE: &str = "X-DIGIKEY-Locale-Language";
 pub const LOCALE_CURRENCY: &str = "X-DIGIKEY-Locale-Currency";
 /// The header with the country that is delivered to.
 pub const LOCALE_SHIP_TO_COUNTRY: &str = "X-DIGIKEY-Locale-ShipToCountry";
-/// The header with the customer whose prices are given; client code sends `0` for none.
-pub const CUSTOMER_ID: &str = "X-DIGIKEY-Customer-Id";
-/// The header with the account whose prices are given, two-legged in version 4. Source: client
-/// code.
+/// The header with the account whose prices are given and whose orders are meant. Source:
+/// developer.digikey.com; that orders need it two-legged was observed.
 pub const ACCOUNT_ID: &str = "X-DIGIKEY-Account-Id";
 
 /// The client's id, required on every API call beside the token. Source: developer.digikey.com.
 const CLIENT_ID_HEADER: &str = "X-DIGIKEY-Client-Id";
-/// The vendor's name for an exchange, which its support asks for.
-const REQUEST_ID_HEADER: &str = "X-DIGIKEY-REQUEST-ID";
+/// The vendor's name for an exchange, which its support asks for. Clients read the first three; the
+/// last is the one that the vendor's pages name.
+const REQUEST_ID_HEADERS: [&str; 4] = [
+    "X-Correlation-Id",
+    "Correlation-Id",
+    "X-Request-Id",
+    "X-DIGIKEY-REQUEST-ID",
+];
 
 /// Texts of a 401 that no new token cures: the app has no subscription to the API product, or it
 /// belongs to the other environment. Seen in public issue threads of several clients.
-const NOT_THE_TOKEN: [&str; 3] = [
+const NOT_THE_TOKEN: [&str; 4] = [
     "not subscribed",
     "invalid client",
+    "invalid clientid",
     "X-DIGIKEY-Client-Id invalid for requested resource",
 ];
+/// What the gateway (Apigee) says of a missing subscription, in a challenge that blames the token.
+const NO_SUBSCRIPTION: &str = "InvalidAPICallAsNoApiProductMatchFound";
 
 /// Texts of a 401 that only a new token cures, in both shapes of the body: such a request is not
 /// tried again with the same token first. Seen in public issue threads of several clients.
@@ -183,10 +219,6 @@ pub(crate) const PRESET: Preset = Preset {
             |builder, country| builder.header(LOCALE_SHIP_TO_COUNTRY, country),
         )
         .optional(),
-        Key::text("customer_id", &["DIGIKEY_CUSTOMER_ID"], |builder, id| {
-            builder.header(CUSTOMER_ID, id)
-        })
-        .optional(),
         Key::text("account_id", &["DIGIKEY_ACCOUNT_ID"], |builder, id| {
             builder.header(ACCOUNT_ID, id)
         })
@@ -233,8 +265,8 @@ pub fn three_legged(
 /// The two-legged one from the environment variables that most DigiKey clients use:
 /// `DIGIKEY_CLIENT_ID` and `DIGIKEY_CLIENT_SECRET`. If set, `DIGIKEY_CLIENT_SANDBOX` (`True` or
 /// `False`), `DIGIKEY_LOCALE_SITE`, `DIGIKEY_LOCALE_LANGUAGE`, `DIGIKEY_LOCALE_CURRENCY`,
-/// `DIGIKEY_LOCALE_SHIP_TO_COUNTRY`, `DIGIKEY_CUSTOMER_ID` and `DIGIKEY_ACCOUNT_ID` count too; for
-/// the first three, names without `LOCALE_` or with `LOCAL_` are in use and do as well.
+/// `DIGIKEY_LOCALE_SHIP_TO_COUNTRY` and `DIGIKEY_ACCOUNT_ID` count too; for the first three, names
+/// without `LOCALE_` or with `LOCAL_` are in use and do as well.
 ///
 /// # Errors
 /// [`ErrorKind::Config`](crate::ErrorKind::Config) that lists every variable which is missing or
@@ -249,13 +281,19 @@ fn builder() -> AccountBuilder {
         .login_at(AUTHORIZATION_URL)
         .client_auth(ClientAuth::Body)
         .fallback_lifetime(FALLBACK_LIFETIME)
-        .request_id_header(REQUEST_ID_HEADER)
         .window(minute(PER_MINUTE))
         .window(day(PER_DAY))
         .rule(Rule::new(429, Verdict::RateExceeded).body(MINUTE_EXCEEDED))
         .rule(Rule::new(429, Verdict::QuotaSpent).body(DAY_EXCEEDED))
+        .rule(Rule::new(401, Verdict::NotTheToken).header("WWW-Authenticate", NO_SUBSCRIPTION))
         .quota(few(QUOTING).path("/quoting/v4/"))
         .quota(few(ORDERING).path("/Ordering/v3/"))
+        .quota(
+            Quota::new(CHANGE_NOTICES)
+                .path("/ChangeNotifications/v3/")
+                .window(minute(PER_MINUTE))
+                .window(day(CHANGE_NOTICES_PER_DAY)),
+        )
         .quota(
             few(BATCH)
                 .path("/BatchSearch/v3/")
@@ -263,6 +301,7 @@ fn builder() -> AccountBuilder {
         );
     builder.settings.sandbox_url = Some(SANDBOX_URL.to_owned());
     builder.settings.client_id_headers = vec![CLIENT_ID_HEADER.to_owned()];
+    builder.settings.request_id_headers = REQUEST_ID_HEADERS.map(str::to_owned).to_vec();
     for (name, paths) in PRODUCTS_WITH_DEFAULT_WINDOWS {
         let quota = Quota::new(name);
         builder = builder.quota(paths.iter().copied().fold(quota, Quota::path));

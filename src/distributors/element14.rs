@@ -14,7 +14,13 @@
 //! The gateway (Mashery) says 403 for both: `ERR_403_DEVELOPER_OVER_QPS` and `…_OVER_RATE` in a
 //! header (hearsay), or as `<h1>Developer Over Qps</h1>` and `<h1>Developer Over Rate</h1>` in the
 //! body (observed). The first pauses for a second, the second until the vendor's own time to wait,
-//! or else for [`Verdict::LOOK_AGAIN`](crate::Verdict::LOOK_AGAIN).
+//! or else for [`Verdict::LOOK_AGAIN`](crate::Verdict::LOOK_AGAIN). All customers together have a
+//! limit too: `ERR_403_SERVICE_OVER_QPS` pauses like the first.
+//!
+//! # Orders
+//! They live on three origins: this one for Asia and the Pacific, [`ORDERS_EMEA_URL`] and
+//! [`ORDERS_AMERICAS_URL`]. The key goes to the other two only where they are named:
+//! `.origin(ORDERS_EMEA_URL)`.
 #![cfg_attr(
     feature = "signing",
     doc = "
@@ -36,6 +42,10 @@ pub use contract::account_with_contract;
 
 /// The API. Source: partner.element14.com.
 pub const PRODUCTION_URL: &str = "https://api.element14.com";
+/// Orders of Farnell (Europe, the Middle East, Africa). Source: partner.element14.com.
+pub const ORDERS_EMEA_URL: &str = "https://api.farnell.com";
+/// Orders of Newark (the Americas), same source.
+pub const ORDERS_AMERICAS_URL: &str = "https://api.newark.com";
 /// The shop whose prices and stock are asked for, unless another one is set.
 pub const STORE: &str = "uk.farnell.com";
 /// Requests a second on the basic plan. Source: the vendor's text in KiCost issue 569.

@@ -6,13 +6,15 @@ use crate::verdict::{Rule, Verdict};
 const STATUS: u16 = 403;
 const HEADER: &str = "X-Mashery-Error-Code";
 
-/// In any order: no answer says both.
-pub(super) fn rules() -> [Rule; 4] {
+/// In any order: no answer says two of them.
+pub(super) fn rules() -> [Rule; 5] {
     let second = Rule::new(STATUS, Verdict::RateExceeded);
     let day = Rule::new(STATUS, Verdict::QuotaSpent);
     [
         second.clone().header(HEADER, "DEVELOPER_OVER_QPS"),
-        second.body("Developer Over Qps"),
+        second.clone().body("Developer Over Qps"),
+        // All developers together; `X-Error-Detail-Header` says "Rate Limit Exceeded" beside it.
+        second.header(HEADER, "SERVICE_OVER_QPS"),
         day.clone().header(HEADER, "DEVELOPER_OVER_RATE"),
         day.body("Developer Over Rate"),
     ]

@@ -76,7 +76,8 @@ fn builder() -> AccountBuilder {
         .signed_by(signer)
 }
 
-fn signer(secrets: &Ingredients) -> Result<Option<Arc<dyn Signer>>, &'static str> {
+/// Puts the key into the path, for the vendors of this scheme.
+pub(super) fn signer(secrets: &Ingredients) -> Result<Option<Arc<dyn Signer>>, &'static str> {
     Ok(Some(Arc::new(IntoPath {
         key: secrets.need(KEY.name)?,
     })))

@@ -37,6 +37,7 @@ pub mod conrad;
 pub mod digikey;
 pub mod disruptive;
 pub mod element14;
+pub mod findchips;
 pub mod future;
 #[cfg(feature = "signing")]
 pub mod jlcpcb;
@@ -48,6 +49,7 @@ pub mod mouser;
 pub mod my_arrow;
 pub mod nexar;
 pub mod oemsecrets;
+pub mod onlinecomponents;
 pub mod renesas;
 pub mod rs;
 pub mod rutronik;
@@ -141,6 +143,7 @@ pub(crate) const PRESETS: &[Preset] = &[
     digikey::PRESET,
     disruptive::PRESET,
     element14::PRESET,
+    findchips::PRESET,
     future::PRESET,
     #[cfg(feature = "signing")]
     jlcpcb::PRESET,
@@ -151,6 +154,7 @@ pub(crate) const PRESETS: &[Preset] = &[
     my_arrow::PRESET,
     nexar::PRESET,
     oemsecrets::PRESET,
+    onlinecomponents::PRESET,
     renesas::PRESET,
     rs::PRESET,
     rutronik::PRESET,

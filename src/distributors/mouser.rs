@@ -19,7 +19,8 @@
 //! uses both in full, since its ledger counts a call until a minute after its answer. A rejection
 //! was seen as a 403, a 429 and a 200, with `TooManyRequests` in the body each time. A bad key was
 //! seen as a 200, 401 and 403: such an answer is handed on, and the key is read again if it is a
-//! reference. A 403 without those words (a blocked address) is handed on too.
+//! reference. A 403 without those words (a blocked address) is handed on too. No header that
+//! reports on the limits is documented, so neither window names any.
 
 use super::{Key, Preset};
 use crate::account::{Account, AccountBuilder};

@@ -22,8 +22,10 @@
 //! # Ok::<(), reqwest_tollgate::Error>(())
 //! ```
 //!
-//! A spent month was seen as a 200 with a GraphQL error, a bad token is documented as a 401 and, on
-//! an older page, as a GraphQL error with `AuthExpiredToken` or `AuthInvalidToken`.
+//! A spent month was seen as a 200 with a GraphQL error ("You have exceeded your part limit of
+//! 1000."), a bad token is documented as a 401 and, on an older page, as a GraphQL error with
+//! `AuthExpiredToken` or `AuthInvalidToken`. A plan without any parts says "part limit of 0": no
+//! month brings more, so that answer is handed on with its text, and nothing pauses.
 
 use std::time::Duration;
 
@@ -31,7 +33,6 @@ use super::{Key, Preset};
 use crate::account::{Account, AccountBuilder};
 use crate::auth::ClientAuth;
 use crate::error::Error;
-use crate::options::RequestOptions;
 use crate::rate_limit::Window;
 use crate::secret::Secret;
 use crate::verdict::{Rule, Verdict};
@@ -56,8 +57,8 @@ pub const PER_MINUTE: u64 = 300;
 /// The unit that a plan counts in, for [`Account::charge`](crate::Account::charge). Source:
 /// support.nexar.com, article 101000434614.
 pub const PARTS: &str = "parts";
-/// Parts of an evaluation app, observed; as many in all, not each month. Newer apps were seen with
-/// fewer. Set the number of your plan.
+/// Parts of an evaluation app, observed: as many in its whole life, not each month. Newer apps have
+/// none until a plan is bought. Set the number of your plan.
 pub const EVALUATION_PARTS: u64 = 1000;
 
 /// What the token endpoint allows: so many in so long. Source: support.nexar.com, article
@@ -71,6 +72,8 @@ pub const TOKEN_LIMITS: [(u64, Duration); 4] = [
 
 /// Observed: "You have exceeded your part limit of 1000."
 const MONTH_SPENT: &str = "You have exceeded your part limit";
+/// Observed, of apps without a plan.
+const NO_PARTS: &str = "part limit of 0";
 /// Codes of GraphQL errors, by an older page of the vendor.
 const BAD_TOKEN: [&str; 2] = ["AuthExpiredToken", "AuthInvalidToken"];
 
@@ -116,8 +119,9 @@ fn builder() -> AccountBuilder {
         .window(Window::per_minute(PER_MINUTE))
         .window(Window::per_utc_month(EVALUATION_PARTS).unit(PARTS))
         // Known once they came; until then a request leaves as long as any are left.
-        .options(RequestOptions::new().cost(PARTS, 0))
-        .rule(Rule::new(200, Verdict::QuotaSpent).body(MONTH_SPENT));
+        .usual_cost(PARTS, 0)
+        .rule(Rule::new(200, Verdict::QuotaSpent).body(MONTH_SPENT))
+        .rule(Rule::new(200, Verdict::Fine).body(NO_PARTS));
     for (limit, length) in TOKEN_LIMITS {
         builder = builder.token_window(Window::new(limit, length));
     }

@@ -1,23 +1,28 @@
 //! Sourcengine, `https://api.sourcengine.com`.
 //!
-//! A static bearer token. Its answers report on the limit, with the reset in *seconds since 1970*;
-//! the page names `RateLimit-*`, its example has `X-RateLimit-*`. How long the window is, no page
-//! says: the preset takes the example's [`LIMIT`] for any 24 hours, and a limit that the answers
-//! tell is taken for 24 hours too. Once the resets in your answers show how long the window really
-//! is, set your own. Source: dev.sourcengine.com, "Rate limits".
+//! A static bearer token. Each endpoint has a limit of its own, and the answers report on it: how
+//! many are left, and in *seconds since 1970* when the oldest request that counts is forgotten. The
+//! page names `RateLimit-*`, its example has `X-RateLimit-*` with a limit of 1000. No page says how
+//! long a window is, or what the limit of which endpoint is, so the preset has no window: what the
+//! answers tell is what holds. Source: dev.sourcengine.com, "Rate limits".
+//!
+//! Endpoints that you call much want a quota each, so that a spent one does not hold up the rest:
+//!
+//! ```
+//! use reqwest_tollgate::{Quota, distributors::sourcengine};
+//!
+//! let builder = sourcengine::account("my-token")
+//!     .quota(Quota::new("search").path("/search"))
+//!     .quota(Quota::new("offers").path("/offers"));
+//! ```
 
 use super::{Key, Preset};
 use crate::account::{Account, AccountBuilder};
 use crate::error::Error;
-use crate::rate_limit::{ResetUnit, Window};
 use crate::secret::Secret;
 
 /// The API. Source: dev.sourcengine.com.
 pub const PRODUCTION_URL: &str = "https://api.sourcengine.com";
-
-/// Requests in a window, by the example of "Rate limits". That the window is as long as 24 hours is
-/// this crate's own caution: set your own once the answers show how long it is.
-pub const LIMIT: u64 = 1000;
 
 pub(crate) const PRESET: Preset = Preset {
     name: "sourcengine",
@@ -44,6 +49,5 @@ pub fn from_env() -> Result<AccountBuilder, Error> {
 }
 
 fn builder() -> AccountBuilder {
-    let window = Window::per_day(LIMIT).reset_unit(ResetUnit::UnixSeconds);
-    Account::builder(PRESET.name, PRODUCTION_URL).window(window)
+    Account::builder(PRESET.name, PRODUCTION_URL)
 }

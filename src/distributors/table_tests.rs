@@ -26,7 +26,7 @@ const NOTES: &[(&str, &str, &str)] = &[
     ("conrad", "", "C, ?"),
     (
         "digikey",
-        "a missing subscription is a 401; two shapes of errors; a sandbox of its own",
+        "a missing subscription is a 401; four shapes of errors; a sandbox of its own",
         "D, D",
     ),
     ("disruptive", "no client, no refresh token", "D, ?"),
@@ -35,6 +35,7 @@ const NOTES: &[(&str, &str, &str)] = &[
         "a spent quota is a 403 of the gateway; contract prices need a signature",
         "D, D2",
     ),
+    ("findchips", "client code writes `http`", "C, own"),
     ("future", "406: the key has expired", "D2, ?"),
     (
         "jlcpcb",
@@ -63,26 +64,39 @@ const NOTES: &[(&str, &str, &str)] = &[
     ),
     (
         "nexar",
-        "a spent month is a 200; parts are counted once they came",
+        "a spent month is a 200; parts are counted once they came; an evaluation's are for life",
         "D, D; month L",
     ),
     ("oemsecrets", "", "C, ?"),
+    (
+        "onlinecomponents",
+        "the key is a part of the path; a sandbox of its own",
+        "D, own",
+    ),
     ("renesas", "", "D, ?"),
     ("rs", "", "L, ?"),
     ("rutronik", "", "D2, ?"),
-    ("sager", "a spent quota is a 403 of the gateway", "C, own"),
+    ("sager", "a spent quota is a 403 of the gateway", "C, L"),
     ("samtec", "the application's name in a header", "C, ?"),
     (
         "sourcengine",
-        "resets are seconds since 1970",
-        "D, D; length own",
+        "limits by endpoint, told by the answers; resets are seconds since 1970",
+        "D, D",
     ),
-    ("te", "resets are milliseconds to go", "D, D"),
-    ("ti", "the whole catalog once in four hours", "D, D"),
+    (
+        "te",
+        "resets are milliseconds to go, of whichever window was looked at",
+        "D, D",
+    ),
+    (
+        "ti",
+        "the whole catalog once in four hours",
+        "D, D; information weak",
+    ),
     ("tme_v1", "HMAC-SHA-1 of the form; ends 2027-06-30", "D, D2"),
     (
         "tme_v2",
-        "403 may mean \"too fast\"; tokens of five minutes",
+        "403 may mean \"too fast\", and is sent again once; tokens of five minutes",
         "D2, D2",
     ),
     (
@@ -90,7 +104,7 @@ const NOTES: &[(&str, &str, &str)] = &[
         "the key is in the body; limits count parts",
         "D, D",
     ),
-    ("tti", "a key for each API", "C, H"),
+    ("tti", "a key for each API", "C, H; lead time L"),
 ];
 
 #[test]

@@ -2,8 +2,9 @@
 //!
 //! Client credentials in the form; a token lives an hour. TI's page of the inventory and pricing
 //! API allows 20 requests a second and a million a month, and the whole [catalog](CATALOG) once in
-//! four hours; all are the vendor's full numbers. The product information APIs have others (1500 a
-//! day, and 5 a second for the orchestrated one): set your own windows for them.
+//! four hours; all are the vendor's full numbers. The APIs of product information have fewer, as
+//! far as that is known: [`STANDARD_PER_DAY`], and [`EXTENDED_PER_SECOND`] and [`EXTENDED_PER_DAY`]
+//! for the one that TI calls orchestrated, each in a quota of its own, told apart by path.
 //!
 //! Part numbers with a slash are percent-encoded in the path (`LM317%2FNOPB`), as TI asks for.
 
@@ -38,6 +39,21 @@ pub const CATALOG_INTERVAL: Duration = Duration::from_secs(4 * 60 * 60);
 /// Requests for the catalog a day. Source: e2e.ti.com, thread 1126205.
 pub const CATALOG_PER_DAY: u64 = 6;
 
+/// The quota of product information.
+pub const PRODUCT_INFORMATION: &str = "product-information";
+/// Where it is asked for. Source: client code.
+pub const PRODUCT_INFORMATION_PATH: &str = "/v1/products/";
+/// Requests for it a day. Weak: second-hand.
+pub const STANDARD_PER_DAY: u64 = 3000;
+/// The quota of extended product information, taken for what TI calls orchestrated.
+pub const EXTENDED_INFORMATION: &str = "extended-information";
+/// Where it is asked for. Source: client code.
+pub const EXTENDED_INFORMATION_PATH: &str = "/v1/products-extended/";
+/// Requests for it a second. Weak: second-hand, as the next.
+pub const EXTENDED_PER_SECOND: u64 = 5;
+/// Requests for it a day.
+pub const EXTENDED_PER_DAY: u64 = 1500;
+
 pub(crate) const PRESET: Preset = Preset {
     name: "ti",
     keys: &[
@@ -70,6 +86,14 @@ fn builder() -> AccountBuilder {
         .path(CATALOG_PATH)
         .window(Window::new(1, CATALOG_INTERVAL))
         .window(Window::per_day(CATALOG_PER_DAY));
+    let information = Quota::new(PRODUCT_INFORMATION)
+        .path(PRODUCT_INFORMATION_PATH)
+        .window(Window::per_second(PER_SECOND))
+        .window(Window::per_day(STANDARD_PER_DAY));
+    let extended = Quota::new(EXTENDED_INFORMATION)
+        .path(EXTENDED_INFORMATION_PATH)
+        .window(Window::per_second(EXTENDED_PER_SECOND))
+        .window(Window::per_day(EXTENDED_PER_DAY));
     Account::builder(PRESET.name, PRODUCTION_URL)
         .token_url(TOKEN_URL)
         .client_auth(ClientAuth::Body)
@@ -77,4 +101,6 @@ fn builder() -> AccountBuilder {
         .window(Window::per_second(PER_SECOND))
         .window(Window::per_utc_month(PER_MONTH))
         .quota(catalog)
+        .quota(information)
+        .quota(extended)
 }

@@ -6,8 +6,10 @@
 //! for one request as it does, and cannot be used up.
 //!
 //! 10 requests a second, 2 of them for prices and stock, told apart by [path](PRICES_PATH); both
-//! are the vendor's full numbers. Clients take a 403 like a 429 for "too fast" and wait a second; a
-//! 403 with an authorization error in it is handed on.
+//! are the vendor's full numbers. Clients take a 403 like a 429 for "too fast" and wait a second;
+//! the OpenAPI document has neither. A 403 that speaks of too many requests is one, and a 403 with
+//! an authorization error in it is handed on; any other is sent again once, a second later, and
+//! handed on if it is refused so again.
 //!
 //! The language is a header (`.header("Accept-Language", "en")`), the country a query key of each
 //! request. Sources: copies of TME's OpenAPI document, public clients.
@@ -39,6 +41,8 @@ pub const PRICES: &str = "prices";
 /// Where prices and stock are asked for. Source: client code.
 pub const PRICES_PATH: &str = "/products/data";
 
+/// What a 403 says that is about the rate: version 1's code, and HTTP's words.
+const TOO_MANY: [&str; 3] = ["E_TOO_MANY_REQUESTS", "too many requests", "rate limit"];
 /// Codes of a refused authorization, in lists of version 1's; of version 2's none is published.
 const NOT_ALLOWED: [&str; 2] = ["E_AUTHORIZATION", "E_ACTION_FORBIDDEN"];
 
@@ -85,7 +89,10 @@ fn builder() -> AccountBuilder {
         .window(Window::per_second(PER_SECOND))
         .quota(prices)
         .rule(Rule::new(429, Verdict::RateExceeded))
-        .rule(Rule::new(403, Verdict::RateExceeded));
+        .rule(Rule::new(403, Verdict::RateSuspected));
+    let builder = TOO_MANY.into_iter().fold(builder, |builder, words| {
+        builder.rule(Rule::new(403, Verdict::RateExceeded).body(words))
+    });
     NOT_ALLOWED.into_iter().fold(builder, |builder, code| {
         builder.rule(Rule::new(403, Verdict::NotTheToken).body(code))
     })

@@ -33,7 +33,6 @@ use crate::account::{Account, AccountBuilder};
 use crate::auth::scheme::Ingredients;
 use crate::auth::{Attempt, Signer};
 use crate::error::{BoxError, Error};
-use crate::options::RequestOptions;
 use crate::rate_limit::Window;
 use crate::secret::Secret;
 
@@ -93,7 +92,7 @@ fn builder() -> AccountBuilder {
     ];
     let builder = Account::builder(PRESET.name, PRODUCTION_URL)
         .signed_by(signer)
-        .options(RequestOptions::new().cost(PARTS, 1));
+        .usual_cost(PARTS, 1);
     let windows = windows.into_iter().map(|window| window.unit(PARTS));
     windows.fold(builder, AccountBuilder::window)
 }

@@ -1,6 +1,7 @@
 //! The limiter of one account: its quotas, each with a line, and the choice between them.
 
 mod refused;
+mod units;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -112,13 +113,14 @@ impl Limiter {
     /// A cost that showed only in an answer.
     ///
     /// # Errors
-    /// The account has no such quota.
+    /// The account has no such quota, or counts other units than this one.
     pub(crate) fn charge(
         self: &Arc<Self>,
         quota: &str,
         unit: &str,
         amount: u64,
     ) -> Result<(), Error> {
+        self.check_unit(unit)?;
         let now = self.settings.clock.now();
         self.line(&self.named(quota)?).charge(unit, amount, now);
         self.touch();
@@ -146,7 +148,7 @@ impl Limiter {
     /// to have it by `deadline` too; and what it was asked for.
     ///
     /// # Errors
-    /// As [`quota`](Self::quota) and [`enter`](Self::enter).
+    /// As [`check_units`](Self::check_units), [`quota`](Self::quota) and [`enter`](Self::enter).
     pub(super) fn ask(
         self: &Arc<Self>,
         options: &RequestOptions,
@@ -157,6 +159,7 @@ impl Limiter {
         let mut terms = options.terms(&now);
         let patience = &mut terms.patience;
         patience.deadline = patience.deadline.into_iter().chain(deadline).min();
+        self.check_units(&terms.costs)?;
         let quota = self.quota(options, path)?;
         let claim = Claim::New(options.priority.unwrap_or_default());
         let entry = self.enter(&quota, claim, &terms, &now)?;

@@ -180,13 +180,18 @@ impl RateLimitMiddleware {
             let Some(copy) = spare.and_then(Spare::copy) else {
                 break;
             };
+            let status = response.status();
             self.wait_again(response, turn).await?;
             let unsent = SettlesUnsent(turn);
             // After the wait, so that no signature ages.
             let again = chain.signed_anew().unwrap_or(Ok(copy));
             let again = again.map_err(|error| self.limiter.told(error))?;
             let reason = ReplayReason::RateLimited;
-            settings.events.emit(|| Event::Replayed { reason, attempt });
+            settings.events.emit(|| Event::Replayed {
+                reason,
+                status,
+                attempt,
+            });
             std::mem::forget(unsent);
             let result = {
                 let mut left = Handle::leave(turn, extensions);
@@ -227,10 +232,13 @@ impl RateLimitMiddleware {
         }
         let (status, headers) = (response.status(), response.headers());
         let verdict = settings.rules.verdict(status, headers, body.as_deref());
+        // Of the attempt before this one.
+        let verdict = verdict.map(|verdict| verdict.on_attempt(turn.is_rejected()));
         turn.settle(Outcome::Answered {
             status,
             headers,
             verdict,
+            body: body.as_deref(),
         });
         Ok(response)
     }
@@ -239,9 +247,12 @@ impl RateLimitMiddleware {
     /// server had answered.
     async fn wait_again(&self, response: Response, turn: &Turn) -> Result<(), Error> {
         let status = response.status();
-        let id = turn.seat.request_id(response.headers());
         // Read to its end, so that the connection is free for others during the wait.
-        drop(response::buffer(response, &*self.limiter.settings.clock).await);
+        let (response, body) = response::buffer(response, &*self.limiter.settings.clock).await;
+        let id = turn
+            .seat
+            .request_id(status, response.headers(), body.as_deref());
+        drop(response);
         let permit = turn.acquire().await;
         permit.map_err(|error| {
             self.limiter

@@ -84,7 +84,7 @@ pub(crate) struct LimiterSettings {
     pub(crate) has_credentials: bool,
     /// What the distributor's answers mean.
     pub(crate) rules: Arc<Rules>,
-    pub(crate) request_id_header: Option<HeaderName>,
+    pub(crate) request_id_headers: Vec<HeaderName>,
     /// Where what is used of the quotas survives the process.
     pub(crate) keeper: Option<Keeper>,
     /// Whether responses carry a `QuotaSnapshot`.

@@ -20,6 +20,8 @@ use crate::passage::Outcome;
 pub struct Permit {
     seat: Seat,
     state: State,
+    /// Whether an earlier attempt of the request was rejected.
+    is_replay: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -70,6 +72,7 @@ impl Limiter {
         options: &RequestOptions,
     ) -> Result<Option<Permit>, Error> {
         let now = self.settings.clock.now();
+        self.check_units(&options.costs)?;
         let quota = self.quota(options, path)?;
         let priority = options.priority.unwrap_or_default();
         let line = self.line(&quota);
@@ -86,7 +89,11 @@ impl Limiter {
 impl Permit {
     fn new(seat: Seat, granted: Granted) -> Self {
         let state = State::Held(granted);
-        Self { seat, state }
+        Self {
+            seat,
+            state,
+            is_replay: false,
+        }
     }
 
     /// The request was answered: the quota learns what the status and the headers say of it. Some
@@ -127,10 +134,12 @@ impl Permit {
     ) -> Option<Rejected> {
         let settings = &self.seat.limiter.settings;
         let verdict = settings.rules.verdict(status, headers, body);
+        let verdict = verdict.map(|verdict| verdict.on_attempt(self.is_replay));
         let ended = self.end(Outcome::Answered {
             status,
             headers,
             verdict,
+            body,
         })?;
         let until = ended.now.wall_at(ended.rejected?);
         let permit = self;
@@ -186,6 +195,7 @@ impl Rejected {
         let granted = seat.acquire().await;
         let granted = granted.map_err(|error| seat.limiter.told(error))?;
         self.permit.state = State::Held(granted);
+        self.permit.is_replay = true;
         Ok(self.permit)
     }
 }

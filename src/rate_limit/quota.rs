@@ -32,7 +32,9 @@ impl Quota {
     /// Requests whose path begins with `prefix` belong to this quota; may be called several times.
     ///
     /// The comparison is by characters, so `/products/v4` also takes `/products/v40`; end with a
-    /// slash where that matters. Without any prefix a quota is chosen by option only.
+    /// slash where that matters. The case of ASCII letters does not count: a vendor's own pages
+    /// write `/Quoting/v4/` and `/quoting/v4/`, and a server that takes both counts them together.
+    /// Without any prefix a quota is chosen by option only.
     #[must_use]
     pub fn path(mut self, prefix: impl Into<String>) -> Self {
         self.paths.push(prefix.into());
@@ -49,6 +51,15 @@ impl Quota {
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// How long the longest of its prefixes is that the path begins with; none if none is one.
+    pub(crate) fn prefix_length(&self, path: &str) -> Option<usize> {
+        let matching = self.paths.iter().filter(|prefix| {
+            let head = path.as_bytes().get(..prefix.len());
+            head.is_some_and(|head| head.eq_ignore_ascii_case(prefix.as_bytes()))
+        });
+        matching.map(String::len).max()
     }
 
     pub(crate) fn set_window(&mut self, window: Window) {
@@ -82,6 +93,21 @@ mod tests {
             quota.windows,
             [Window::per_minute(60), Window::per_minute(50).unit("lines")]
         );
+    }
+
+    #[test]
+    fn a_prefix_takes_a_path_in_whatever_letter_case() {
+        let quota = Quota::new("q").path("/quoting/").path("/Quoting/v4/");
+        for (path, length) in [
+            ("/quoting/v4/quotes", Some(12)),
+            ("/QUOTING/V4/quotes", Some(12)),
+            ("/Quoting/v3/quotes", Some(9)),
+            ("/quoting", None),
+            ("/quötes/", None),
+            ("", None),
+        ] {
+            assert_eq!(quota.prefix_length(path), length, "{path}");
+        }
     }
 
     #[test]

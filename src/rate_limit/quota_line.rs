@@ -1,11 +1,15 @@
 //! One quota: its ledger and line behind a lock, and what its responses say.
 
+mod offers;
+
 use std::sync::{Arc, PoisonError, TryLockError};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, StatusCode};
 use smallvec::SmallVec;
 
+pub(super) use self::offers::Offer;
+use self::offers::Offers;
 use super::LimiterSettings;
 use super::alarm::Alarm;
 use super::headers::{self, Fields, Reading};
@@ -39,6 +43,7 @@ pub(crate) struct QuotaLine {
     account: Arc<str>,
     quota: Quota,
     fields: Vec<Fields>,
+    offers: Offers,
     /// Of the ledger, when its windows were the quota's.
     edition: u64,
     line: Arc<Mutex<Line>>,
@@ -62,6 +67,7 @@ impl QuotaLine {
             name: quota.name.as_str().into(),
             account: settings.account.clone(),
             fields: fields(&quota),
+            offers: Offers::none(&quota.windows),
             quota,
             edition: ledger.edition(),
             line: Arc::new(Mutex::new(Line::new(ledger, settings.max_queue))),
@@ -78,6 +84,7 @@ impl QuotaLine {
             name: self.name.clone(),
             account: self.account.clone(),
             fields: fields(&quota),
+            offers: Offers::none(&quota.windows),
             quota,
             edition,
             line: self.line.clone(),
@@ -92,9 +99,7 @@ impl QuotaLine {
     /// How much of the path its longest matching prefix takes, and one more; 1 for the default
     /// quota, which takes any path, 0 for one that does not match.
     pub(super) fn prefix_length(&self, path: &str) -> usize {
-        let paths = self.quota.paths.iter();
-        let matching = paths.filter(|prefix| path.starts_with(prefix.as_str()));
-        let longest = matching.map(|prefix| prefix.len() + 2).max();
+        let longest = self.quota.prefix_length(path).map(|length| length + 2);
         longest.unwrap_or(usize::from(&*self.name == Quota::DEFAULT))
     }
 
@@ -194,6 +199,11 @@ impl QuotaLine {
         headers::report::unreadable(&self.fields, headers)
     }
 
+    /// Limits among them that are above the configured ones, and news.
+    pub(super) fn offers(&self, readings: &[Reading]) -> SmallVec<[Offer<'_>; 1]> {
+        self.offers.news(&self.quota.windows, readings)
+    }
+
     /// What an answer with these readings says about this quota.
     #[inline]
     pub(super) fn report<'a>(
@@ -223,7 +233,9 @@ impl QuotaLine {
         now: Now,
     ) -> Option<Option<Duration>> {
         let span = match verdict {
-            Verdict::RateExceeded => self.quota.windows.first().map(Window::length),
+            Verdict::RateExceeded | Verdict::RateSuspected => {
+                self.quota.windows.first().map(Window::length)
+            }
             Verdict::QuotaSpent => {
                 let longest = self.quota.windows.last();
                 Some(longest.map_or(Verdict::LOOK_AGAIN, |window| window.pause(now)))

@@ -40,6 +40,15 @@ impl Quotas {
         }
     }
 
+    /// Whether it is the unit of one of their windows, now or as they were configured.
+    pub(super) fn have_unit(&self, mut is_it: impl FnMut(&str) -> bool) -> bool {
+        let mut any = |lines: &[Arc<QuotaLine>]| {
+            let mut windows = lines.iter().flat_map(|line| &line.quota().windows);
+            windows.any(|window| is_it(&window.unit))
+        };
+        any(&self.configured) || self.with(any)
+    }
+
     /// The quota that `choose` chooses, by its place.
     pub(super) fn choose(
         &self,

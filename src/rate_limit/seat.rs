@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
 
+use super::headers::Reading;
 use super::limiter::{Asked, Granted, Limiter};
 use super::place::{Claim, Entry};
-use super::quota_line::QuotaLine;
+use super::quota_line::{Offer, QuotaLine};
 use super::quotas::Chosen;
 use super::state::{Change, Settlement};
 use super::ticket::Ticket;
@@ -61,6 +62,7 @@ impl Seat {
                 status,
                 headers,
                 verdict,
+                ..
             } => {
                 readings = quota.readings(headers, &now);
                 Settlement::Answered(quota.report(status, headers, verdict, &readings, &now))
@@ -78,6 +80,7 @@ impl Seat {
             may_hold_probe: false,
         };
         if let Settlement::Answered(report) = &settlement {
+            self.tell_offers(report.readings);
             ended.rejected = report.rejected.map(|_| match change {
                 Change::ClosedUntil(moment) => moment,
                 _ => now.moment,
@@ -107,8 +110,30 @@ impl Seat {
         self.quota().abandon(self.ticket, now);
     }
 
-    pub(super) fn request_id(&self, headers: &HeaderMap) -> Option<String> {
-        printable::id_in(headers, self.limiter.settings.request_id_header.as_ref())
+    /// The distributor's name for an exchange: in a header, or else in the body of an error.
+    pub(super) fn request_id(
+        &self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: Option<&[u8]>,
+    ) -> Option<String> {
+        let names = &self.limiter.settings.request_id_headers;
+        let body = body.filter(|_| !status.is_success());
+        printable::id_in(headers, names).or_else(|| printable::id_in_body(body?))
+    }
+
+    /// A bigger plan than the configured one is not used by itself, and nobody would notice.
+    fn tell_offers(&self, readings: &[Reading]) {
+        let quota = self.quota();
+        for Offer { window, told } in quota.offers(readings) {
+            let event = || Event::HigherLimitOffered {
+                quota: quota.name.clone(),
+                length: window.length(),
+                configured: window.limit,
+                told,
+            };
+            self.limiter.settings.events.emit(event);
+        }
     }
 
     fn tell(&self, permit: Granted, outcome: Outcome<'_>, change: Change, now: &Now) {
@@ -125,13 +150,16 @@ impl Seat {
                 elapsed,
             }),
             Outcome::Answered {
-                status, headers, ..
+                status,
+                headers,
+                body,
+                ..
             } => {
                 events.emit(|| Event::Answered {
                     quota: quota(),
                     status,
                     elapsed,
-                    request_id: self.request_id(headers),
+                    request_id: self.request_id(status, headers, body),
                 });
                 (self.limiter.unreadable).report(self.quota(), headers, events);
             }
@@ -140,14 +168,17 @@ impl Seat {
             (
                 Change::ClosedUntil(moment),
                 Outcome::Answered {
-                    status, headers, ..
+                    status,
+                    headers,
+                    body,
+                    ..
                 },
             ) => {
                 events.emit(|| Event::QuotaRejected {
                     quota: quota(),
                     status,
                     until: now.wall_at(moment),
-                    request_id: self.request_id(headers),
+                    request_id: self.request_id(status, headers, body),
                 });
             }
             (Change::Reopened, _) => events.emit(|| Event::QuotaReopened { quota: quota() }),

@@ -1,7 +1,7 @@
 //! Resets as the vendors write them: seconds, milliseconds, seconds since 1970.
 
-use reqwest_tollgate::AccountBuilder;
 use reqwest_tollgate::distributors::{digikey, sourcengine, te};
+use reqwest_tollgate::{AccountBuilder, Window};
 
 use crate::common::{Stub, answer, noon, seconds};
 use crate::{Scene, since_noon};
@@ -60,14 +60,13 @@ async fn tes_reset_is_milliseconds_to_go() {
 
 #[tokio::test(start_paused = true)]
 async fn sourcengines_reset_is_a_time_and_ends_a_spent_window() {
-    let builder = sourcengine::account("token");
-    let told = reset(builder, epoch_of_noon() + 2 * HOUR).await;
-    assert_eq!(told, Some(seconds(2 * HOUR)));
     let spent = answer(429)
         .header("X-RateLimit-Limit", 1000)
         .header("X-RateLimit-Remaining", 0)
         .header("X-RateLimit-Reset", epoch_of_noon() + 2 * HOUR);
-    let scene = Scene::new(sourcengine::account("token"), Stub::answering([spent]));
+    // Of a customer who has found out how long the window is; the preset has none.
+    let builder = sourcengine::account("token").window(Window::per_day(1000));
+    let scene = Scene::new(builder, Stub::answering([spent]));
     let rest = scene.spent("some/path").await;
     assert!(
         rest >= seconds(2 * HOUR) && rest <= seconds(2 * HOUR + 3),

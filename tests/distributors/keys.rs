@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use httpmock::MockServer;
 use reqwest_tollgate::distributors::{
-    arrow_itemservice, conrad, future, mouser, oemsecrets, renesas, rs, rutronik, sager, samtec,
-    sourcengine, te, tti,
+    arrow_itemservice, conrad, findchips, future, mouser, oemsecrets, renesas, rs, rutronik, sager,
+    samtec, sourcengine, te, tti,
 };
 use reqwest_tollgate::{AccountBuilder, Error, ErrorKind, Secret};
 
@@ -36,6 +36,7 @@ fn accounts() -> Vec<(AccountBuilder, Vec<String>)> {
         (rutronik::account(CANARY), query(&["apikey"])),
         (conrad::account(CANARY), query(&["apikey"])),
         (oemsecrets::account(CANARY), query(&["apiKey"])),
+        (findchips::account(CANARY), query(&["apiKey"])),
         (
             rs::account(CANARY, CANARY),
             header(&["client-id", "client-secret"]),
@@ -140,6 +141,11 @@ async fn an_address_without_tls_is_refused_before_anything_is_sent() {
     assert_eq!(stub.count(), 0);
     let base = arrow_itemservice::account("l", "k").base_url("http://api.arrow.com");
     assert!(base.build().is_err());
+    let account = findchips::account(CANARY).build().unwrap();
+    let url = "http://api.findchips.com/v1/search?part=bav99";
+    let error = client(&account, &stub).get(url).send().await.unwrap_err();
+    assert_eq!(Error::find(&error).unwrap().kind(), ErrorKind::Insecure);
+    assert_eq!(stub.count(), 0);
 }
 
 type ByKey = fn(Secret) -> AccountBuilder;
@@ -192,6 +198,20 @@ async fn a_refused_key_that_changed_in_its_file_is_read_again() {
         let is_new = wire.iter().any(|field| field.ends_with("new"));
         assert!(is_new, "{}: {wire:?}", account.name());
     }
+}
+
+/// Mouser's rules look into each 200; those that are good prove the key.
+#[tokio::test]
+async fn a_key_that_works_and_is_refused_to_one_request_is_tried_once_more() {
+    let account = mouser::account(CANARY).build().unwrap();
+    let good = || answer(200).body(r#"{"Errors":[],"SearchResults":{}}"#);
+    let stub = Stub::answering([good(), answer(401), good()]);
+    let client = client(&account, &stub);
+    for _ in 0..2 {
+        let url = account.base_url().clone();
+        assert_eq!(client.get(url).send().await.unwrap().status(), 200);
+    }
+    assert_eq!(stub.count(), 3);
 }
 
 #[tokio::test]

@@ -1,10 +1,12 @@
 //! Each vendor's own way to say that a quota is spent: the right verdict, the right wait.
 
-use reqwest_tollgate::distributors::{avnet, digikey, mouser, nexar, sager, ti, tme_v2};
-use reqwest_tollgate::{AccountBuilder, Quota, RequestOptions};
+use reqwest_tollgate::distributors::{
+    avnet, digikey, element14, mouser, nexar, sager, sourcengine, te, ti, tme_v2, tti,
+};
+use reqwest_tollgate::{AccountBuilder, Error, Event, PausedClock, Quota, RequestOptions};
 
 use crate::Scene;
-use crate::common::{Answer, Stub, answer, seconds};
+use crate::common::{Answer, Events, Stub, answer, noon, seconds};
 
 const HOUR: u64 = 60 * 60;
 
@@ -31,13 +33,20 @@ fn rejections() -> Vec<(AccountBuilder, Answer, u64)> {
     let told = answer(429).body(digikey_body).header("Retry-After", 3);
     let told = told.header("X-BurstLimit-ResetTime", "2026-11-21T12:00:03Z");
     rows.push((digikey(), told, 3));
-    for status in [403, 429] {
-        rows.push((tme_v2::account("token", "secret"), answer(status), 1));
-    }
+    let tme = || tme_v2::account("token", "secret");
+    rows.push((tme(), answer(403), 1));
+    rows.push((tme(), answer(429), 1));
+    let words = r#"{"Status":"E_TOO_MANY_REQUESTS","ErrorCode":0}"#;
+    rows.push((tme(), answer(403).body(words), 1));
     let page = "<h1>Developer Over Qps</h1>";
     rows.push((sager::account("k"), answer(403).body(page), 1));
     let header = answer(403).header("X-Mashery-Error-Code", "ERR_403_DEVELOPER_OVER_QPS");
     rows.push((sager::account("k"), header, 1));
+    let all = answer(403)
+        .header("X-Mashery-Error-Code", "ERR_403_SERVICE_OVER_QPS")
+        .header("X-Error-Detail-Header", "Rate Limit Exceeded");
+    rows.push((sager::account("k"), all.clone(), 1));
+    rows.push((element14::account("k"), all, 1));
     rows
 }
 
@@ -81,6 +90,9 @@ fn spent() -> Vec<(AccountBuilder, Answer, u64)> {
     // The month ends after nine and a half days.
     let rest = 9 * 24 * HOUR + 12 * HOUR;
     rows.push((nexar::account("id", "s"), answer(200).body(month), rest));
+    // Nobody reads the time in it, so one request goes to look after an hour.
+    let volume = r#"{"statusCode":403,"message":"Out of call volume quota. Quota will be replenished in 05:12:30."}"#;
+    rows.push((avnets(), answer(403).body(volume), HOUR));
     rows
 }
 
@@ -108,6 +120,263 @@ async fn a_403_that_is_about_the_authorization_is_no_quota() {
         assert_eq!(response.text().await.unwrap(), body);
         assert_eq!(scene.stub.count(), 1);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_403_without_words_of_a_quota_is_sent_again_once_and_then_handed_on() {
+    let body = r#"{"code":"E_SOMETHING_ELSE"}"#;
+    let refused = answer(403).body(body);
+    let stub = Stub::answering([refused.clone(), refused.clone(), refused.clone(), refused]);
+    let scene = Scene::new(tme_v2::account("token", "secret"), stub);
+    for _ in 0..2 {
+        let response = scene.get("products/search").await.unwrap();
+        assert_eq!(response.status(), 403);
+        assert_eq!(response.text().await.unwrap(), body);
+    }
+    assert_eq!(scene.stub.arrivals(), [0, 1, 1, 2]);
+    // Nothing is closed behind it.
+    scene.get("products/search").await.unwrap();
+    assert_eq!(scene.stub.arrivals()[4..], [2]);
+}
+
+/// The same for code that sends without the layers.
+#[tokio::test(start_paused = true)]
+async fn a_suspicion_is_tried_once_by_a_permit_too() {
+    let clock = PausedClock::starting_at(noon());
+    let builder = tme_v2::account("token", "secret").clock(clock);
+    let account = builder.build().unwrap();
+    let options = RequestOptions::new();
+    let permit = account.permit("/products/search", &options).await.unwrap();
+    let (forbidden, none) = (http::StatusCode::FORBIDDEN, http::HeaderMap::new());
+    let rejected = permit.answered(forbidden, &none).expect("perhaps too fast");
+    let again = rejected.again().await.unwrap();
+    assert!(again.answered(forbidden, &none).is_none(), "handed on");
+    assert!(account.quotas()[0].blocked_until().is_none());
+}
+
+/// The error of a spent day has the vendor's name for the exchange, wherever that stood.
+#[tokio::test(start_paused = true)]
+async fn a_spent_day_is_told_with_the_vendors_name_for_the_exchange() {
+    let body = r#"{"StatusCode":429,"ErrorMessage":"Daily Ratelimit exceeded","RequestId":"b-1"}"#;
+    for (spent, expected) in [
+        (answer(429).body(body), "b-1"),
+        (
+            answer(429).body(body).header("X-Correlation-Id", "h-1"),
+            "h-1",
+        ),
+    ] {
+        let events = Events::default();
+        let builder = digikey::account("id", "secret").observer(events.observer());
+        let scene = Scene::new(builder, Stub::answering([spent]));
+        let error = scene.get("some/path").await.unwrap_err();
+        assert_eq!(Error::find(&error).unwrap().request_id(), Some(expected));
+        let named = |event: &Event| match event {
+            Event::QuotaRejected { request_id, .. } => request_id.as_deref() == Some(expected),
+            _ => false,
+        };
+        assert_eq!(events.count(named), 1, "{expected}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_without_parts_is_told_in_the_vendors_own_words() {
+    let body = r#"{"errors":[{"message":"You have exceeded your part limit of 0."}],"data":null}"#;
+    let stub = Stub::answering([answer(200).body(body), answer(200).body(body)]);
+    let scene = Scene::new(nexar::account("id", "secret"), stub);
+    for _ in 0..2 {
+        let response = scene.get("graphql").await.unwrap();
+        assert_eq!(response.text().await.unwrap(), body);
+    }
+    assert_eq!(scene.stub.arrivals(), [0, 0]);
+}
+
+/// TE's page: the minute's 429 has the minute's limit under the names of the day.
+#[tokio::test(start_paused = true)]
+async fn tes_429_of_the_minute_stops_a_minute_and_not_the_day() {
+    let day = |left: u32| {
+        answer(200)
+            .header("X-RateLimit-Limit", 5000)
+            .header("X-RateLimit-Remaining", left)
+            .header("X-RateLimit-Reset", 86_382_593)
+    };
+    let minute = answer(429)
+        .header("X-RateLimit-Limit", 30)
+        .header("X-RateLimit-Remaining", 0)
+        .header("X-RateLimit-Reset", 42_000);
+    let stub = Stub::answering([day(4999), day(4998), minute]);
+    let scene = Scene::new(te::account("id", "secret"), stub);
+    for _ in 0..3 {
+        assert_eq!(scene.get("products").await.unwrap().status(), 200);
+    }
+    let arrivals = scene.stub.arrivals();
+    assert_eq!(arrivals[..3], [0, 0, 0]);
+    assert!((42..=44).contains(&arrivals[3]), "{arrivals:?}");
+    let windows = scene.account.quotas()[0].windows().to_vec();
+    assert_eq!(windows[1].limit, 5000, "{windows:?}");
+    scene.get("products").await.unwrap();
+}
+
+/// dev.sourcengine.com: the 429 of one endpoint.
+#[tokio::test(start_paused = true)]
+async fn sourcengine_has_no_window_by_guess_and_a_spent_endpoint_waits_for_its_reset() {
+    let since_1970 = noon().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let spent = answer(429)
+        .header("X-RateLimit-Limit", 1000)
+        .header("X-RateLimit-Remaining", 0)
+        .header("X-RateLimit-Reset", since_1970.as_secs() + 30)
+        .header("Retry-After", 30);
+    let builder = sourcengine::account("token").quota(Quota::new("search").path("/search"));
+    let scene = Scene::new(builder, Stub::answering([spent]));
+    assert_eq!(scene.get("search?query=LM358").await.unwrap().status(), 200);
+    let arrivals = scene.stub.arrivals();
+    assert!(arrivals[1] == 30 || arrivals[1] == 31, "{arrivals:?}");
+    // No window of an example's thousand: far more than that leave.
+    for _ in 0..1100 {
+        scene.get("offers").await.unwrap();
+    }
+    assert_eq!(scene.stub.count(), 1102);
+}
+
+#[tokio::test(start_paused = true)]
+async fn sager_has_four_a_second_and_a_hundred_thousand_a_day() {
+    let scene = Scene::new(sager::account("k"), Stub::answering([]));
+    for _ in 0..9 {
+        scene.get("customer-price-availability/v1").await.unwrap();
+    }
+    assert_eq!(scene.stub.arrivals(), [0, 0, 0, 0, 1, 1, 1, 1, 2]);
+    let quotas = scene.account.quotas();
+    let limits: Vec<_> = quotas[0]
+        .windows()
+        .iter()
+        .map(|window| window.limit)
+        .collect();
+    assert_eq!(limits, [4, 100_000]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lead_time_is_asked_for_every_five_seconds() {
+    let lead_time = RequestOptions::new().quota(tti::LEAD_TIME);
+    let builder = tti::account("k").options(lead_time);
+    let scene = Scene::new(builder, Stub::answering([]));
+    for _ in 0..3 {
+        scene.get("service/api/v1/leadtime").await.unwrap();
+    }
+    assert_eq!(scene.stub.arrivals(), [0, 5, 10]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn product_information_has_fewer_a_day_than_the_store() {
+    let account = ti::account("id", "secret").build().unwrap();
+    let quotas = account.quotas();
+    let of = |name: &str| {
+        let quota = quotas.iter().find(|quota| quota.quota() == name).unwrap();
+        let windows = quota.windows().iter();
+        windows.map(|window| window.limit).collect::<Vec<_>>()
+    };
+    assert_eq!(of(ti::PRODUCT_INFORMATION), [20, 3000]);
+    assert_eq!(of(ti::EXTENDED_INFORMATION), [5, 1500]);
+    let scene = Scene::new(ti::account("id", "secret"), Stub::answering([]));
+    for _ in 0..6 {
+        scene.get("v1/products-extended/LM317").await.unwrap();
+    }
+    assert_eq!(scene.stub.arrivals(), [0, 0, 0, 0, 0, 1]);
+    scene.get("v1/products/LM317").await.unwrap();
+    let left = scene.account.quotas();
+    let information = left
+        .iter()
+        .find(|quota| quota.quota() == ti::PRODUCT_INFORMATION);
+    assert_eq!(information.unwrap().windows()[1].remaining, 2999);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spent_day_of_change_notices_stops_no_lists() {
+    let spent = answer(429)
+        .header("X-RateLimit-Limit", 30)
+        .header("X-RateLimit-Remaining", 0)
+        .header("Retry-After", 3600)
+        .body(r#"{"message":"Rate limit exceeded","correlationId":"c-1"}"#);
+    let scene = Scene::new(digikey::account("id", "secret"), Stub::answering([spent]));
+    let rest = scene
+        .spent("ChangeNotifications/v3/Products/296-6501-1-ND")
+        .await;
+    assert!(rest >= seconds(3600), "{rest:?}");
+    for path in [
+        "mylists/v1/lists",
+        "packinglist/v1/x",
+        "ordermanagement/v2/x",
+        "OrderManagement/v1/x",
+        "SupplyChain/v1/x",
+        "CustomerResource/v1/associatedaccounts",
+        "somewhere/new",
+    ] {
+        assert_eq!(scene.get(path).await.unwrap().status(), 200, "{path}");
+    }
+    let quotas = scene.account.quotas();
+    let untouched = quotas
+        .iter()
+        .filter(|quota| quota.blocked_until().is_none());
+    assert_eq!(untouched.count(), quotas.len() - 1);
+    for (name, left) in [
+        (digikey::LISTS, 999),
+        (digikey::PACKING_LISTS, 999),
+        (digikey::ORDER_MANAGEMENT, 998),
+        (digikey::SUPPLY_CHAIN, 999),
+        (digikey::CUSTOMER_RESOURCE, 999),
+        (Quota::DEFAULT, 999),
+    ] {
+        let quota = quotas.iter().find(|quota| quota.quota() == name).unwrap();
+        assert_eq!(quota.windows()[1].remaining, left, "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_path_in_another_letter_case_has_the_limits_of_its_product() {
+    for path in [
+        "quoting/v4/quotes",
+        "Quoting/v4/quotes",
+        "QUOTING/V4/quotes",
+    ] {
+        let scene = Scene::new(digikey::account("id", "secret"), Stub::answering([]));
+        for _ in 0..11 {
+            scene.get(path).await.unwrap();
+        }
+        assert_eq!(scene.stub.arrivals()[9..], [0, 60], "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bigger_plan_than_configured_is_told_once() {
+    let events = Events::default();
+    let told = |limit: u64| {
+        answer(200)
+            .header("X-RateLimit-Limit", limit)
+            .header("X-RateLimit-Remaining", limit - 10)
+    };
+    let stub = Stub::answering([1000, 5000, 5000, 5000, 25_000].map(told));
+    let builder = digikey::account("id", "secret").observer(events.observer());
+    let scene = Scene::new(builder, stub);
+    for _ in 0..6 {
+        scene.get("products/v4/search/keyword").await.unwrap();
+    }
+    let offered = |wanted: u64| {
+        events.count(|event| match event {
+            Event::HigherLimitOffered {
+                quota,
+                configured,
+                told,
+                ..
+            } => &**quota == digikey::PRODUCT_INFORMATION && (*configured, *told) == (1000, wanted),
+            _ => false,
+        })
+    };
+    assert_eq!((offered(5000), offered(25_000)), (1, 1));
+    let all = events.count(|event| matches!(event, Event::HigherLimitOffered { .. }));
+    assert_eq!(all, 2);
+    let quotas = scene.account.quotas();
+    let information = quotas
+        .iter()
+        .find(|quota| quota.quota() == digikey::PRODUCT_INFORMATION);
+    assert_eq!(information.unwrap().windows()[1].limit, 1000, "not taken");
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,10 +6,10 @@ use hmac::{Hmac, Mac};
 use reqwest_tollgate::distributors::{
     avnet, buerklin, digikey, disruptive, my_arrow, nexar, ti, tme_v2,
 };
-use reqwest_tollgate::{ClientAuth, MemoryStore};
+use reqwest_tollgate::{ClientAuth, Event, MemoryStore};
 use serde_json::Value;
 
-use crate::common::{Answer, Stub, answer};
+use crate::common::{Answer, Events, Stub, answer};
 use crate::tokens::{Tokens, authorizations, send};
 
 #[tokio::test]
@@ -147,19 +147,151 @@ async fn digikeys_expired_token_is_renewed_and_a_missing_subscription_is_not() {
     }
 }
 
+/// Apigee's words, which blame the token.
+#[tokio::test]
+async fn a_missing_subscription_in_apigees_challenge_renews_nothing() {
+    let challenge = "Bearer realm=\"null\",error=\"invalid_token\",error_description=\
+                     \"keymanagement.service.InvalidAPICallAsNoApiProductMatchFound: Invalid API \
+                     call as no apiproduct match found\"";
+    let tokens = Tokens::new("").await;
+    let account = tokens.account(digikey::account("id", "secret"));
+    let stub = Stub::answering([answer(401).header("WWW-Authenticate", challenge)]);
+    assert_eq!(send(&account, &stub).await.status(), 401);
+    assert_eq!((stub.count(), tokens.asked().len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_missing_or_invalid_subscription_key_is_not_the_token() {
+    for words in [
+        "Access denied due to missing subscription key. Make sure to include subscription key when making requests to an API.",
+        "Access denied due to invalid subscription key. Make sure to provide a valid key for an active subscription.",
+        "Access denied due to missing/invalid subscription key",
+    ] {
+        let body = format!(r#"{{"statusCode":401,"message":"{words}"}}"#);
+        let tokens = Tokens::new("").await;
+        let account = tokens.account(avnet::account("id", "secret", "api://x/.default", "key"));
+        let stub = Stub::answering([answer(401).body(&body)]);
+        let answer = send(&account, &stub).await;
+        assert_eq!(answer.text().await.unwrap(), body);
+        assert_eq!((stub.count(), tokens.asked().len()), (1, 1), "{words}");
+    }
+    let token = r#"{"statusCode":401,"message":"access token is missing or invalid"}"#;
+    let tokens = Tokens::new("").await;
+    let account = tokens.account(avnet::account("id", "secret", "api://x/.default", "key"));
+    let stub = Stub::answering([answer(401).body(token)]);
+    assert_eq!(send(&account, &stub).await.status(), 200);
+    assert_eq!(tokens.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn nexars_good_answers_report_no_rejected_token() {
+    let events = Events::default();
+    let tokens = Tokens::new("").await;
+    let builder = nexar::account("id", "secret").observer(events.observer());
+    let account = tokens.account(builder);
+    let expired = r#"{"errors":[{"message":"x","extensions":{"code":"AuthExpiredToken"}}]}"#;
+    let good = r#"{"data":{"supSearchMpn":{"hits":1}}}"#;
+    let answers = [good, good, expired, good, good].map(|body| answer(200).body(body));
+    let stub = Stub::answering(answers);
+    for _ in 0..4 {
+        assert_eq!(send(&account, &stub).await.text().await.unwrap(), good);
+    }
+    let rejected = |event: &Event| matches!(event, Event::TokenRejected { .. });
+    assert_eq!(events.count(rejected), 1, "the expired one");
+    let replayed =
+        |event: &Event| matches!(event, Event::Replayed { status, .. } if status.as_u16() == 200);
+    assert_eq!(events.count(replayed), 1);
+    assert_eq!(tokens.asked().len(), 2);
+}
+
+/// A success of a status that a rule looks into proves the token like any other.
+#[tokio::test]
+async fn nexars_good_answers_prove_the_token_that_is_refused_to_one_request() {
+    let tokens = Tokens::new("").await;
+    let account = tokens.account(nexar::account("id", "secret"));
+    let good = || answer(200).body(r#"{"data":{}}"#);
+    let stub = Stub::answering([good(), answer(401), good()]);
+    for _ in 0..2 {
+        assert_eq!(send(&account, &stub).await.status(), 200);
+    }
+    assert_eq!(authorizations(&stub), ["Bearer token-1"; 3]);
+    assert_eq!(tokens.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn digikeys_name_for_an_exchange_is_found_in_each_of_its_places() {
+    for (refusal, expected) in [
+        (answer(401).header("X-DIGIKEY-REQUEST-ID", "d-1"), "d-1"),
+        (answer(401).header("X-Request-Id", "x-1"), "x-1"),
+        (answer(401).header("Correlation-Id", "c-1"), "c-1"),
+        (
+            answer(401)
+                .header("X-Correlation-Id", "c-2")
+                .header("X-Request-Id", "x-1"),
+            "c-2",
+        ),
+        (answer(401).body(r#"{"correlationId":"b-1"}"#), "b-1"),
+        (
+            answer(401).body(r#"{"StatusCode":401,"RequestId":"b-2"}"#),
+            "b-2",
+        ),
+        (
+            answer(401).body(r#"{"statusCode":401,"requestId":"b-3"}"#),
+            "b-3",
+        ),
+        (answer(401).body(r#"{"status":401,"traceId":"b-4"}"#), "b-4"),
+    ] {
+        let events = Events::default();
+        let tokens = Tokens::new("").await;
+        let builder = digikey::account("id", "secret").observer(events.observer());
+        let account = tokens.account(builder);
+        send(&account, &Stub::answering([refusal])).await;
+        let names = |event: &Event| match event {
+            Event::TokenRejected { request_id, .. } => request_id.as_deref() == Some(expected),
+            _ => false,
+        };
+        assert_eq!(events.count(names), 1, "{expected}");
+        let answered = |event: &Event| match event {
+            Event::Answered { request_id, .. } => request_id.as_deref() == Some(expected),
+            _ => false,
+        };
+        assert_eq!(events.count(answered), 1, "{expected}");
+    }
+}
+
+#[tokio::test]
+async fn digikeys_login_can_do_without_pkce() {
+    let callback = "https://localhost:8139/digikey_callback";
+    for (used, expected) in [(true, 2), (false, 0)] {
+        let account = digikey::three_legged("id", "secret", callback)
+            .token_store(MemoryStore::new())
+            .pkce(used)
+            .build()
+            .unwrap();
+        let request = account.authorization_request().unwrap();
+        let pairs = request.url().query_pairs();
+        let of_pkce = pairs.filter(|(name, _)| name.starts_with("code_challenge"));
+        assert_eq!(of_pkce.count(), expected);
+    }
+}
+
 #[tokio::test]
 async fn digikeys_shop_and_customer_are_headers() {
     let tokens = Tokens::new("").await;
     let builder = digikey::account("id", "secret")
         .header(digikey::LOCALE_SITE, "DE")
         .header(digikey::LOCALE_CURRENCY, "EUR")
-        .header(digikey::CUSTOMER_ID, "0");
+        .header(digikey::ACCOUNT_ID, "4711");
     let stub = Stub::answering([]);
     send(&tokens.account(builder), &stub).await;
     let headers = &stub.seen()[0].headers;
     assert_eq!(headers["x-digikey-locale-site"], "DE");
     assert_eq!(headers["x-digikey-locale-currency"], "EUR");
-    assert_eq!(headers["x-digikey-customer-id"], "0");
+    assert_eq!(headers["x-digikey-account-id"], "4711");
+    assert!(
+        !headers.contains_key("x-digikey-customer-id"),
+        "switched off"
+    );
 }
 
 #[tokio::test]

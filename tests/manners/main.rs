@@ -77,8 +77,9 @@ impl Scene {
         let account = vendor
             .at(account, &sandbox)
             // Instead of a vendor's two a second; and a short one to pause for.
-            .window(Window::per_second(1000))
-            .window("1000/200ms".parse().unwrap())
+            // Of no limit that a sandbox tells: it would be taken for theirs.
+            .window(Window::per_second(1001))
+            .window("1001/200ms".parse().unwrap())
             .observer(events.observer())
             .build()
             .unwrap();

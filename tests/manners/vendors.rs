@@ -1,8 +1,8 @@
 //! Every preset, as a customer of the sandbox makes an account of it.
 
-use reqwest_tollgate::AccountBuilder;
 use reqwest_tollgate::distributors::*;
 use reqwest_tollgate::sandbox::Sandbox;
+use reqwest_tollgate::{AccountBuilder, Window};
 use url::Url;
 
 const ID: &str = Sandbox::CLIENT_ID;
@@ -64,6 +64,7 @@ pub(crate) const VENDORS: &[Vendor] = &[
     vendor("element14_contract", |[secret, key]| {
         element14::account_with_contract(key, ID, secret)
     }),
+    vendor("findchips", |[secret, _]| findchips::account(secret)),
     vendor("future", |[secret, _]| future::account(secret)),
     vendor("jlcpcb", |[secret, key]| jlcpcb::account(ID, key, secret)),
     vendor("lcsc", |[secret, _]| lcsc::account(ID, secret)),
@@ -77,12 +78,18 @@ pub(crate) const VENDORS: &[Vendor] = &[
         ..vendor("nexar", |[secret, _]| nexar::account(ID, secret))
     },
     vendor("oemsecrets", |[secret, _]| oemsecrets::account(secret)),
+    vendor("onlinecomponents", |[secret, _]| {
+        onlinecomponents::account(secret)
+    }),
     vendor("renesas", |[secret, _]| renesas::account(secret)),
     vendor("rs", |[secret, _]| rs::account(ID, secret)),
     vendor("rutronik", |[secret, _]| rutronik::account(secret)),
     vendor("sager", |[secret, _]| sager::account(secret)),
     vendor("samtec", |[secret, _]| samtec::account(secret)),
-    vendor("sourcengine", |[secret, _]| sourcengine::account(secret)),
+    // The preset has no window; this customer has found out how long theirs is.
+    vendor("sourcengine", |[secret, _]| {
+        sourcengine::account(secret).window(Window::per_day(1000))
+    }),
     vendor("te", |[secret, _]| te::account(ID, secret)),
     vendor("ti", |[secret, _]| ti::account(ID, secret)),
     vendor("tme_v1", |[secret, _]| tme_v1::account(ID, secret)),

@@ -104,6 +104,7 @@ const ROWS: &[Row] = &[
         Some("issuer"),
         Some("issuer"),
     ),
+    ("pkce", |b| b.pkce(false), Some("pkce"), Some("pkce")),
     ("scope", |b| b.scope("s"), Some("scope"), None),
     (
         "scope_on_refresh",

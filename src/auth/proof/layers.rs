@@ -74,7 +74,7 @@ fn limiter(world: &World) -> RateLimitMiddleware {
         unanswered_after: 10 * SOON,
         has_credentials: true,
         rules: Arc::default(),
-        request_id_header: None,
+        request_id_headers: Vec::new(),
         keeper: None,
         snapshots: false,
     });

@@ -30,7 +30,7 @@ fn the_keys_of_places_and_credentials_reach_their_settings() {
         "origins": ["https://b.example"], "headers": {"X-H": "h"},
         "client_id": "id", "client_secret": "cs", "client_auth": "basic-raw",
         "grant": "refresh_token", "refresh_token": "rt",
-        "token_url": "t", "scope": "s", "scope_on_refresh": true,
+        "token_url": "t", "scope": "s", "scope_on_refresh": true, "pkce": false,
         "refresh_token_grace": "10s", "orphan_patience": "5min",
         "token_rules": [{"status": 422, "body": ["dead"], "verdict": "grant-rejected"},
             {"status": 400, "headers": {"X-E": "busy"}, "verdict": "unavailable"}],
@@ -60,6 +60,7 @@ fn the_keys_of_places_and_credentials_reach_their_settings() {
     assert_eq!(settings.token_url.as_deref(), Some("t"));
     assert_eq!(settings.scope.as_deref(), Some("s"));
     assert!(settings.scope_on_refresh);
+    assert!(!settings.pkce);
     assert_eq!(settings.terms.grace, Some(Duration::from_secs(10)));
     assert_eq!(settings.terms.patience, Duration::from_secs(300));
     let rules = [
@@ -93,7 +94,7 @@ fn the_keys_of_limits_and_refusals_reach_their_settings() {
         "max_replays": 1, "max_in_flight": 2, "max_queue": 3,
         "max_wait": "0s", "timeout": "4s", "unanswered_after": "5s", "priority": "low",
         "rejection_statuses": [403], "not_the_token": ["no"], "replay_unauthorized": false,
-        "request_id_header": "X-Id"
+        "request_id_header": ["X-Id", "X-Trace"]
         }"#,
     );
     let day = Window::per_day(5)
@@ -122,7 +123,7 @@ fn the_keys_of_limits_and_refusals_reach_their_settings() {
     );
     assert_eq!(settings.not_the_token, ["no"]);
     assert!(!settings.replay_unauthorized);
-    assert_eq!(settings.request_id_header.as_deref(), Some("X-Id"));
+    assert_eq!(settings.request_id_headers, ["X-Id", "X-Trace"]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use super::*;
 use crate::account::problems::Problems;
 use crate::account::{Environment, quotas, urls};
-use crate::verdict::folded;
+use crate::phrase::{Folded, folded};
 
 const OLD_EXPIRED: &str = r#"{"ErrorResponseVersion":"3.0.0.0","StatusCode":401,
     "ErrorMessage":"Bearer token  expired","ErrorDetails":"...","RequestId":"r-1",
@@ -25,7 +25,7 @@ fn is_not_the_token(body: &str) -> bool {
     let phrases = builder().settings.not_the_token;
     phrases
         .iter()
-        .any(|phrase| folded(body).contains(&folded(phrase)))
+        .any(|phrase| Folded::new(body).contains(&folded(phrase)))
 }
 
 #[test]
@@ -54,7 +54,14 @@ fn a_wrong_app_or_a_missing_subscription_is_not_the_token() {
     assert!(is_not_the_token(
         "X-DIGIKEY-Client-Id invalid for requested resource"
     ));
-    assert!(is_not_the_token("You are not subscribed to this API."));
+    for words in [
+        "You are not subscribed to this API.",
+        "401 Invalid Client-Id. You are not subscribed to this API",
+        "Invalid Client-Id",
+        "invalid clientid",
+    ] {
+        assert!(is_not_the_token(words), "{words}");
+    }
 }
 
 #[test]
@@ -72,6 +79,43 @@ fn the_error_body_reads_both_shapes() {
             .starts_with("Bearer token is expired.")
     );
     assert_eq!(new.request_id.as_deref(), Some("r-2"));
+}
+
+#[test]
+fn the_error_body_reads_lower_camel_case_and_what_is_invalid() {
+    for body in [
+        r#"{"errorResponseVersion":"1.0","statusCode":400,"errorMessage":"Bad request",
+            "errorDetails":"see below","requestId":"r-4",
+            "validationErrors":[{"field":"Quantity","message":"must be positive"}]}"#,
+        r#"{"ErrorResponseVersion":"1.0","StatusCode":400,"ErrorMessage":"Bad request",
+            "ErrorDetails":"see below","RequestId":"r-4",
+            "ValidationErrors":[{"Field":"Quantity","Message":"must be positive"}]}"#,
+    ] {
+        let body: ErrorBody = serde_json::from_str(body).expect("an error");
+        let expected = ErrorBody {
+            version: Some("1.0".to_owned()),
+            status: Some(400),
+            message: Some("Bad request".to_owned()),
+            details: Some("see below".to_owned()),
+            request_id: Some("r-4".to_owned()),
+            validation_errors: vec![ValidationError {
+                field: Some("Quantity".to_owned()),
+                message: Some("must be positive".to_owned()),
+            }],
+        };
+        assert_eq!(body, expected);
+    }
+    let notice: ErrorBody =
+        serde_json::from_str(r#"{"message":"Daily limit","correlationId":"c-1","title":null}"#)
+            .expect("an error");
+    assert_eq!(notice.message.as_deref(), Some("Daily limit"));
+    assert_eq!(notice.request_id.as_deref(), Some("c-1"));
+    let traced: ErrorBody = serde_json::from_str(
+        r#"{"title":"Bad","traceId":"t-1","status":"400","errors":{"a":["b"]}}"#,
+    )
+    .expect("an error");
+    assert_eq!(traced.request_id.as_deref(), Some("t-1"));
+    assert_eq!(traced.status, None, "no number");
 }
 
 #[test]
@@ -130,9 +174,11 @@ fn an_overridden_minute_holds_for_the_products_that_share_it() {
             .map(Window::to_string)
             .collect::<Vec<_>>()
     };
-    for name in [Quota::DEFAULT, PRODUCT_INFORMATION, ORDER_SUPPORT, BARCODE] {
+    let shared = PRODUCTS_WITH_DEFAULT_WINDOWS.map(|(name, _)| name);
+    for name in shared.into_iter().chain([Quota::DEFAULT]) {
         assert_eq!(windows(name), ["60/min", "1000/utc-day"], "{name}");
     }
+    assert_eq!(windows(CHANGE_NOTICES), ["120/min", "30/utc-day"]);
     assert_eq!(windows(QUOTING), ["10/min"]);
     assert_eq!(windows(ORDERING), ["10/min"]);
     assert_eq!(windows(BATCH), ["10/min", "50/utc-day"]);

@@ -134,7 +134,7 @@ fn limiter_by(
         unanswered_after: Duration::from_secs(300),
         has_credentials: false,
         rules: Arc::default(),
-        request_id_header: None,
+        request_id_headers: Vec::new(),
         keeper: Some(keeper),
         snapshots: false,
     }))

@@ -9,6 +9,10 @@ use super::{Call, Vendor};
 pub(super) const MASHERY_RATE: &[Words] = &[
     Words::new(403, "<h1>Developer Over Qps</h1>"),
     Words::bare(403).with(&[("X-Mashery-Error-Code", "ERR_403_DEVELOPER_OVER_QPS")]),
+    Words::bare(403).with(&[
+        ("X-Mashery-Error-Code", "ERR_403_SERVICE_OVER_QPS"),
+        ("X-Error-Detail-Header", "Rate Limit Exceeded"),
+    ]),
 ];
 /// And for "spent for today".
 pub(super) const MASHERY_SPENT: &[Words] = &[
@@ -87,6 +91,14 @@ pub(super) const VENDORS: &[Vendor] = &[
             &["/catalog/products"],
         )
     },
+    // Client code.
+    plain(
+        "findchips",
+        "api.findchips.com",
+        &[Place::Query("apiKey", What::Secret)],
+        "/v1/search?part={part}",
+        &["/v1/"],
+    ),
     // The vendor's Postman collection: 406 is an expired key, 429 its own.
     Vendor {
         refused: &[Words::bare(401), Words::bare(406)],

@@ -101,6 +101,15 @@ const AVNET: Vendor = Vendor {
         401,
         r#"{"statusCode":401,"message":"access token is missing or invalid"}"#,
     )],
+    // The gateway's own words, as those of a spent day below.
+    other: &[Words::new(
+        401,
+        r#"{"statusCode":401,"message":"Access denied due to invalid subscription key. Make sure to provide a valid key for an active subscription."}"#,
+    )],
+    spent: &[Words::new(
+        403,
+        r#"{"statusCode":403,"message":"Out of call volume quota. Quota will be replenished in 05:12:30."}"#,
+    )],
     rate: &[
         Words::new(200, AVNET_RATE),
         Words::new(403, AVNET_RATE),

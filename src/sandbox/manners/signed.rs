@@ -14,6 +14,7 @@ pub(super) const VENDORS: &[Vendor] = &[
     #[cfg(feature = "signing")]
     LCSC,
     MASTER,
+    ONLINECOMPONENTS,
     #[cfg(feature = "signing")]
     TME_V1,
     TRUSTED_PARTS,
@@ -102,6 +103,13 @@ const MASTER: Vendor = Vendor {
     other: &[],
     rate: &[],
     spent: &[],
+};
+
+/// onlinecomponents.com/gettingstarted: the same scheme.
+const ONLINECOMPONENTS: Vendor = Vendor {
+    name: "onlinecomponents",
+    host: "api.onlinecomponents.com",
+    ..MASTER
 };
 
 /// tme-dev/TME-API for the signature, client code for the errors; which status comes with

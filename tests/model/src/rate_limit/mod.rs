@@ -50,7 +50,7 @@ fn limiter_of(
         unanswered_after: Duration::from_secs(60),
         has_credentials: false,
         rules: Arc::new(Rules::default()),
-        request_id_header: None,
+        request_id_headers: Vec::new(),
         keeper: None,
         snapshots: false,
     };
