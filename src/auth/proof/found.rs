@@ -156,3 +156,14 @@ fn a_late_conflict_with_an_earlier_record_displaces_nothing_that_was_saved_meanw
     ];
     run(Kind::Login, false, &steps);
 }
+
+#[test]
+fn a_login_that_brings_a_refresh_token_alone_ends_the_wait_for_the_next_attempt() {
+    let steps = [
+        Ask(None),
+        Step::Answer(Salvage),
+        LogIn,
+        Step::Answer(Salvage),
+    ];
+    run(Kind::Login, false, &steps);
+}
