@@ -588,12 +588,35 @@ fn an_answer_without_a_new_refresh_token_keeps_the_one_it_was_asked_with() {
 
 #[test]
 fn an_answer_ends_what_was_lost_or_refused_before() {
-    let mut chain = ready(at(0));
-    chain.sent(moment(0));
-    chain.ended(true, moment(0));
-    chain.refuse();
-    chain.answered(Tokens::new(None, Some(NEW)), true);
-    assert!(!chain.is_refused() && chain.why_refused().is_none());
+    // A reusable refresh token is none that was lost, either.
+    for refresh_token in [Some(NEW), Some(OLD), None] {
+        let mut chain = ready(at(0));
+        chain.sent(moment(0));
+        chain.ended(true, moment(0));
+        chain.refuse();
+        chain.answered(Tokens::new(None, refresh_token), true);
+        assert!(!chain.is_refused() && chain.why_refused().is_none());
+    }
+}
+
+#[test]
+fn a_reusable_refresh_token_is_not_lost_by_giving_way_to_a_login() {
+    for (refresh_token, lost) in [(None, false), (Some(OLD), false), (Some(NEW), true)] {
+        let mut chain = ready(at(0));
+        chain.sent(moment(0));
+        let mut tokens = Tokens::new(None, refresh_token);
+        tokens.access_token = Some("a1".to_owned());
+        chain.answered(tokens, true);
+        chain.save(at(0));
+        let mut login = theirs("login");
+        login.login = Some(1);
+        let conflict = chain.conflicted(Some(record(9, &login)), chain.newest(), at(1));
+        assert_eq!(
+            conflict.expect("readable"),
+            Some(Conflict::GaveWay { lost })
+        );
+        assert_eq!(current(&chain), "login");
+    }
 }
 
 // Conflicts.
