@@ -40,6 +40,13 @@ pub(crate) fn lines(text: &str) -> String {
     lines.join("\n")
 }
 
+/// What is wrong with a name that a user gives, and that will stand in errors and logs.
+pub(crate) fn flaw_of_name(name: &str) -> Option<&'static str> {
+    let is_bad = |character: char| character.is_control() || is_hidden(character);
+    name.contains(is_bad)
+        .then_some("a line break or another character that is not visible")
+}
+
 /// The name that a server gave to an exchange; none if nothing of it can be shown.
 pub(crate) fn id(text: &str) -> Option<String> {
     // Cut before it is looked through, since it may be as long as a response.
@@ -110,6 +117,16 @@ mod tests {
         );
         for nothing in ["", "[]", "<html>", r#"{"RequestId":7}"#] {
             assert_eq!(id(nothing), None, "{nothing}");
+        }
+    }
+
+    #[test]
+    fn a_name_has_nothing_in_it_that_is_not_visible() {
+        for name in ["DigiKey", "größer 大きい", "a/b:c", ""] {
+            assert_eq!(flaw_of_name(name), None, "{name:?}");
+        }
+        for name in ["a\nb", "a\u{202e}b", "\u{feff}a", "a\u{2028}", "\u{1b}[2J"] {
+            assert!(flaw_of_name(name).is_some(), "{name:?}");
         }
     }
 

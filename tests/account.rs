@@ -96,6 +96,46 @@ fn every_problem_is_listed_on_its_own_line_with_its_field() {
 }
 
 #[test]
+fn a_name_that_breaks_or_turns_a_line_is_refused_in_one_that_does_not() {
+    for name in [
+        "a\nlogin: fine",
+        "a\r\nb",
+        "a\u{202e}b",
+        "a\u{2028}b",
+        "\u{1b}[2J",
+    ] {
+        let error = refused(acme().name(name));
+        assert!(
+            error.contains("name: found a line break or another"),
+            "{error}"
+        );
+        assert!(!error.contains(name) && error.lines().count() == 1);
+        // Its name is the place of what is wrong in it.
+        let error = refused(acme().quota(Quota::new(name).path("search")));
+        assert!(error.contains("in the name of a quota"), "{error}");
+        assert!(
+            error.contains("expected the beginning of a path"),
+            "{error}"
+        );
+        assert!(!error.contains(name) && error.lines().count() == 3);
+    }
+}
+
+#[test]
+fn no_patience_with_another_process_is_refused_and_no_grace_of_the_server_is_a_setting() {
+    let rotating = || {
+        with_token()
+            .grant(Grant::refresh_token("r0"))
+            .token_store(MemoryStore::new())
+    };
+    let error = refused(rotating().orphan_patience(Duration::ZERO));
+    let expected = "orphan_patience: found 0; expected more";
+    assert!(error.contains(expected), "{error}");
+    let built = rotating().refresh_token_grace(Duration::ZERO).build();
+    assert!(built.is_ok(), "{:?}", built.err());
+}
+
+#[test]
 fn plain_http_is_refused_but_within_the_machine() {
     for builder in [
         Account::builder("acme", "http://api.acme.example"),

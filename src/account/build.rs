@@ -21,11 +21,12 @@ use crate::event::{Event, Events};
 use crate::origin::Origins;
 use crate::passage::AccountId;
 use crate::phrase::folded;
+use crate::printable;
 use crate::rate_limit::{Keeper, Limiter, LimiterSettings, Quota};
 use crate::verdict::{RuleTarget, Rules};
 
 pub(super) fn build(settings: Settings) -> Result<Account, Error> {
-    let name: Arc<str> = settings.name.as_str().into();
+    let name: Arc<str> = printable::one_line(&settings.name).into();
     check(settings).map_err(|problems| problems.into_error().with_account(&name))
 }
 
@@ -70,12 +71,17 @@ fn check_values(settings: &Settings, problems: &mut Problems) {
     if settings.name.trim().is_empty() {
         problems.add("name", "is empty");
     }
+    if let Some(flaw) = printable::flaw_of_name(&settings.name) {
+        problems.add("name", format!("found {flaw}"));
+    }
     if settings.max_in_flight == Some(0) {
         problems.add("max_in_flight", "found 0; expected at least 1");
     }
     let spans = [
         ("unanswered_after", Some(settings.unanswered_after)),
         ("fallback_lifetime", settings.fallback_lifetime),
+        // It would present a token that a living process is presenting.
+        ("orphan_patience", Some(settings.terms.patience)),
     ];
     for (field, span) in spans {
         if span == Some(Duration::ZERO) {

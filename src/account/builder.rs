@@ -245,7 +245,8 @@ impl AccountBuilder {
     /// of after [`orphan_patience`](Self::orphan_patience).
     ///
     /// State what your server documents and no more: a server that forgives nothing takes the
-    /// second use for theft, and revokes the login (RFC 9700 section 4.14.2).
+    /// second use for theft, and revokes the login (RFC 9700 section 4.14.2). Zero says that it
+    /// forgives nothing, also where a preset says otherwise; so does less than a second.
     pub fn refresh_token_grace(mut self, span: Duration) -> Self {
         self.settings.note("refresh_token_grace");
         self.settings.terms.grace = Some(span);
@@ -257,7 +258,7 @@ impl AccountBuilder {
     /// [`DEFAULT_ORPHAN_PATIENCE`](Self::DEFAULT_ORPHAN_PATIENCE), in which every living process
     /// has its answer. A [`FileStore`](crate::FileStore) can tell and needs none of it. Processes
     /// on machines that sleep want more (300 s): one that wakes later with its answer has lost the
-    /// login.
+    /// login. Zero is refused.
     ///
     /// It is counted by the process that waits, from when it first saw the other's renewal. Its
     /// access token is used meanwhile.

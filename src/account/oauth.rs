@@ -161,3 +161,32 @@ fn token_client(
         None => problems.keep("token_client", endpoint::default_client(token_url)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Account, MemoryStore};
+
+    #[test]
+    fn the_scope_is_left_out_of_a_refresh_unless_the_account_asks_for_it() {
+        let account = || {
+            Account::builder("acme", "https://a.example")
+                .token_url("https://a.example/token")
+                .client_id("id")
+                .scope("all")
+                .grant(Grant::refresh_token("r0"))
+                .token_store(MemoryStore::new())
+        };
+        for (account, sent) in [
+            (account(), false),
+            (account().scope_on_refresh(false), false),
+            (account().scope_on_refresh(true), true),
+        ] {
+            let mut problems = Problems::default();
+            let oauth = oauth(&account.settings, None, &mut problems).expect("a token URL");
+            assert!(problems.is_empty(), "{problems}");
+            assert_eq!(oauth.scope.as_deref(), Some("all"));
+            assert_eq!(oauth.scope_on_refresh, sent);
+        }
+    }
+}

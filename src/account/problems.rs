@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::error::Error;
+use crate::printable;
 
 /// A list of problems; empty is good. Its `Display` is one line for each.
 #[derive(Debug, Default)]
@@ -97,7 +98,9 @@ impl fmt::Display for Problems {
         }
         for (index, problem) in self.0.iter().enumerate() {
             let line_break = if index == 0 { "" } else { "\n" };
-            write!(f, "{line_break}{}: {}", problem.field, problem.text)?;
+            // A field may have the name of an account or a quota in it.
+            let field = printable::one_line(&problem.field);
+            write!(f, "{line_break}{field}: {}", problem.text)?;
         }
         Ok(())
     }

@@ -9,6 +9,7 @@
 use super::Settings;
 use super::problems::Problems;
 use crate::cost;
+use crate::printable;
 use crate::rate_limit::window::WindowHeaders;
 use crate::rate_limit::{Quota, Window};
 
@@ -110,6 +111,9 @@ fn check(settings: &Settings, problems: &mut Problems) {
 fn check_quota(quota: &Quota, problems: &mut Problems) {
     if quota.name.trim().is_empty() {
         problems.add("quotas", "found a quota without a name");
+    }
+    if let Some(flaw) = printable::flaw_of_name(&quota.name) {
+        problems.add("quotas", format!("found {flaw} in the name of a quota"));
     }
     for path in quota.paths.iter().filter(|path| !path.starts_with('/')) {
         let text = format!("found {path:?}; expected the beginning of a path, with its slash");

@@ -459,6 +459,11 @@ fn a_refusal_that_names_client_scope_grant_type_or_the_moment_is_not_the_refresh
             r#"{"ErrorMessage":"wrong secret"}"#,
             Class::ClientRejected,
         ),
+        (
+            401,
+            r#"{"fault":{"faultstring":"Invalid client identifier"}}"#,
+            Class::ClientRejected,
+        ),
         (400, r#"{"error":"invalid_scope"}"#, Class::ClientRejected),
         (
             400,
@@ -504,6 +509,16 @@ fn the_vendors_words_are_in_the_message() {
             r#"{"errors":[{"message":"first of a list"}]}"#,
             "first of a list",
         ),
+        (
+            r#"{"fault":{"faultstring":"no such key","detail":{"errorcode":"oauth.v2.Bad"}}}"#,
+            "no such key",
+        ),
+        (
+            r#"{"fault":{"code":900901,"message":"no","description":"why"}}"#,
+            "no: why",
+        ),
+        (r#"{"Error":{"Message":"said inside"}}"#, "said inside"),
+        (r#"{"errors":["a sentence"]}"#, "a sentence"),
         (
             r#"{"error":"e","error_description":" twice ","message":"twice"}"#,
             "e: twice",

@@ -127,7 +127,7 @@ impl Cache {
                         return Err(posting.state.not_before(at, now));
                     }
                     awaiting.get_or_insert_with(|| Awaiting::new(&self.shared));
-                    self.sleep_or_token(at - now.moment, generation).await;
+                    self.sleep_or_token(at - now.moment, need, generation).await;
                     has_waited = true;
                     continue;
                 }
@@ -149,11 +149,17 @@ impl Cache {
         }
     }
 
-    /// Sleeps that long, unless a token arrives before: a person may log in meanwhile.
-    async fn sleep_or_token(&self, span: Duration, generation: u64) {
+    /// Sleeps that long, unless a token arrives before: a person may log in meanwhile. A login may
+    /// bring a refresh token alone, with which the next attempt need not wait.
+    async fn sleep_or_token(&self, span: Duration, need: Need, generation: u64) {
         let mut arrivals = self.shared.arrivals.subscribe();
-        // One that arrived before the subscription.
-        if self.shared.board.read().state.generation() > generation {
+        // What happened before the subscription.
+        let is_over = {
+            let (posting, now) = (self.shared.board.read(), self.shared.clock.now());
+            let decision = posting.state.decide(need, now, self.shared.room());
+            posting.state.generation() > generation || !matches!(decision, Decision::WaitUntil(_))
+        };
+        if is_over {
             return;
         }
         let arrival = pin!(arrivals.changed());

@@ -109,7 +109,7 @@ impl Fields {
 
     /// What the vendor says about its error, the most telling first.
     pub(super) fn words(&self) -> Vec<String> {
-        const NAMES: [&str; 12] = [
+        const NAMES: [&str; 14] = [
             "error_description",
             "errorDescription",
             "ErrorMessage",
@@ -122,16 +122,23 @@ impl Fields {
             "detail",
             "title",
             "msg",
+            "faultstring",
+            "description",
         ];
         let mut found: Vec<String> = Vec::new();
         match self {
             Self::Json(value) => {
                 let first = |name: &str| value.get(name)?.get(0);
-                let inner = [value.get("error"), first("errors"), first("Errors")];
-                for part in std::iter::once(value).chain(inner.into_iter().flatten()) {
+                // Apigee and WSO2, before many a vendor's server, say `fault`.
+                let objects = ["error", "Error", "fault", "Fault"].map(|name| value.get(name));
+                let lists = ["errors", "Errors"].map(first);
+                let inner = objects.into_iter().chain(lists).flatten();
+                for part in std::iter::once(value).chain(inner) {
                     let texts = NAMES.iter().filter_map(|name| part.get(name)?.as_str());
                     found.extend(texts.map(|text| text.trim().to_owned()));
                 }
+                let sentences = lists.iter().filter_map(|first| first.as_ref()?.as_str());
+                found.extend(sentences.map(|text| text.trim().to_owned()));
             }
             _ => found.extend(NAMES.iter().filter_map(|name| self.text(name))),
         }

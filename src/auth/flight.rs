@@ -28,7 +28,8 @@ pub(crate) struct Shared {
     pub(super) warmth: Warmth,
     /// Logins that wait for the place of a flight.
     pub(super) logins: AtomicU64,
-    /// Tells callers that wait for the next attempt that a token is there.
+    /// Tells callers that wait for the next attempt that a token is there, or that the attempt may
+    /// begin at once.
     pub(super) arrivals: watch::Sender<()>,
 }
 

@@ -91,8 +91,9 @@ impl Place {
             self.shared.events.emit(|| event);
         }
         self.shared.warmth.tell();
+        // Also without a token: a back-off that callers wait for has ended with the former login.
+        self.shared.arrivals.send_replace(());
         if let Some(token) = token {
-            self.shared.arrivals.send_replace(());
             self.announcer.send_replace(Some(Ok(token)));
         }
         if saved { Ok(()) } else { Err(unsaved()) }
@@ -105,6 +106,7 @@ impl Place {
             posting.state.start_over(None);
             posting.waiter = None;
         });
+        self.shared.arrivals.send_replace(());
     }
 
     fn fail(&self, error: Error) -> Error {

@@ -85,6 +85,33 @@ async fn a_folder_that_others_may_write_is_refused_also_one_like_tmp() {
     }
 }
 
+/// Root may open them whatever their mode, and mends it all the same.
+#[tokio::test]
+async fn a_lock_file_that_its_owner_may_not_open_is_mended_in_place() {
+    use std::os::unix::fs::MetadataExt;
+
+    let folder = folder("closed-locks");
+    let store = FileStore::new(&folder);
+    save(&store, KEY, None, &record(1, b"x")).await;
+    let lease = store.lease(KEY, "a", MINUTE).await;
+    assert!(lease.expect("no error").is_granted());
+    store.release(KEY, "a").await.expect("no error");
+    let number = |path: &Path| fs::metadata(path).expect("it is there").ino();
+    for (version, closed) in [(1, 0o000), (2, 0o400), (3, 0o200)] {
+        let id = format!("{closed:o}");
+        let paths = ["lock", "renew"].map(|extension| file(&folder, extension));
+        let before = paths.each_ref().map(|path| number(path));
+        paths.iter().for_each(|path| set_mode(path, closed));
+        let lease = store.lease(KEY, &id, MINUTE).await;
+        assert!(lease.expect("no error").is_granted(), "{closed:o}");
+        let saved = save(&store, KEY, Some(version), &record(version + 1, b"x")).await;
+        assert_eq!(saved, Swap::Saved);
+        store.release(KEY, &id).await.expect("no error");
+        assert_eq!(paths.each_ref().map(|path| mode(path)), [0o600; 2]);
+        assert_eq!(paths.each_ref().map(|path| number(path)), before);
+    }
+}
+
 /// As a kubelet does at each start of a pod whose volume has an `fsGroup`.
 #[tokio::test]
 async fn the_group_bits_that_a_pods_volume_sets_are_taken_away_again() {

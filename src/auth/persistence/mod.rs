@@ -143,6 +143,7 @@ impl TokenPersistence {
             return Ok(None);
         };
         let asked = self.clock.now().moment;
+        let newest = self.chain(|chain| chain.newest());
         let mut record = match self.within(LONGEST_CALL, store.load(&self.key)).await {
             Some(Ok(record)) => record,
             Some(Err(error)) => return Err(self.report_load("cannot be read", Some(error))),
@@ -153,9 +154,10 @@ impl TokenPersistence {
         if let Some(age) = record.as_mut().and_then(|record| record.age.as_mut()) {
             *age = age.saturating_add(now.moment - asked);
         }
-        match self.chain(|chain| chain.loaded(record, now)) {
+        match self.chain(|chain| chain.loaded(record, newest, now)) {
             Ok((loaded, conflict)) => {
                 self.tell(conflict);
+                self.note_settled();
                 Ok(match loaded {
                     Loaded::Newer(tokens, age) => Some((tokens, age)),
                     Loaded::Same => None,
@@ -221,7 +223,7 @@ impl TokenPersistence {
                 self.chain(|chain| chain.written(write, now));
                 return Ok(());
             }
-            Swapped::Conflict(theirs) => return self.conflicted(theirs).map(drop),
+            Swapped::Conflict(theirs) => return self.conflicted(theirs, write.newest).map(drop),
             Swapped::Failed(error) => Some(self.report("did not save", Some(error))),
             Swapped::Late => None,
         };
@@ -234,14 +236,30 @@ impl TokenPersistence {
         }
     }
 
-    fn conflicted(&self, theirs: Option<Record>) -> Result<Option<Conflict>, Refusal> {
+    fn conflicted(
+        &self,
+        theirs: Option<Record>,
+        asked: Option<u64>,
+    ) -> Result<Option<Conflict>, Refusal> {
         let now = self.clock.now();
-        match self.chain(|chain| chain.conflicted(theirs, now)) {
+        match self.chain(|chain| chain.conflicted(theirs, asked, now)) {
             Ok(conflict) => {
                 self.tell(conflict);
+                self.note_settled();
                 Ok(conflict)
             }
             Err(flaw) => Err(self.report(unreadable(flaw), None)),
+        }
+    }
+
+    /// What the store says can settle a save whose own answer has not come.
+    fn note_settled(&self) {
+        if let Some(settled) = self.chain(|chain| chain.settled_number()) {
+            self.tried.send_if_modified(|tried| {
+                let is_news = *tried < settled;
+                *tried = settled.max(*tried);
+                is_news
+            });
         }
     }
 

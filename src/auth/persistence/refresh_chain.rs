@@ -186,6 +186,8 @@ pub(crate) struct Wait {
 /// A compare-and-swap to be made.
 pub(crate) struct Write {
     pub(crate) expected: Option<u64>,
+    /// The newest version that was known before it.
+    pub(crate) newest: Option<u64>,
     pub(crate) record: Record,
     /// What the record says.
     pub(crate) tokens: Tokens,
@@ -261,6 +263,11 @@ impl RefreshChain {
 
     pub(crate) fn unsaved_number(&self) -> Option<u64> {
         self.unsaved.as_ref().map(|(number, _)| *number)
+    }
+
+    /// Of the last record that had to be saved, if none has to be any more.
+    pub(crate) fn settled_number(&self) -> Option<u64> {
+        self.unsaved.is_none().then_some(self.numbered)
     }
 
     /// Whether the store lacks the current refresh token, and this process has the only copy.
@@ -466,15 +473,24 @@ impl RefreshChain {
         self.right.take().map(|right| right.id)
     }
 
-    /// The store was read.
+    /// The newest version that was ever read or written.
+    pub(crate) fn newest(&self) -> Option<u64> {
+        self.newest
+    }
+
+    /// The store was read. `asked`: the newest version that was known when the store was asked.
     ///
     /// # Errors
     /// The bytes are not ours to understand; nothing has changed.
     pub(crate) fn loaded(
         &mut self,
         record: Option<Record>,
+        asked: Option<u64>,
         now: Now,
     ) -> Result<(Loaded, Option<Conflict>), Unreadable> {
+        if self.is_outdated(record.as_ref(), asked) {
+            return Ok((Loaded::Same, None));
+        }
         let read = record.map(|record| {
             let tokens = Tokens::from_bytes(&record.bytes)?;
             Ok((record.version, tokens, record.age))
@@ -496,6 +512,12 @@ impl RefreshChain {
             return Ok((Loaded::Same, None));
         }
         Ok(self.found_others(version, tokens, age, now))
+    }
+
+    /// Whether an answer of the store took so long that a later version became known meanwhile. It
+    /// does not show that the store went back in time.
+    fn is_outdated(&self, record: Option<&Record>, asked: Option<u64>) -> bool {
+        self.newest > asked && record.map(|record| record.version) < self.newest
     }
 
     fn is_ours(&self, tokens: &Tokens) -> bool {
@@ -757,6 +779,7 @@ impl RefreshChain {
         }
         Write {
             expected,
+            newest: self.newest,
             record: Record::new(version, tokens.to_bytes()),
             tokens,
             number,
@@ -788,15 +811,19 @@ impl RefreshChain {
         known.is_some_and(|known| known.version == version && known.tokens.write.as_deref() == id)
     }
 
-    /// Another record stood in the way of a write.
+    /// Another record stood in the way of a write. `asked`: as for [`Self::loaded`].
     pub(crate) fn conflicted(
         &mut self,
         theirs: Option<Record>,
+        asked: Option<u64>,
         now: Now,
     ) -> Result<Option<Conflict>, Unreadable> {
+        if self.is_outdated(theirs.as_ref(), asked) {
+            return Ok(None);
+        }
         let had_unsaved = self.unsaved.is_some();
         let is_gone = theirs.is_none();
-        let (_, conflict) = self.loaded(theirs, now)?;
+        let (_, conflict) = self.loaded(theirs, asked, now)?;
         Ok(match conflict {
             Some(conflict) => Some(conflict),
             None if is_gone => Some(Conflict::Again),

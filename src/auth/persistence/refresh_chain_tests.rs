@@ -58,7 +58,7 @@ fn record(version: u64, tokens: &Tokens) -> Record {
 }
 
 fn load(chain: &mut RefreshChain, record: Record, now: Now) -> Option<Conflict> {
-    let loaded = chain.loaded(Some(record), now);
+    let loaded = chain.loaded(Some(record), chain.newest(), now);
     loaded.expect("readable").1
 }
 
@@ -197,7 +197,9 @@ fn after_a_stop_a_mark_of_ours_is_read_again_before_it_is_presented() {
 fn a_newer_record_is_adopted_and_its_refresh_token_is_next() {
     let mut chain = reading(&theirs(OLD), at(0));
     let newer = record(6, &theirs(NEW));
-    let (loaded, conflict) = chain.loaded(Some(newer), at(1)).expect("readable");
+    let (loaded, conflict) = chain
+        .loaded(Some(newer), chain.newest(), at(1))
+        .expect("readable");
     assert!(matches!(loaded, Loaded::Newer(..)) && conflict.is_none());
     assert_eq!(
         (current(&chain).as_str(), next(&mut chain, at(1))),
@@ -452,7 +454,7 @@ fn without_a_record_the_configured_token_begins_and_its_mark_expects_none() {
     let mut chain = chain();
     chain.granted("right", false, at(0));
     assert_eq!(next(&mut chain, at(0)), Step::Load);
-    let none = chain.loaded(None, at(0)).expect("no error");
+    let none = chain.loaded(None, chain.newest(), at(0)).expect("no error");
     assert!(matches!(none.0, Loaded::Same));
     assert_eq!(next(&mut chain, at(0)), Step::Begin);
     chain.begin("configured");
@@ -510,7 +512,11 @@ fn a_mark_whose_end_is_unknown_is_the_same_swap_again() {
 fn a_mark_that_another_was_faster_with_is_no_leave_to_present() {
     let mut chain = reading(&theirs(OLD), at(0));
     write_mark(&mut chain, 1, at(0));
-    let conflict = chain.conflicted(Some(record(6, &marked(1, true, at(0)))), at(0));
+    let conflict = chain.conflicted(
+        Some(record(6, &marked(1, true, at(0)))),
+        chain.newest(),
+        at(0),
+    );
     assert_eq!(conflict.ok().flatten(), None);
     assert_eq!(wait(next(&mut chain, at(0))).until, moment(75));
 }
@@ -519,7 +525,7 @@ fn a_mark_that_another_was_faster_with_is_no_leave_to_present() {
 fn a_mark_over_an_emptied_store_writes_what_is_known_at_the_next_version() {
     let mut chain = reading(&theirs(OLD), at(0));
     write_mark(&mut chain, 1, at(0));
-    let conflict = chain.conflicted(None, at(0));
+    let conflict = chain.conflicted(None, chain.newest(), at(0));
     assert_eq!(conflict.ok().flatten(), Some(Conflict::Again));
     let save = chain.save(at(0)).expect("the newest in memory");
     assert_eq!((save.expected, save.record.version), (None, 6));
@@ -582,12 +588,35 @@ fn an_answer_without_a_new_refresh_token_keeps_the_one_it_was_asked_with() {
 
 #[test]
 fn an_answer_ends_what_was_lost_or_refused_before() {
-    let mut chain = ready(at(0));
-    chain.sent(moment(0));
-    chain.ended(true, moment(0));
-    chain.refuse();
-    chain.answered(Tokens::new(None, Some(NEW)), true);
-    assert!(!chain.is_refused() && chain.why_refused().is_none());
+    // A reusable refresh token is none that was lost, either.
+    for refresh_token in [Some(NEW), Some(OLD), None] {
+        let mut chain = ready(at(0));
+        chain.sent(moment(0));
+        chain.ended(true, moment(0));
+        chain.refuse();
+        chain.answered(Tokens::new(None, refresh_token), true);
+        assert!(!chain.is_refused() && chain.why_refused().is_none());
+    }
+}
+
+#[test]
+fn a_reusable_refresh_token_is_not_lost_by_giving_way_to_a_login() {
+    for (refresh_token, lost) in [(None, false), (Some(OLD), false), (Some(NEW), true)] {
+        let mut chain = ready(at(0));
+        chain.sent(moment(0));
+        let mut tokens = Tokens::new(None, refresh_token);
+        tokens.access_token = Some("a1".to_owned());
+        chain.answered(tokens, true);
+        chain.save(at(0));
+        let mut login = theirs("login");
+        login.login = Some(1);
+        let conflict = chain.conflicted(Some(record(9, &login)), chain.newest(), at(1));
+        assert_eq!(
+            conflict.expect("readable"),
+            Some(Conflict::GaveWay { lost })
+        );
+        assert_eq!(current(&chain), "login");
+    }
 }
 
 // Conflicts.
@@ -596,7 +625,7 @@ fn an_answer_ends_what_was_lost_or_refused_before() {
 fn meets(theirs: &Tokens) -> Option<Conflict> {
     let mut chain = unsaved(at(0));
     chain.save(at(0));
-    let met = chain.conflicted(Some(record(9, theirs)), at(1));
+    let met = chain.conflicted(Some(record(9, theirs)), chain.newest(), at(1));
     met.expect("readable")
 }
 
@@ -635,7 +664,7 @@ fn a_login_goes_over_whatever_a_renewal_wrote() {
     let mut chain = ready(at(0));
     chain.log_in(Tokens::new(None, Some("login")));
     chain.save(at(0));
-    let conflict = chain.conflicted(Some(record(9, &child(OLD, 7))), at(1));
+    let conflict = chain.conflicted(Some(record(9, &child(OLD, 7))), chain.newest(), at(1));
     assert_eq!(conflict.ok().flatten(), Some(Conflict::Again));
     let save = chain.save(at(1)).expect("once more");
     assert_eq!((save.expected, save.record.version), (Some(9), 10));
@@ -646,7 +675,7 @@ fn a_login_goes_over_whatever_a_renewal_wrote() {
 fn who_gives_way_presents_theirs() {
     let mut chain = unsaved(at(0));
     chain.save(at(0));
-    let _ = chain.conflicted(Some(record(9, &child(OLD, 2))), at(1));
+    let _ = chain.conflicted(Some(record(9, &child(OLD, 2))), chain.newest(), at(1));
     assert_eq!(current(&chain), "sibling");
     assert_eq!(next(&mut chain, at(1)), Step::Mark(1));
     assert!(chain.save(at(1)).is_none(), "nothing is left to save");
@@ -662,7 +691,7 @@ fn an_own_swap_that_landed_late_is_gone_over() {
     // A login takes its place before it has landed.
     chain.log_in(Tokens::new(None, Some("newest")));
     chain.save(at(1));
-    let conflict = chain.conflicted(Some(late.record), at(2));
+    let conflict = chain.conflicted(Some(late.record), chain.newest(), at(2));
     assert_eq!(conflict.ok().flatten(), Some(Conflict::Again));
     assert_eq!(current(&chain), "newest");
     let save = chain.save(at(2)).expect("it is unsaved yet");
@@ -683,7 +712,7 @@ fn an_own_access_token_that_landed_late_displaces_no_newer_one() {
     let late = chain.save(at(0)).expect("it is unsaved");
     chain.answered(answer("a2"), true);
     chain.save(at(1));
-    let conflict = chain.conflicted(Some(late.record), at(2));
+    let conflict = chain.conflicted(Some(late.record), chain.newest(), at(2));
     assert_eq!(conflict.expect("readable"), Some(Conflict::Again));
     let save = chain.save(at(2)).expect("it is unsaved yet");
     assert_eq!(save.tokens.access_token.as_deref(), Some("a2"));
@@ -693,16 +722,50 @@ fn an_own_access_token_that_landed_late_displaces_no_newer_one() {
 fn an_own_save_that_landed_late_is_saved() {
     let mut chain = unsaved(at(0));
     let save = chain.save(at(0)).expect("it is unsaved");
-    let conflict = chain.conflicted(Some(save.record), at(40));
+    let conflict = chain.conflicted(Some(save.record), chain.newest(), at(40));
     assert_eq!(conflict.ok().flatten(), Some(Conflict::Saved));
     assert_eq!(next(&mut chain, at(5)), Step::Mark(1));
+}
+
+/// The wall clock was set back after the first of them (proof world).
+#[test]
+fn an_answer_that_comes_after_a_later_save_shows_no_store_that_went_back_in_time() {
+    for is_empty in [false, true] {
+        let mut chain = ready(at(9));
+        let asked = chain.newest();
+        let mut before = marked(1, true, at(9));
+        before.saved_at = Some(seconds(at(9).wall));
+        chain.sent(moment(9));
+        chain.answered(Tokens::new(None, Some(NEW)), true);
+        let save = chain.save(at(0)).expect("it is unsaved");
+        chain.written(save, at(0));
+        let late = (!is_empty).then(|| record(6, &before));
+        let conflict = chain.conflicted(late.clone(), asked, at(1));
+        assert_eq!(conflict.expect("readable"), None);
+        let (loaded, _) = chain.loaded(late, asked, at(1)).expect("readable");
+        assert!(matches!(loaded, Loaded::Same));
+        assert_eq!(current(&chain), NEW);
+        assert!(chain.save(at(1)).is_none(), "nothing is left to save");
+    }
+}
+
+#[test]
+fn an_answer_that_is_out_of_date_is_no_look_under_the_right() {
+    let mut chain = ready(at(0));
+    let asked = chain.newest();
+    load(&mut chain, record(7, &theirs(NEW)), at(0));
+    chain.drop_right();
+    chain.granted("another", false, at(1));
+    let late = chain.loaded(Some(record(6, &theirs(OLD))), asked, at(1));
+    assert!(late.is_ok());
+    assert_eq!(next(&mut chain, at(1)), Step::Load);
 }
 
 #[test]
 fn an_emptied_store_gets_the_newest_at_the_next_version() {
     let mut chain = unsaved(at(0));
     chain.save(at(0));
-    let conflict = chain.conflicted(None, at(1));
+    let conflict = chain.conflicted(None, chain.newest(), at(1));
     assert_eq!(conflict.ok().flatten(), Some(Conflict::Again));
     let save = chain.save(at(1)).expect("it is unsaved yet");
     assert_eq!((save.expected, save.record.version), (None, 7));
@@ -749,7 +812,7 @@ fn what_cannot_be_read_changes_nothing_and_is_not_read_under_the_right() {
     for (bytes, flaw) in flaws {
         let mut chain = chain();
         chain.granted("right", false, at(0));
-        let loaded = chain.loaded(Some(Record::new(1, bytes)), at(0));
+        let loaded = chain.loaded(Some(Record::new(1, bytes)), chain.newest(), at(0));
         assert_eq!(loaded.err(), Some(flaw));
         assert_eq!(
             next(&mut chain, at(0)),

@@ -191,7 +191,7 @@ impl Saver {
             self.failed(number, persistence.report("does not answer", None));
             return Attempt::Failed;
         }
-        let record = write.record.clone();
+        let (record, newest) = (write.record.clone(), write.newest);
         let swapped = persistence
             .swap(write.expected, record, LONGEST_ATTEMPT)
             .await;
@@ -202,7 +202,7 @@ impl Saver {
                 self.saved(number);
                 Attempt::Saved
             }
-            Swapped::Conflict(theirs) => match persistence.conflicted(theirs) {
+            Swapped::Conflict(theirs) => match persistence.conflicted(theirs, newest) {
                 Ok(Some(Conflict::Again) | None) => Attempt::Conflict,
                 Ok(Some(Conflict::Saved)) => {
                     self.saved(number);

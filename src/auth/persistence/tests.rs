@@ -294,6 +294,28 @@ async fn a_flush_says_that_this_process_has_the_only_copy() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_flush_ends_as_soon_as_the_login_of_another_process_takes_the_place_of_what_it_saves() {
+    let store = Told::default();
+    let persistence = persistence(store.clone(), &Log::default());
+    let _hold = marked(&persistence).await;
+    store.swaps_hang.store(1, Ordering::Relaxed);
+    answer(&persistence, "r1");
+    let other = async {
+        clock().sleep(SECOND).await;
+        let mut login = Tokens::new(None, Some("another"));
+        login.login = Some(7);
+        let record = Record::new(2, login.to_bytes());
+        let swap = store.inner.compare_and_swap("key", Some(1), &record);
+        assert_eq!(swap.await.expect("no error"), Swap::Saved);
+        persistence.load().await.expect("no error");
+    };
+    let begin = clock().now().moment;
+    let (flushed, ()) = futures_util::future::join(persistence.flush(), other).await;
+    flushed.expect("nothing is left to save");
+    assert!(clock().now().moment - begin < 2 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_store_that_cannot_be_read_or_written_is_no_proof() {
     let store = Told::default();
     let persistence = persistence(store.clone(), &Log::default());

@@ -144,3 +144,26 @@ fn the_proof_of_a_login_covers_no_refresh_token_that_is_not_saved_yet() {
     ];
     run(Kind::Login, false, &steps);
 }
+
+#[test]
+fn a_late_conflict_with_an_earlier_record_displaces_nothing_that_was_saved_meanwhile() {
+    let steps = [
+        Ask(None),
+        Store(Mode::Slow(2, false)),
+        Step::OtherTouches,
+        Step::Answer(Answer::Failing),
+        SetWall(-2),
+    ];
+    run(Kind::Login, false, &steps);
+}
+
+#[test]
+fn a_login_that_brings_a_refresh_token_alone_ends_the_wait_for_the_next_attempt() {
+    let steps = [
+        Ask(None),
+        Step::Answer(Salvage),
+        LogIn,
+        Step::Answer(Salvage),
+    ];
+    run(Kind::Login, false, &steps);
+}

@@ -56,6 +56,7 @@ mod unix {
     const BITS: u32 = 0o7777;
     const GROUP: u32 = 0o070;
     const OTHERS: u32 = 0o007;
+    const OWNER_READ_WRITE: u32 = 0o600;
     const WRITE: u32 = 0o022;
     const SET_GROUP_ID: u32 = 0o2000;
 
@@ -143,8 +144,18 @@ mod unix {
 
     /// Whether it could be done; on some file systems a mode cannot be set.
     pub(in super::super) fn make_ours_alone(file: &File) -> bool {
-        let closed = Permissions::from_mode(0o600);
-        is_ours_alone(file) || (file.set_permissions(closed).is_ok() && is_ours_alone(file))
+        let is_set = |now: Metadata| now.mode() & OWNER_READ_WRITE == OWNER_READ_WRITE;
+        let is_right = || is_ours_alone(file) && file.metadata().is_ok_and(is_set);
+        let right = Permissions::from_mode(OWNER_READ_WRITE);
+        is_right() || (file.set_permissions(right).is_ok() && is_ours_alone(file))
+    }
+
+    /// Lets its owner, if that is this process, open a file of which no secret is known. The folder
+    /// is our own, so that nobody puts a link in its place meanwhile.
+    pub(in super::super) fn make_accessible(path: &Path) -> bool {
+        let is_our_file = |metadata: Metadata| metadata.is_file() && is_ours(&metadata);
+        fs::symlink_metadata(path).is_ok_and(is_our_file)
+            && fs::set_permissions(path, Permissions::from_mode(OWNER_READ_WRITE)).is_ok()
     }
 
     /// It cannot be mended again before somebody has set the bits again, so it is said once.
@@ -199,5 +210,9 @@ mod elsewhere {
 
     pub(in super::super) fn make_ours_alone(_: &File) -> bool {
         true
+    }
+
+    pub(in super::super) fn make_accessible(_: &Path) -> bool {
+        false
     }
 }

@@ -131,11 +131,17 @@ impl Place {
     }
 
     /// An empty file, if it is not there yet. That others may open it is mended where it can be: no
-    /// secret is in it, but they could lock it.
+    /// secret is in it, but they could lock it. So is that we may not, in place, since another
+    /// process may have it locked.
     pub(super) fn open_lock(&self, path: &Path) -> Result<File, FileStoreError> {
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false);
-        let file = access::open(path, &mut options)?;
+        let file = match access::open(path, &mut options) {
+            Err(error) if error.is_denied() && access::make_accessible(path) => {
+                access::open(path, &mut options)?
+            }
+            opened => opened?,
+        };
         let file = file.ok_or_else(|| FileStoreError::io(path)(ErrorKind::NotFound.into()))?;
         access::make_ours_alone(&file);
         Ok(file)

@@ -95,6 +95,12 @@ impl FileStoreError {
         move |error| Self::Io { path, error }
     }
 
+    /// The operating system does not let this process open it.
+    pub(super) fn is_denied(&self) -> bool {
+        let denied = io::ErrorKind::PermissionDenied;
+        matches!(self, Self::Io { error, .. } if error.kind() == denied)
+    }
+
     /// The file or folder that it is about.
     pub fn path(&self) -> &Path {
         match self {

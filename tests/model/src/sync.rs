@@ -161,6 +161,11 @@ pub(crate) mod watch {
             self.0.send_replace(value)
         }
 
+        pub(crate) fn send_if_modified(&self, modify: impl FnOnce(&mut T) -> bool) -> bool {
+            self.1.here();
+            self.0.send_if_modified(modify)
+        }
+
         pub(crate) fn subscribe(&self) -> Receiver<T> {
             self.1.here();
             Receiver(self.0.subscribe(), self.1.clone())
