@@ -153,6 +153,11 @@ fn an_hour_is_learned_like_any_shorter_window() {
         assert!(outcome.rejections <= 60, "{outcome:?}");
         assert!(outcome.utilisation >= 0.92, "{outcome:?}");
     }
+}
+
+#[test]
+fn so_is_an_hour_by_four_processes() {
+    let arguments = "--server sliding-counter --limit 120 --window 3600 --headers never";
     for outcome in outcomes(&format!("{arguments} --windows 12 --processes 4")) {
         assert!(outcome.rejections <= 200, "{outcome:?}");
         assert!(outcome.utilisation >= 0.84, "{outcome:?}");

@@ -17,10 +17,10 @@ pub enum Pacing {
     ///
     /// A rolling window longer than an hour is spread only when three rejections that follow each
     /// other soon, none of which a shorter window explains, show that it is full: between them no
-    /// more was accepted than it hands out evenly. An answer that tells at least as much left as our
-    /// own count does ends that at once. For the hours that it lasts, each request waits for its
-    /// slot (of 1000 a day, one in 86 seconds). From the first such rejection on, four requests are
-    /// in flight at most until it shows that the window was not full, or for its length. A lone
+    /// more was accepted than it hands out evenly. An answer that tells at least as much left as
+    /// our own count does ends that at once. For the hours that it lasts, each request waits for
+    /// its slot (of 1000 a day, one in 86 seconds). From the first such rejection on, four requests
+    /// are in flight at most until it shows that the window was not full, or for its length. A lone
     /// client of a sliding counter uses 90 to 98 % of its limit so, and a window of which somebody
     /// else takes a part at once is used as without it. Windows by the calendar always burst.
     ///

@@ -251,7 +251,7 @@ fn a_wall_clock_that_is_set_back_does_not_keep_a_calendar_window_for_years() {
             moment: at(0).moment,
             wall: at(0).wall + Duration::from_secs(10 * 366 * 86_400),
         };
-        let mut ledger = Ledger::new(&[window.clone()], None, HANGING, began);
+        let mut ledger = Ledger::new(std::slice::from_ref(&window), None, HANGING, began);
         for ticket in 1..=2 {
             let permit = leave(&mut ledger, ticket, began);
             ledger.settle(permit, Ticket::numbered(ticket), &answered(200), began);
