@@ -30,7 +30,7 @@ mod shared;
 
 use std::time::Duration;
 
-use self::long::{LONGEST_SHORT, Proof};
+use self::long::{LONGEST_SHORT, Suspicion};
 use super::pacing::Pacing;
 use super::rate_factor::RateFactor;
 use super::saved::{self, Dial, SavedPace};
@@ -69,7 +69,7 @@ pub(super) struct Pace {
     /// `Auto` spreads it on conditions (`pace/long.rs`).
     is_long: bool,
     /// What may prove that it is full, if it is long.
-    proof: Option<Proof>,
+    suspicion: Option<Suspicion>,
     /// `Auto` spreads until then.
     spread_until: Option<Moment>,
     relapses: u32,
@@ -93,7 +93,7 @@ impl Pace {
             length,
             is_rolling,
             is_long: window.configured_length() > LONGEST_SHORT,
-            proof: None,
+            suspicion: None,
             spread_until: None,
             relapses: 0,
             factor: RateFactor::FULL,

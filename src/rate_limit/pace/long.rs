@@ -57,7 +57,7 @@ const SLOTS_SOON: u32 = 4;
 
 /// What may prove that a long window is full: how little is accepted after rejections.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Proof {
+pub(super) struct Suspicion {
     rejections: u32,
     /// When the pause after the last rejection ended.
     resumed: Moment,
@@ -67,16 +67,16 @@ pub(super) struct Proof {
     handed_out: f64,
 }
 
-impl Proof {
+impl Suspicion {
     /// The first rejection, or the next one.
     fn rejected(before: Option<Self>, told: Duration, slot: Duration, now: Moment) -> Self {
-        let is_soon = |proof: &Self| now - proof.resumed <= SOON.max(slot * SLOTS_SOON);
+        let is_soon = |suspicion: &Self| now - suspicion.resumed <= SOON.max(slot * SLOTS_SOON);
         let (rejections, accepted, handed_out) = match before.filter(is_soon) {
             None => (0, 0, 0.0),
-            Some(proof) => (
-                proof.rejections + 1,
-                proof.accepted,
-                proof.hands_out(slot, now),
+            Some(suspicion) => (
+                suspicion.rejections + 1,
+                suspicion.accepted,
+                suspicion.hands_out(slot, now),
             ),
         };
         let paused = told.min(PAUSE_GRAIN.max(slot * SLOTS_PAUSED));
@@ -121,20 +121,23 @@ impl Pace {
             return true;
         }
         // It left before the pause, with the one that closed the quota.
-        if self.proof.is_some_and(|proof| granted < proof.resumed) {
+        if self
+            .suspicion
+            .is_some_and(|suspicion| granted < suspicion.resumed)
+        {
             return false;
         }
         let told = told.unwrap_or_default();
-        let proof = Proof::rejected(self.proof, told, self.slot_of(limit), now);
-        let is_proved = proof.rejections >= PROOFS;
-        self.proof = (!is_proved).then_some(proof);
+        let suspicion = Suspicion::rejected(self.suspicion, told, self.slot_of(limit), now);
+        let is_proved = suspicion.rejections >= PROOFS;
+        self.suspicion = (!is_proved).then_some(suspicion);
         is_proved
     }
 
     /// A request of this cost that left at `granted` was accepted.
     pub(super) fn accepted_of_long(&mut self, cost: u64, limit: u64, granted: Moment) {
-        if let Some(proof) = self.proof {
-            self.proof = proof.accepted(cost, self.slot_of(limit), granted);
+        if let Some(suspicion) = self.suspicion {
+            self.suspicion = suspicion.accepted(cost, self.slot_of(limit), granted);
         }
     }
 
@@ -162,7 +165,7 @@ impl Pace {
         if !may || self.spread_by_auto(now) {
             return None;
         }
-        let rejected = self.proof.map(|proof| proof.resumed);
+        let rejected = self.suspicion.map(|suspicion| suspicion.resumed);
         let began = self.spread_until.max(rejected)?;
         let enough = RATES_ON_TRIAL * limit as f64 * round_trip.div_duration_f64(self.length);
         (now < began + self.length).then(|| ON_TRIAL.max(enough.ceil() as u64))
