@@ -144,6 +144,68 @@ fn processes_that_do_not_know_of_each_other_share_by_what_the_server_says() {
     }
 }
 
+/// A margin for the server's clock made an hour longer than the hour up to which windows are
+/// learned: some 200 rejections in each.
+#[test]
+fn an_hour_is_learned_like_any_shorter_window() {
+    let arguments = "--server sliding-counter --limit 120 --window 3600 --headers never";
+    for outcome in outcomes(&format!("{arguments} --windows 12")) {
+        assert!(outcome.rejections <= 60, "{outcome:?}");
+        assert!(outcome.utilisation >= 0.92, "{outcome:?}");
+    }
+}
+
+#[test]
+fn so_is_an_hour_by_four_processes() {
+    let arguments = "--server sliding-counter --limit 120 --window 3600 --headers never";
+    for outcome in outcomes(&format!("{arguments} --windows 12 --processes 4")) {
+        assert!(outcome.rejections <= 200, "{outcome:?}");
+        assert!(outcome.utilisation >= 0.84, "{outcome:?}");
+    }
+}
+
+#[test]
+fn of_an_hour_too_somebody_elses_third_is_left_to_them() {
+    let arguments = "--server sliding-counter --limit 300 --window 3600 --outside 0.3";
+    for outcome in outcomes(&format!("{arguments} --windows 10")) {
+        assert!(outcome.rejections <= 10, "{outcome:?}");
+        assert!(outcome.utilisation >= 0.58, "{outcome:?}");
+        assert!(outcome.outside_rejected <= 0.15, "{outcome:?}");
+    }
+}
+
+/// Each came back as soon as it was told to and kept the count full: nothing was accepted any more.
+#[test]
+fn six_processes_are_not_locked_out_where_rejections_count() {
+    let arguments = "--server sliding-counter --processes 6 --headers never --counts-rejected";
+    for outcome in outcomes(&format!("{arguments} --windows 10")) {
+        assert!(outcome.rejections <= 240, "{outcome:?}");
+        assert!(outcome.utilisation >= 0.8, "{outcome:?}");
+    }
+}
+
+/// It had some 300 rejections a day, for ever.
+#[test]
+fn a_day_learns_a_sliding_counter_too() {
+    let arguments = "--server sliding-counter --limit 300 --window 86400 --windows 8";
+    for outcome in outcomes(&format!("{arguments} --headers on-rejection")) {
+        assert!(outcome.rejections <= 100, "{outcome:?}");
+        assert!(outcome.utilisation >= 0.88, "{outcome:?}");
+    }
+}
+
+/// It would lose 4 to 9 % if one rejection were enough for the spread of an hour.
+#[test]
+fn a_day_of_which_somebody_takes_a_tenth_at_once_loses_nothing_by_that() {
+    for server in ["fixed-window", "sliding-log", "token-bucket"] {
+        let arguments = "--limit 100 --window 86400 --windows 5 --outside 0.1 --bursty";
+        let arguments = format!("--server {server} {arguments} --headers on-rejection");
+        for outcome in outcomes(&arguments) {
+            assert!(outcome.utilisation >= 0.99, "{arguments}: {outcome:?}");
+        }
+    }
+}
+
 #[test]
 fn somebody_elses_third_is_left_to_them() {
     let least = [0.67, 0.57, 0.64, 0.58];

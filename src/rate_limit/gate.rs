@@ -15,7 +15,8 @@
 //!
 //! Pure: `now` is an argument.
 
-use std::ops::RangeInclusive;
+mod back_off;
+
 use std::time::Duration;
 
 use super::saved::{self, Dial};
@@ -25,14 +26,6 @@ use crate::clock::{Moment, Now};
 /// A probe is given up after this long, or four mean round trips if they take longer.
 const PROBE_PATIENCE: Duration = Duration::from_secs(5);
 const PROBE_ROUND_TRIPS: u32 = 4;
-
-/// The pause after a rejection that does not say how long; doubled for each in a row, up to a part
-/// of the longest window: where that is a day, it may be spent, and to try each minute would be 900
-/// rejections more until it ends.
-const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
-const LONGEST_BACK_OFF: RangeInclusive<Duration> =
-    Duration::from_secs(60)..=Duration::from_secs(60 * 60);
-const PART_OF_WINDOW: u32 = 24;
 
 /// Who waited for a probe is released for so long, or so many mean round trips if they take longer.
 const RELEASE: Duration = Duration::from_secs(60);
@@ -117,8 +110,8 @@ impl Gate {
         self.state = State::HalfOpen { probe: None };
     }
 
-    /// The server rejected a request: nobody leaves for `told`, or for the back-off. Gives the end
-    /// of the pause, which a later rejection can only move on. The longest window is so long.
+    /// The server rejected a request: no other leaves for a while (`gate/back_off.rs`). Gives the
+    /// end of the pause, which a later rejection can only move on. The longest window is so long.
     pub(crate) fn close(
         &mut self,
         told: Option<Duration>,
@@ -130,7 +123,7 @@ impl Gate {
         if old.is_none() {
             self.rejections = self.rejections.saturating_add(1);
         }
-        let span = told.unwrap_or_else(|| back_off(self.rejections, longest));
+        let span = back_off::pause(told, self.rejections, longest);
         let until = (now + span).max(old.unwrap_or(Moment::ZERO));
         self.state = State::Closed { until };
         self.release = None;
@@ -220,13 +213,6 @@ impl Gate {
     pub(crate) fn is_probe(&self, ticket: Ticket) -> bool {
         matches!(self.state, State::HalfOpen { probe: Some(probe) } if probe.ticket == ticket)
     }
-}
-
-fn back_off(rejections: u32, longest: Duration) -> Duration {
-    let doublings = rejections.saturating_sub(1).min(u32::BITS - 1);
-    let (least, most) = LONGEST_BACK_OFF.into_inner();
-    let most = (longest / PART_OF_WINDOW).clamp(least, most);
-    (FIRST_BACK_OFF.saturating_mul(2_u32.pow(doublings))).min(most)
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ impl Meter {
     pub(super) fn new(window: &Window) -> Self {
         Self {
             unit: window.unit.clone(),
-            length: window.shown.unwrap_or_else(|| window.length()),
+            length: window.configured_length(),
             counts_requests: &*window.unit == REQUESTS,
             in_flight: 0,
             granted: 0,

@@ -6,7 +6,8 @@
 //! | spread | the server rejected what the ledger had allowed   | one per slot               |
 //! | shared | the server counts more than ours (`share.rs`)     | one per slot of our share  |
 //!
-//! A window that was shared stays spread for an hour.
+//! A window that was shared stays spread for an hour. One that is longer than an hour is spread on
+//! conditions (`pace/long.rs`).
 //!
 //! `Burst` and `Spread` stay what they are, `Auto` goes from one to the other.
 //!
@@ -24,10 +25,12 @@
 //!
 //! Pure: `now` is an argument.
 
+mod long;
 mod shared;
 
 use std::time::Duration;
 
+use self::long::{LONGEST_SHORT, Suspicion};
 use super::pacing::Pacing;
 use super::rate_factor::RateFactor;
 use super::saved::{self, Dial, SavedPace};
@@ -38,10 +41,6 @@ use crate::clock::{Moment, Now};
 /// `Auto` spreads for so long at least; doubled for each time that it was too short.
 const SHORTEST_SPREAD: Duration = Duration::from_secs(60 * 60);
 const MOST_DOUBLINGS: u32 = 5;
-
-/// A longer window is never spread by `Auto`: once a day is spent by others, one request every
-/// minute or two would not help.
-const LONGEST_AUTO: Duration = Duration::from_secs(60 * 60);
 
 /// A sliding counter takes evenly spaced requests for up to one more than there are, and what it
 /// tells is rounded.
@@ -66,7 +65,11 @@ pub(super) struct Pace {
     pacing: Pacing,
     length: Duration,
     /// `Auto` may spread it.
-    is_short: bool,
+    is_rolling: bool,
+    /// `Auto` spreads it on conditions (`pace/long.rs`).
+    is_long: bool,
+    /// What may prove that it is full, if it is long.
+    suspicion: Option<Suspicion>,
     /// `Auto` spreads until then.
     spread_until: Option<Moment>,
     relapses: u32,
@@ -88,7 +91,9 @@ impl Pace {
         Self {
             pacing: window.pacing,
             length,
-            is_short: is_rolling && length <= LONGEST_AUTO,
+            is_rolling,
+            is_long: window.configured_length() > LONGEST_SHORT,
+            suspicion: None,
             spread_until: None,
             relapses: 0,
             factor: RateFactor::FULL,
@@ -114,7 +119,8 @@ impl Pace {
         let end = |moment| saved::saved_end(moment, now);
         SavedPace {
             factor: self.factor.get(),
-            spread_until: self.spread_until.and_then(end),
+            // Past ones too: after them the window is tried.
+            spread_until: self.spread_until.map(|end| saved::saved(end, now)),
             relapses: self.relapses,
             slot: end(self.slot),
         }
@@ -207,6 +213,7 @@ impl Pace {
 
     /// A request of this cost that left at `granted` was accepted.
     pub(super) fn accepted(&mut self, cost: u64, limit: u64, granted: Moment) {
+        self.accepted_of_long(cost, limit, granted);
         if !self.is_before_cut(granted) {
             self.factor.accepted(cost, limit);
         }
@@ -257,10 +264,12 @@ impl Pace {
         match self.pacing {
             Pacing::Burst => false,
             Pacing::Spread => true,
-            Pacing::Auto => {
-                self.is_shared(now) || self.spread_until.is_some_and(|until| now < until)
-            }
+            Pacing::Auto => self.is_shared(now) || self.spread_by_auto(now),
         }
+    }
+
+    fn spread_by_auto(&self, now: Moment) -> bool {
+        self.spread_until.is_some_and(|until| now < until)
     }
 
     /// `cost` slots. Two windows are enough for any cost: a sliding counter has forgotten it.
@@ -280,20 +289,20 @@ impl Pace {
 }
 
 /// The server rejected what the ledger had allowed: slows the shortest window that explains how
-/// long it closed, if that one's pace may change at all.
+/// long it closed, if that one's pace may change at all. Each pace with the limit in force.
 pub(super) fn slow_down<'a>(
-    paces: impl Iterator<Item = &'a mut Pace>,
+    paces: impl Iterator<Item = (&'a mut Pace, u64)>,
     told: Option<Duration>,
     granted: Moment,
     now: Moment,
 ) {
-    let explained = paces.filter(|pace| pace.explains(told));
-    let shortest = explained.min_by_key(|pace| pace.length);
-    if let Some(pace) = shortest {
+    let explained = paces.filter(|(pace, _)| pace.explains(told));
+    let shortest = explained.min_by_key(|(pace, _)| pace.length);
+    if let Some((pace, limit)) = shortest {
         let may_change = match pace.pacing {
             Pacing::Burst => false,
             Pacing::Spread => true,
-            Pacing::Auto => pace.is_short,
+            Pacing::Auto => pace.is_rolling && pace.takes_for_its_own(told, limit, granted, now),
         };
         if may_change {
             pace.rejected(granted, now);

@@ -141,12 +141,18 @@ impl Ledger {
         }
     }
 
-    /// How many may be in flight after a pause, unless the windows' slots see to that.
+    /// How many may be in flight after a pause, unless the windows' slots see to that, or while a
+    /// window is tried (`pace/long.rs`).
     fn most_released(&self, now: Now) -> Option<u64> {
-        let most = self.gate.most_in_flight(now.moment)?;
-        let mut parts = self.parts.iter();
-        let are_spread = parts.any(|part| part.pace.is_spread(now.moment));
-        (!are_spread).then_some(most)
+        let is_spread = |part: &Part| part.pace.is_spread(now.moment);
+        let of_gate = self.gate.most_in_flight(now.moment);
+        let of_gate = of_gate.filter(|_| !self.parts.iter().any(is_spread));
+        let round_trip = self.gate.round_trip();
+        let of_trial = |part: &Part| {
+            let limit = part.live.limit();
+            part.pace.most_on_trial(limit, round_trip, now.moment)
+        };
+        self.parts.iter().filter_map(of_trial).chain(of_gate).min()
     }
 
     /// Before when a request of these costs cannot leave, by all that is known now, if others have

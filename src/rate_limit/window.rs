@@ -204,6 +204,11 @@ impl Window {
         }
     }
 
+    /// Its length as it was configured, without a margin for the server's clock.
+    pub(crate) fn configured_length(&self) -> Duration {
+        self.shown.unwrap_or_else(|| self.length())
+    }
+
     /// How long to pause once the server called it spent and did not say until when: to its end by
     /// the calendar, or a while.
     pub(crate) fn pause(&self, now: Now) -> Duration {

@@ -82,7 +82,16 @@ impl Calendar {
         now.wall >= self.ends - MARGIN
     }
 
+    /// Whether the wall clock was set back to before the period: its end would not come for as long
+    /// as that is. What was counted is kept, since it may be of the period that it is now.
+    fn is_ahead(&self, now: Now) -> bool {
+        self.ends > now.wall + self.period.longest() + MARGIN
+    }
+
     pub(super) fn forget(&mut self, now: Now) -> bool {
+        if self.is_ahead(now) {
+            self.ends = self.period.ends_after(now.wall);
+        }
         let is_over = Self::is_over(self.ends, now);
         if is_over {
             let is_next = self.period.ends_after(self.ends) > now.wall;

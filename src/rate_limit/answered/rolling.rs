@@ -132,17 +132,51 @@ fn finest(length: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    const LENGTH: Duration = Duration::from_secs(4096);
+    const LIMIT: u64 = 40_960;
+
+    fn at(milliseconds: u64) -> Moment {
+        Moment::after_start(Duration::from_millis(milliseconds))
+    }
 
     #[test]
     fn a_large_window_merges_neighbours_to_their_later_end() {
-        let at = |second| Moment::after_start(Duration::from_secs(second));
-        let mut rolling = Rolling::new(Duration::from_secs(4096), 40_960);
-        for _ in 0..40_960 {
-            rolling.push(at(1), 1);
+        let mut rolling = Rolling::new(LENGTH, LIMIT);
+        for milliseconds in 1_000..2_000 {
+            rolling.push(at(milliseconds), 1);
         }
-        rolling.forget(at(4096));
-        assert_eq!(rolling.when_freed(1), Some(at(4097)));
         assert_eq!(rolling.entries.len(), 1);
+        rolling.forget(at(1_999 + 4_095_999));
+        assert_eq!(rolling.total(), 1_000, "one of them still counts");
+        assert_eq!(rolling.when_freed(1), Some(at(1_999) + LENGTH));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_merged_ends_late_by_less_than_its_grain_and_never_early(
+            steps in prop::collection::vec((0..2_000_u64, 1..5_u64), 1..200),
+            later in 0..500_000_u64,
+        ) {
+            let mut rolling = Rolling::new(LENGTH, LIMIT);
+            let mut exact = Vec::new();
+            let mut milliseconds = 0;
+            for (step, count) in steps {
+                milliseconds += step;
+                rolling.push(at(milliseconds), count);
+                exact.push((at(milliseconds), count));
+            }
+            let now = at(later) + LENGTH;
+            let counts_at = |now: Moment| {
+                let counts = exact.iter().filter(|(answered, _)| *answered + LENGTH > now);
+                counts.map(|(_, count)| count).sum::<u64>()
+            };
+            rolling.forget(now);
+            prop_assert!(rolling.total() >= counts_at(now));
+            prop_assert!(rolling.total() <= counts_at(now.earlier(finest(LENGTH))));
+        }
     }
 }

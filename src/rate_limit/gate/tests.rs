@@ -131,13 +131,52 @@ fn the_late_rejections_of_one_burst_count_once() {
 #[test]
 fn a_long_row_of_rejections_backs_off_for_a_minute_at_most_and_of_a_day_for_an_hour() {
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-    let longest = |window| back_off(u32::MAX, window);
+    let longest = |window| back_off::pause(None, u32::MAX, window);
     assert_eq!(longest(Duration::ZERO), MINUTE);
     assert_eq!(longest(MINUTE), MINUTE);
     assert_eq!(longest(DAY / 2), 30 * MINUTE);
     assert_eq!(longest(DAY), 60 * MINUTE);
     assert_eq!(longest(31 * DAY), 60 * MINUTE);
     // A minute that is spent has begun anew by then, whatever else there is.
-    let first_six: Duration = (1..=6).map(|row| back_off(row, DAY)).sum();
+    let first_six: Duration = (1..=6).map(|row| back_off::pause(None, row, DAY)).sum();
     assert_eq!(first_six, seconds(63));
+}
+
+/// Rejected, paused for as long as that says, and rejected again.
+fn rejected_in_a_row(gate: &mut Gate, rejections: u64, mut now: Moment) -> Moment {
+    for _ in 0..rejections {
+        gate.opens(FIRST, now);
+        gate.pass(FIRST, now);
+        now = gate.close(Some(seconds(2)), MINUTE, now);
+    }
+    now
+}
+
+#[test]
+fn from_the_third_rejection_in_a_row_the_pause_grows_beyond_what_was_told() {
+    let mut gate = Gate::default();
+    let second = rejected_in_a_row(&mut gate, 2, at(0));
+    assert_eq!(second, at(4));
+    assert_eq!(rejected_in_a_row(&mut gate, 3, second), at(4 + 4 + 8 + 16));
+}
+
+#[test]
+fn a_success_ends_the_row() {
+    let mut gate = Gate::default();
+    let now = rejected_in_a_row(&mut gate, 5, at(0));
+    gate.opens(FIRST, now);
+    gate.pass(FIRST, now);
+    assert!(gate.answered(FIRST, now, 0, now));
+    let second = rejected_in_a_row(&mut gate, 2, now);
+    assert_eq!(second, now + seconds(4));
+    let third = rejected_in_a_row(&mut gate, 1, second);
+    assert_eq!(third, second + seconds(4), "the third of a new row");
+}
+
+#[test]
+fn a_late_success_of_before_a_rejection_does_not_end_the_row() {
+    let mut gate = Gate::default();
+    let now = rejected_in_a_row(&mut gate, 4, at(0));
+    assert!(!gate.answered(SECOND, at(0), 0, now));
+    assert_eq!(rejected_in_a_row(&mut gate, 1, now), now + seconds(16));
 }

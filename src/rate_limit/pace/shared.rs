@@ -12,7 +12,9 @@ use crate::rate_limit::share::{Heard, Terms};
 impl Pace {
     /// Whether others use this window too, and it takes its part.
     pub(in crate::rate_limit) fn is_shared(&self, now: Moment) -> bool {
-        self.is_short && self.pacing != Pacing::Burst && self.share.is_shared(now)
+        let may = self.is_rolling && self.pacing != Pacing::Burst;
+        let has_condition = self.is_long && !self.spread_by_auto(now);
+        may && !has_condition && self.share.is_shared(now)
     }
 
     /// What is on its way takes all that the server said is left, so the next one waits for an
@@ -24,7 +26,7 @@ impl Pace {
         round_trip: Duration,
         now: Moment,
     ) -> Option<Moment> {
-        let may = self.is_short && self.pacing == Pacing::Auto && !self.is_shared(now);
+        let may = self.is_rolling && self.pacing == Pacing::Auto && !self.is_shared(now);
         if !may {
             return None;
         }
@@ -35,7 +37,7 @@ impl Pace {
     /// An answer tells what remains.
     pub(in crate::rate_limit) fn heard(&mut self, heard: Heard, round_trip: Duration, now: Moment) {
         self.share.learn(heard, self.length, round_trip, now);
-        if self.is_shared(now) {
+        if self.is_shared(now) && !self.is_long {
             self.spread_until = self.spread_until.max(Some(now + SHORTEST_SPREAD));
         }
     }

@@ -79,7 +79,12 @@ fn a_late_timer_does_not_shift_the_slots_and_missed_slots_are_lost() {
 #[test]
 fn a_burst_window_has_no_slots_whatever_happens() {
     let mut paces = [pace(Pacing::Burst)];
-    slow_down(paces.iter_mut(), None, at(0), at(1));
+    slow_down(
+        paces.iter_mut().map(|pace| (pace, LIMIT)),
+        None,
+        at(0),
+        at(1),
+    );
     paces[0].grant(1, LIMIT, Duration::ZERO, at(2));
     assert_eq!(paces[0].opens(1, LIMIT, Duration::ZERO, at(2)), None);
 }
@@ -178,12 +183,214 @@ fn a_rejection_slows_the_window_that_explains_it() {
     let spread_after = |told| {
         let mut paces: Vec<_> = windows.iter().map(Pace::new).collect();
         let told = Some(Duration::from_secs(told));
-        slow_down(paces.iter_mut(), told, at(0), at(1));
+        slow_down(paces.iter_mut().map(|pace| (pace, 120)), told, at(0), at(1));
         [paces[0].is_spread(at(2)), paces[1].is_spread(at(2))]
     };
     assert_eq!(spread_after(30), [true, false]);
     assert_eq!(spread_after(110), [true, false], "a sliding counter's");
     assert_eq!(spread_after(28_416), [false, false], "the day is spent");
+}
+
+fn by_another_clock(window: &Window) -> Pace {
+    Pace::new(&window.by_another_clock())
+}
+
+#[test]
+fn an_hour_is_an_hour_though_the_servers_may_be_longer() {
+    for window in [Window::per_hour(600), "600/h".parse().expect("an hour")] {
+        let mut paces = [by_another_clock(&window)];
+        let told = Some(Duration::from_secs(1));
+        slow_down(paces.iter_mut().map(|pace| (pace, 600)), told, at(0), at(1));
+        assert!(paces[0].is_spread(at(2)), "{window}");
+    }
+}
+
+/// A day's pace, and when a rejection of it closes the quota for.
+struct Day {
+    pace: Pace,
+    now: Moment,
+    told: u64,
+}
+
+const DAILY: u64 = 1_000;
+
+impl Day {
+    fn told(told: u64) -> Self {
+        let pace = by_another_clock(&Window::per_day(DAILY));
+        let now = at(0);
+        Self { pace, now, told }
+    }
+
+    /// After so many that were accepted, one in ten milliseconds, the next one is rejected.
+    fn rejected_after(&mut self, accepted: u64) -> bool {
+        for _ in 0..accepted {
+            self.pace.accepted(1, DAILY, self.now);
+            self.now = self.now + Duration::from_millis(10);
+        }
+        let told = Some(Duration::from_secs(self.told));
+        let paces = std::iter::once((&mut self.pace, DAILY));
+        slow_down(paces, told, self.now, self.now + Duration::from_millis(1));
+        self.now = self.now + Duration::from_secs(self.told + 1);
+        self.pace.is_spread(self.now)
+    }
+}
+
+#[test]
+fn a_day_is_spread_when_three_rejections_show_that_it_is_full() {
+    let mut day = Day::told(60);
+    assert!(!day.rejected_after(1_000));
+    assert!(!day.rejected_after(1));
+    assert!(day.rejected_after(1));
+    assert!(day.pace.is_spread(day.now + Duration::from_secs(3_500)));
+    assert!(!day.pace.is_spread(day.now + Duration::from_secs(3_600)));
+}
+
+/// A gateway's twenty in two seconds, or a bucket of two in a second.
+#[test]
+fn a_limit_that_is_not_the_days_does_not_spread_it() {
+    for (told, accepted) in [(2, 20), (1, 3)] {
+        let mut day = Day::told(told);
+        for _ in 0..100 {
+            assert!(!day.rejected_after(accepted), "{accepted} after {told} s");
+        }
+    }
+}
+
+#[test]
+fn nor_does_somebody_who_takes_a_part_of_it_at_once_each_day() {
+    let mut day = Day::told(20 * 60 * 60);
+    for _ in 0..30 {
+        assert!(!day.rejected_after(900));
+    }
+}
+
+#[test]
+fn nor_do_rejections_now_and_then_of_who_sends_little() {
+    let mut day = Day::told(1);
+    for _ in 0..30 {
+        day.now = day.now + Duration::from_secs(5 * 60 * 60);
+        assert!(!day.rejected_after(10));
+    }
+}
+
+#[test]
+fn those_that_left_with_the_rejected_one_are_no_further_proof() {
+    let mut day = Day::told(60);
+    for _ in 0..32 {
+        let paces = std::iter::once((&mut day.pace, DAILY));
+        slow_down(paces, Some(Duration::from_secs(60)), at(0), at(1));
+    }
+    assert!(!day.pace.is_spread(at(2)));
+}
+
+#[test]
+fn after_a_rejection_few_of_a_day_are_in_flight_until_more_is_accepted_than_it_hands_out() {
+    let mut day = Day::told(60);
+    let most = |day: &Day| day.pace.most_on_trial(DAILY, Duration::ZERO, day.now);
+    assert_eq!(most(&day), None);
+    day.rejected_after(270);
+    assert_eq!(most(&day), Some(4));
+    let next_day = day.now + Duration::from_secs(25 * 60 * 60);
+    assert_eq!(
+        day.pace.most_on_trial(DAILY, Duration::ZERO, next_day),
+        None
+    );
+    day.pace.accepted(2, DAILY, day.now);
+    assert_eq!(most(&day), Some(4), "what a full one hands out in a minute");
+    day.pace.accepted(1, DAILY, day.now);
+    assert_eq!(most(&day), None);
+}
+
+/// Told in whole seconds, it lets ten leave at once.
+#[test]
+fn a_day_of_a_million_is_spread_too() {
+    let mut pace = by_another_clock(&Window::per_day(864_000));
+    let mut now = at(0);
+    for _ in 0..3 {
+        for _ in 0..12 {
+            pace.accepted(1, 864_000, now);
+        }
+        let paces = std::iter::once((&mut pace, 864_000));
+        slow_down(paces, Some(Duration::from_secs(1)), now, now);
+        now = now + Duration::from_millis(1_001);
+    }
+    assert!(pace.is_spread(now));
+}
+
+fn spread_day() -> Day {
+    let mut day = Day::told(60);
+    while !day.rejected_after(1) {}
+    day
+}
+
+#[test]
+fn a_relapse_of_a_day_needs_no_proof_and_lasts_twice_as_long() {
+    let mut day = spread_day();
+    day.now = day.now + Duration::from_secs(2 * 60 * 60);
+    assert!(!day.pace.is_spread(day.now));
+    assert!(day.rejected_after(100));
+    assert!(day.pace.is_spread(day.now + Duration::from_secs(7_000)));
+    day.now = day.now + Duration::from_secs(3 * 24 * 60 * 60);
+    assert!(!day.rejected_after(100), "too long ago to be one");
+}
+
+#[test]
+fn a_day_is_spread_no_more_when_an_answer_tells_what_is_left_by_our_own_count() {
+    let mut day = spread_day();
+    day.pace.left_is_told(899, 900, day.now);
+    assert!(day.pace.is_spread(day.now));
+    day.pace.left_is_told(900, 900, day.now);
+    assert!(!day.pace.is_spread(day.now));
+    let mut hour = by_another_clock(&Window::per_hour(DAILY));
+    hour.rejected(at(0), at(1));
+    hour.left_is_told(900, 900, at(2));
+    assert!(hour.is_spread(at(2)));
+}
+
+#[test]
+fn for_a_window_after_a_long_one_was_spread_few_are_in_flight() {
+    let after = |window: &Window, seconds: u64, way: Duration| {
+        let mut pace = by_another_clock(window);
+        pace.rejected(at(0), at(0));
+        let now = at(3_600_000 + seconds * 1_000);
+        pace.most_on_trial(window.limit(), way, now)
+    };
+    let hour = Window::per_hour(36_000);
+    let way = Duration::from_millis(200);
+    assert_eq!(after(&hour, 3_600, way), Some(4));
+    assert_eq!(after(&hour, 3_602, way), None);
+    let long = after(&hour, 0, Duration::from_secs(1));
+    assert_eq!(long, Some(20), "twice ten in a second");
+    assert_eq!(after(&Window::per_minute(600), 0, way), None);
+    let mut spread = by_another_clock(&hour);
+    spread.rejected(at(0), at(0));
+    assert_eq!(spread.most_on_trial(1, way, at(1)), None, "it has slots");
+}
+
+#[test]
+fn others_show_in_a_day_that_is_not_spread_and_it_bursts_on() {
+    let own = Own {
+        cost: 1,
+        most: 1,
+        since: 0,
+    };
+    let heard = |now| Heard {
+        remaining: 700,
+        reset: now + Duration::from_secs(80_000),
+        total: DAILY,
+        own,
+        sent: now,
+    };
+    let mut day = Day::told(60);
+    day.pace.heard(heard(day.now), Duration::ZERO, day.now);
+    assert!(!day.pace.is_spread(day.now));
+    let mut spread = spread_day();
+    spread
+        .pace
+        .heard(heard(spread.now), Duration::ZERO, spread.now);
+    assert!(spread.pace.is_shared(spread.now));
+    let hour_later = spread.now + Duration::from_secs(3_600);
+    assert!(!spread.pace.is_shared(hour_later));
 }
 
 #[test]

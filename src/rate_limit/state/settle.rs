@@ -105,7 +105,8 @@ impl Ledger {
         if let Some(told) = report.rejected {
             let span = told.or_else(|| wait_of_the_spent(report.readings));
             if !self.gate.is_probe(ticket) {
-                let paces = self.parts.iter_mut().map(|part| &mut part.pace);
+                let parts = self.parts.iter_mut();
+                let paces = parts.map(|Part { live, pace, .. }| (pace, live.limit()));
                 pace::slow_down(paces, span, slot.granted, now.moment);
             }
             let span = span.map(|span| span + self.shift(now));
@@ -157,6 +158,11 @@ impl Ledger {
                 continue;
             };
             pace.heard(heard, self.gate.round_trip(), now.moment);
+            pace.left_is_told(
+                heard.remaining,
+                live.limit().saturating_sub(live.own()),
+                now.moment,
+            );
             if pace.is_shared(now.moment) {
                 live.leave_others_to_share();
             }

@@ -242,3 +242,43 @@ fn a_lone_client_with_many_in_flight_sees_no_others_in_the_servers_count() {
     let (window, meter) = ledger.windows().next().expect("a window");
     assert_eq!(window.left(meter.in_flight()), 50);
 }
+
+/// The wall clock was wrong when it began: it kept the window until it was that late indeed.
+#[test]
+fn a_wall_clock_that_is_set_back_does_not_keep_a_calendar_window_for_years() {
+    for window in [Window::per_utc_day(3), Window::per_utc_month(3)] {
+        let began = Now {
+            moment: at(0).moment,
+            wall: at(0).wall + Duration::from_secs(10 * 366 * 86_400),
+        };
+        let mut ledger = Ledger::new(std::slice::from_ref(&window), None, HANGING, began);
+        for ticket in 1..=2 {
+            let permit = leave(&mut ledger, ticket, began);
+            ledger.settle(permit, Ticket::numbered(ticket), &answered(200), began);
+        }
+        leave(&mut ledger, 3, at(1_000));
+        let ends = window.length() + Duration::from_secs(2);
+        assert_eq!(
+            ledger.when(Ticket::numbered(4), &ONE, at(302_000)),
+            Admission::At(Moment::after_start(ends)),
+            "{window}: what was counted is kept to the end of the period that it is now"
+        );
+    }
+}
+
+#[test]
+fn nor_does_one_that_is_set_back_by_less_than_a_period_shorten_it() {
+    let today = |seconds| Now::after_start(Duration::from_secs(seconds));
+    let mut ledger = Ledger::new(&[Window::per_utc_day(1)], None, HANGING, today(80_000));
+    let permit = leave(&mut ledger, 1, today(80_000));
+    ledger.settle(permit, Ticket::numbered(1), &answered(200), today(80_001));
+    let set_back = Now {
+        moment: today(80_002).moment,
+        wall: today(10).wall,
+    };
+    let midnight = set_back.moment + Duration::from_secs(86_400 - 10 + 2);
+    assert_eq!(
+        ledger.when(Ticket::numbered(2), &ONE, set_back),
+        Admission::At(midnight)
+    );
+}
