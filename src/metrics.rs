@@ -20,6 +20,7 @@
 //! | `tollgate_quota_wait_seconds` | histogram | `account`, `quota` | how long requests waited for a permit |
 //! | `tollgate_quota_rejections_total` | counter | `account`, `quota` | pauses that the server asked for |
 //! | `tollgate_quota_reopenings_total` | counter | `account`, `quota` | pauses that a probe ended |
+//! | `tollgate_evidence_forgotten_total` | counter | `account`, `quota` | quotas of which what was learned was forgotten |
 //! | `tollgate_replays_total` | counter | `account`, `reason` | requests sent again: `unauthorized`, `rate_limited` |
 //! | `tollgate_refusals_total` | counter | `account`, `kind` | requests that failed without being sent, or sent again |
 //! | `tollgate_quota_save_failures_total` | counter | `account` | attempts to keep what is used of the quotas that failed |
@@ -57,6 +58,7 @@ const REQUEST_SECONDS: &str = "tollgate_request_seconds";
 const QUOTA_WAIT_SECONDS: &str = "tollgate_quota_wait_seconds";
 const QUOTA_REJECTIONS: &str = "tollgate_quota_rejections_total";
 const QUOTA_REOPENINGS: &str = "tollgate_quota_reopenings_total";
+const EVIDENCE_FORGOTTEN: &str = "tollgate_evidence_forgotten_total";
 const QUOTA_SAVE_FAILURES: &str = "tollgate_quota_save_failures_total";
 const REPLAYS: &str = "tollgate_replays_total";
 const REFUSALS: &str = "tollgate_refusals_total";
@@ -86,6 +88,10 @@ pub fn describe() {
         (REQUESTS, "Attempts on the wire, by class of status"),
         (QUOTA_REJECTIONS, "Pauses that the server asked for"),
         (QUOTA_REOPENINGS, "Pauses that a probe ended"),
+        (
+            EVIDENCE_FORGOTTEN,
+            "Quotas of which what was learned was forgotten",
+        ),
         (
             QUOTA_SAVE_FAILURES,
             "Failures to keep what is used of the quotas",
@@ -137,7 +143,8 @@ pub(crate) fn record(account: &Arc<str>, event: &Event) {
         | Event::Answered { .. }
         | Event::Lost { .. }
         | Event::QuotaRejected { .. }
-        | Event::QuotaReopened { .. } => meter.quota(event),
+        | Event::QuotaReopened { .. }
+        | Event::EvidenceForgotten { .. } => meter.quota(event),
         Event::Replayed { reason, .. } => meter.count(REPLAYS, "reason", reason.as_str()),
         Event::Refused { error } => meter.count(REFUSALS, "kind", error.kind().as_str()),
         Event::QuotaStoreFailed { .. } => meter.count_all(QUOTA_SAVE_FAILURES),
@@ -205,6 +212,9 @@ impl Meter {
             Event::Lost { quota, .. } => self.of_quota(quota).request("lost"),
             Event::QuotaRejected { quota, .. } => self.of_quota(quota).count(QUOTA_REJECTIONS),
             Event::QuotaReopened { quota } => self.of_quota(quota).count(QUOTA_REOPENINGS),
+            Event::EvidenceForgotten { quota } => {
+                self.of_quota(quota).count(EVIDENCE_FORGOTTEN);
+            }
             _ => {}
         }
     }

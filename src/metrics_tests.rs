@@ -79,7 +79,10 @@ fn events() -> Vec<Event> {
             until: SystemTime::UNIX_EPOCH,
             request_id,
         },
-        Event::QuotaReopened { quota },
+        Event::QuotaReopened {
+            quota: quota.clone(),
+        },
+        Event::EvidenceForgotten { quota },
         Event::QuotaStoreFailed {
             error: error.clone(),
         },
@@ -131,6 +134,10 @@ fn every_event_is_counted_under_its_documented_name_and_labels() {
         ),
         (
             "tollgate_quota_reopenings_total{account=acme,quota=search}",
+            "1",
+        ),
+        (
+            "tollgate_evidence_forgotten_total{account=acme,quota=search}",
             "1",
         ),
         ("tollgate_quota_save_failures_total{account=acme}", "1"),
