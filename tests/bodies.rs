@@ -1,5 +1,5 @@
-//! Stories about answers whose bodies come later than their heads, under paused time and without
-//! sockets: what is still on the wire, and what a rule can know.
+//! Stories about answers whose bodies come later than their heads: what is still on the wire, and
+//! what a rule can know. Under paused time and without sockets, but for the last one.
 
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)] // Under paused time; tests may panic.
 
@@ -21,6 +21,8 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use reqwest::{Body, Request, Response, ResponseBuilderExt as _, StatusCode};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
 use reqwest_tollgate::{Account, Error, ErrorKind, RequestOptions, Rule, Verdict, Window};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep, timeout};
 
 /// What comes of a body, and how long after what came before.
@@ -204,6 +206,7 @@ async fn a_large_one_that_nobody_reads_lets_go_when_it_is_dropped_or_after_a_whi
     let account = acme().max_in_flight(1).unanswered_after(seconds(60));
     let client = client(&account.build().unwrap(), &server);
     let kept = send(&client).await;
+    sleep(seconds(30)).await;
     let second = send(&client).await;
     assert_eq!(server.arrivals(), [0, 60]);
     drop(second);
@@ -315,4 +318,40 @@ async fn whoever_gives_up_gives_up_the_wait_for_the_body_too() {
     let next = timeout(millis(10), send(&client)).await;
     assert!(next.is_err());
     assert_eq!(server.arrivals(), [0, 7]);
+}
+
+/// It has each request for a while after the head of its answer; by its own count.
+#[tokio::test]
+async fn over_a_connection_no_more_are_at_the_server_than_may_be_in_flight() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (present, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let counted = (present.clone(), most.clone());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let (present, most) = counted.clone();
+            tokio::spawn(async move {
+                let mut buffer = [0; 4096];
+                while stream.read(&mut buffer).await.unwrap_or(0) > 0 {
+                    let now = present.fetch_add(1, Ordering::SeqCst) + 1;
+                    most.fetch_max(now, Ordering::SeqCst);
+                    let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\npart\r\n";
+                    stream.write_all(head.as_bytes()).await.unwrap();
+                    sleep(millis(20)).await;
+                    present.fetch_sub(1, Ordering::SeqCst);
+                    stream.write_all(b"3\r\nend\r\n0\r\n\r\n").await.unwrap();
+                }
+            });
+        }
+    });
+    let account = Account::builder("acme", url.as_str()).max_in_flight(2);
+    let client = account.build().unwrap().client().unwrap();
+    let read = async || client.get(&url).send().await.unwrap().text().await.unwrap();
+    let texts = join_all((0..12).map(|_| read())).await;
+    assert_eq!(texts, ["partend"; 12]);
+    assert_eq!(most.load(Ordering::SeqCst), 2);
+    // Nobody reads them.
+    let kept = join_all((0..12).map(|_| client.get(&url).send())).await;
+    assert!(kept.iter().all(Result::is_ok));
+    assert_eq!(most.load(Ordering::SeqCst), 2);
 }

@@ -108,7 +108,7 @@ impl<T: Send + Sync + Unpin + 'static> HttpBody for Held<T> {
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Ahead(ahead) => ahead.size.clone(),
+            Self::Ahead(ahead) => ahead.size,
             Self::Here(read, _) => read.size_hint(),
             Self::Gone => SizeHint::with_exact(0),
         }

@@ -23,7 +23,7 @@ fn response(body: impl Into<Body>) -> Response {
 
 /// Chunks of these sizes, each so many seconds after the one before.
 fn chunks(chunks: impl IntoIterator<Item = (u64, usize), IntoIter: Send + 'static>) -> Body {
-    let chunks = stream::iter(chunks.into_iter());
+    let chunks = stream::iter(chunks);
     Body::wrap_stream(chunks.then(|(seconds, size)| async move {
         SystemClock.sleep(Duration::from_secs(seconds)).await;
         Chunk::Ok(Bytes::from(vec![b'x'; size]))
