@@ -352,16 +352,20 @@ async fn an_account_that_has_ended_lets_go_of_its_store() {
         .build()
         .unwrap();
     send_all(&client(&second, &stub), 1).await;
-    // The first saves once more, on a thread of its own.
+    flush_after_the_end_of_another(&second).await;
+    drop(store);
+}
+
+/// The other saves once more, on a thread of its own.
+async fn flush_after_the_end_of_another(account: &Account) {
     let mut tries = 0;
-    while second.flush().await.is_err() {
+    while account.flush().await.is_err() {
         tries += 1;
-        assert!(tries < 1_000, "the first has ended, and not let go");
+        assert!(tries < 1_000, "the other has ended, and not let go");
         tokio::task::spawn_blocking(std::thread::yield_now)
             .await
             .unwrap();
     }
-    drop(store);
 }
 
 #[tokio::test(start_paused = true)]
@@ -386,7 +390,7 @@ async fn a_configuration_file_names_the_store_of_one_account_or_of_all() {
             .send()
             .await
             .unwrap();
-        account.flush().await.unwrap();
+        flush_after_the_end_of_another(&account).await;
         assert_eq!(left(&account), [expected]);
         drop(account);
     }
