@@ -147,9 +147,7 @@ impl Disguise {
     /// What to show for a URL that came back: after a redirect, or a replay with another signature,
     /// it is not the one that was sent, and what we put into that goes.
     fn seen_for(&self, url: &Url) -> Url {
-        // A response's URL is without a fragment, and without the name of a user.
-        let line = Position::BeforeHost..Position::AfterQuery;
-        if url.scheme() == self.sent.scheme() && url[line.clone()] == self.sent[line] {
+        if *url == self.sent {
             return self.shown.clone();
         }
         let mut seen = url.clone();
