@@ -423,6 +423,37 @@ impl Middleware for Slashes {
     }
 }
 
+/// A key in the query is put there beneath a limiter that stands alone.
+#[tokio::test(start_paused = true)]
+async fn a_layer_beneath_that_adds_to_the_query_costs_nothing_more() {
+    struct Keyed;
+
+    #[async_trait::async_trait]
+    impl Middleware for Keyed {
+        async fn handle(
+            &self,
+            mut request: Request,
+            extensions: &mut Extensions,
+            next: Next<'_>,
+        ) -> reqwest_middleware::Result<Response> {
+            request.url_mut().set_query(Some("key=k"));
+            next.run(request, extensions).await
+        }
+    }
+
+    let account = common::acme()
+        .window(Window::per_minute(5))
+        .build()
+        .unwrap();
+    let client = ClientBuilder::new(reqwest::Client::new())
+        .with(account.rate_limit())
+        .with(Keyed)
+        .with(common::Terminal(common::Stub::answering([])))
+        .build();
+    client.get(common::API).send().await.unwrap();
+    assert_eq!(left(&account, 0), 4);
+}
+
 /// Whoever answers there could stop the account, or say that nothing is used.
 #[tokio::test(start_paused = true)]
 async fn what_another_origin_answers_after_a_redirect_teaches_nothing() {

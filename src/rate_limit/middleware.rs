@@ -28,10 +28,11 @@ use crate::response;
 /// belongs outside the auth layer ("first the turn, then the ticket"), so that no token ages in the
 /// queue; [`Account::attach`](crate::Account::attach) sees to that. The other order works too.
 ///
-/// A client follows redirects beneath all layers. Where an answer comes from another URL than the
-/// request went to, one request more is counted, in the quota of that URL's path; of two redirects
-/// in a row, or one that leads back to the same URL, the limiter sees no more than that. An answer
-/// from another origin teaches it nothing.
+/// A client follows redirects beneath all layers. Where an answer comes from another path than the
+/// request went to, one request more is counted, in the quota of that path; of two redirects in a
+/// row the limiter sees one, and none of one that leads back to the same path. A layer beneath that
+/// changes the path looks like a redirect. An answer from another origin teaches the limiter
+/// nothing.
 ///
 /// # Cancel safety
 /// A request that is dropped while it waits leaves its place to those behind. One that is dropped
@@ -246,7 +247,7 @@ impl RateLimitMiddleware {
         }
         let url = response.url();
         // Before what the answer tells, in which the server's count has it.
-        if Destination::from(url) != sent.destination {
+        if sent.destination.is_left_for(url) {
             turn.seat.charge_redirect(url, sent.names_quota);
         }
         // Before the permit ends, so that no other takes its place on the wire.
