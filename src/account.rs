@@ -142,7 +142,8 @@ impl Account {
     /// limit; one of another length begins with what the others know of the requests in its unit,
     /// rather too many than too few; and windows that the new quota does not have are gone.
     /// Requests that wait are looked at again. A window that names no response headers keeps those
-    /// of the one that it replaces.
+    /// of the one that it replaces. What was learned of the quota is forgotten, as by
+    /// [`reopen`](Self::reopen).
     ///
     /// ```
     /// use reqwest_tollgate::{Account, Quota, Window};
@@ -162,6 +163,29 @@ impl Account {
         let changed = |known: &[&Quota]| quotas::changed(quota, known);
         let set = self.shared.limiter.set_quota(changed);
         set.map_err(|problems| problems.into_error().with_account(&self.shared.name))
+    }
+
+    /// Forgets what was learned of a quota, for when it was wrong, or no longer holds: a pause, a
+    /// lower limit, what others take, and the pace that followed from them. What this account has
+    /// used goes on counting. [`Event::EvidenceForgotten`](crate::Event::EvidenceForgotten) reports
+    /// it.
+    ///
+    /// Requests that wait are looked at again. What the next answers tell is learned anew.
+    ///
+    /// ```
+    /// use reqwest_tollgate::{Account, Quota, Window};
+    ///
+    /// let account = Account::builder("acme", "https://api.acme.example")
+    ///     .window(Window::per_minute(120))
+    ///     .build()?;
+    /// account.reopen(Quota::DEFAULT)?;
+    /// # Ok::<(), reqwest_tollgate::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config): the account has no quota of that name.
+    pub fn reopen(&self, quota: &str) -> Result<(), Error> {
+        self.shared.limiter.reopen(quota)
     }
 
     /// Counts a cost that only the answer told, such as the number of parts it holds, in the

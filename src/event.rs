@@ -179,6 +179,13 @@ pub enum Event {
         /// What the server tells.
         told: u64,
     },
+    /// What was learned of a quota, and any pause, was forgotten, by
+    /// [`Account::reopen`](crate::Account::reopen) or
+    /// [`Account::set_quota`](crate::Account::set_quota).
+    EvidenceForgotten {
+        /// Which quota.
+        quota: Arc<str>,
+    },
     /// What is used of the quotas could not be saved, or the store has not answered for 10 s; it is
     /// tried again after each change, or once it answers. Or what was saved could not be read
     /// within 5 s, and the account begins with nothing used. Of failures in a row to save, the
@@ -386,9 +393,10 @@ fn trace(account: &str, event: &Event) {
     match event {
         Event::Answered { .. } | Event::Waited { .. } | Event::TokenAwaited { .. } => log!(trace),
         Event::TokenRequested { .. } | Event::TokenSaved | Event::Replayed { .. } => log!(debug),
-        Event::TokenRenewed { .. } | Event::TokenAdopted { .. } | Event::QuotaReopened { .. } => {
-            log!(info)
-        }
+        Event::TokenRenewed { .. }
+        | Event::TokenAdopted { .. }
+        | Event::QuotaReopened { .. }
+        | Event::EvidenceForgotten { .. } => log!(info),
         Event::HigherLimitOffered { .. } => log!(warn),
         Event::Lost { .. }
         | Event::TokenRejected { .. }

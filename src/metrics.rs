@@ -21,6 +21,7 @@
 //! | `tollgate_quota_rejections_total` | counter | `account`, `quota` | pauses that the server asked for |
 //! | `tollgate_quota_reopenings_total` | counter | `account`, `quota` | pauses that a probe ended |
 //! | `tollgate_unreadable_headers_total` | counter | `account`, `quota` | headers that a window names and that cannot be read |
+//! | `tollgate_evidence_forgotten_total` | counter | `account`, `quota` | quotas of which what was learned was forgotten |
 //! | `tollgate_replays_total` | counter | `account`, `reason` | requests sent again: `unauthorized`, `rate_limited` |
 //! | `tollgate_refusals_total` | counter | `account`, `kind` | requests that failed without being sent, or sent again |
 //! | `tollgate_quota_save_failures_total` | counter | `account` | attempts to keep what is used of the quotas that failed |
@@ -59,6 +60,7 @@ const REQUEST_SECONDS: &str = "tollgate_request_seconds";
 const QUOTA_WAIT_SECONDS: &str = "tollgate_quota_wait_seconds";
 const QUOTA_REJECTIONS: &str = "tollgate_quota_rejections_total";
 const QUOTA_REOPENINGS: &str = "tollgate_quota_reopenings_total";
+const EVIDENCE_FORGOTTEN: &str = "tollgate_evidence_forgotten_total";
 const QUOTA_SAVE_FAILURES: &str = "tollgate_quota_save_failures_total";
 const UNREADABLE_HEADERS: &str = "tollgate_unreadable_headers_total";
 const REPLAYS: &str = "tollgate_replays_total";
@@ -90,6 +92,10 @@ pub fn describe() {
         (REQUESTS, "Attempts on the wire, by class of status"),
         (QUOTA_REJECTIONS, "Pauses that the server asked for"),
         (QUOTA_REOPENINGS, "Pauses that a probe ended"),
+        (
+            EVIDENCE_FORGOTTEN,
+            "Quotas of which what was learned was forgotten",
+        ),
         (
             QUOTA_SAVE_FAILURES,
             "Failures to keep what is used of the quotas",
@@ -150,7 +156,8 @@ pub(crate) fn record(account: &Arc<str>, event: &Event) {
         | Event::Lost { .. }
         | Event::QuotaRejected { .. }
         | Event::QuotaReopened { .. }
-        | Event::HeaderUnreadable { .. } => meter.quota(event),
+        | Event::HeaderUnreadable { .. }
+        | Event::EvidenceForgotten { .. } => meter.quota(event),
         Event::Replayed { reason, .. } => meter.count(REPLAYS, "reason", reason.as_str()),
         Event::Refused { error } => meter.count(REFUSALS, "kind", error.kind().as_str()),
         Event::QuotaStoreFailed { .. } => meter.count_all(QUOTA_SAVE_FAILURES),
@@ -220,6 +227,9 @@ impl Meter {
             Event::QuotaRejected { quota, .. } => self.of_quota(quota).count(QUOTA_REJECTIONS),
             Event::QuotaReopened { quota } => self.of_quota(quota).count(QUOTA_REOPENINGS),
             Event::HeaderUnreadable { quota, .. } => self.of_quota(quota).count(UNREADABLE_HEADERS),
+            Event::EvidenceForgotten { quota } => {
+                self.of_quota(quota).count(EVIDENCE_FORGOTTEN);
+            }
             _ => {}
         }
     }

@@ -89,6 +89,9 @@ fn events() -> Vec<Event> {
         Event::QuotaReopened {
             quota: quota.clone(),
         },
+        Event::EvidenceForgotten {
+            quota: quota.clone(),
+        },
         Event::HeaderUnreadable {
             quota,
             name: http::HeaderName::from_static("x-left"),
@@ -149,6 +152,10 @@ fn every_event_is_counted_under_its_documented_name_and_labels() {
         ),
         (
             "tollgate_quota_reopenings_total{account=acme,quota=search}",
+            "1",
+        ),
+        (
+            "tollgate_evidence_forgotten_total{account=acme,quota=search}",
             "1",
         ),
         ("tollgate_quota_save_failures_total{account=acme}", "1"),

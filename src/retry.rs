@@ -23,6 +23,9 @@ use crate::rate_limit::FinalRejection;
 /// | a 429 or 503 that the limiter returned after its last replay    | no               |
 /// | anything else                                                   | as `inner` says  |
 ///
+/// Beside another strategy, which sends such a 429 again, the limiter replays the request in the
+/// first of its attempts alone.
+///
 /// ```
 /// use reqwest_retry::{RetryTransientMiddleware, policies::ExponentialBackoff};
 /// use reqwest_tollgate::RetryStrategy;

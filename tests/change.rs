@@ -4,8 +4,8 @@
 
 mod common;
 
-use common::{API, Stub, acme, answer, client, seconds, send_all};
-use reqwest_tollgate::{Account, ErrorKind, Quota, Window};
+use common::{API, Events, Stub, acme, answer, client, millis, seconds, send_all};
+use reqwest_tollgate::{Account, ErrorKind, Event, Quota, RequestOptions, Window};
 use tokio::time::sleep;
 
 fn default(window: &str) -> Quota {
@@ -150,4 +150,83 @@ async fn who_flies_waits_or_is_sent_again_while_the_quota_changes_twice_counts_o
     tokio::join!(send_all(&client, 3), change);
     assert_eq!(stub.arrivals(), [0, 1, 2, 5]);
     assert_eq!(left(&account), [(4, 0)]);
+}
+
+/// One that may be shared, and one that is too long for that.
+fn named() -> [Window; 2] {
+    let named = |window: Window| window.limit_header("x-limit").remaining_header("x-left");
+    [Window::per_minute(10), Window::per_day(10)].map(named)
+}
+
+type Forget = fn(&Account, Quota);
+
+/// Each way to say that what was learned does not hold.
+const WAYS: [Forget; 2] = [
+    |account, quota| account.reopen(quota.name()).unwrap(),
+    |account, quota| account.set_quota(quota).unwrap(),
+];
+
+#[tokio::test(start_paused = true)]
+async fn reopened_a_quota_forgets_all_that_was_learned_but_not_what_was_used() {
+    let cases = WAYS.map(|forget| named().map(|window| (forget, window)));
+    for (forget, window) in cases.into_iter().flatten() {
+        let events = Events::default();
+        let account = acme()
+            .window(window.clone())
+            .options(RequestOptions::new().max_wait(seconds(30)))
+            .observer(events.observer());
+        let account = account.build().unwrap();
+        let closed = answer(429).header("retry-after", 50).after(millis(1));
+        let told = answer(200).header("x-limit", 4).header("x-left", 0);
+        let told = told.header("x-ratelimit-reset", 50).after(millis(2));
+        let stub = Stub::answering([closed, told]);
+        let client = client(&account, &stub);
+        let results = send_all(&client, 2).await;
+        assert!(results[0].is_err() && results[1].is_ok());
+        assert_eq!(left(&account), [(4, 0)]);
+        assert!(account.quotas()[0].blocked_until().is_some());
+        forget(&account, Quota::new(Quota::DEFAULT).window(window));
+        assert_eq!(left(&account), [(10, 8)]);
+        assert_eq!(account.quotas()[0].windows()[0].reset, None);
+        assert_eq!(account.quotas()[0].blocked_until(), None);
+        let forgotten = |event: &Event| matches!(event, Event::EvidenceForgotten { .. });
+        assert_eq!(events.count(forgotten), 1);
+        // At once, and not spread, as after the rejection.
+        send_all(&client, 8).await;
+        assert_eq!(stub.arrivals(), [0; 10]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn reopened_a_quota_lets_those_go_who_wait_and_backs_off_as_at_first() {
+    for forget in WAYS {
+        let account = acme().build().unwrap();
+        let stub = Stub::answering([
+            answer(429).after(millis(1)),
+            answer(429).after(millis(1)),
+            answer(429).header("retry-after", 40).after(millis(1)),
+            answer(429).after(millis(1)),
+        ]);
+        let client = client(&account, &stub);
+        let change = async {
+            sleep(seconds(10)).await;
+            forget(&account, Quota::new(Quota::DEFAULT));
+        };
+        tokio::join!(send_all(&client, 1), change);
+        // A second, two, as long as was told; and again a second.
+        let arrivals: Vec<_> = stub.seen().iter().map(|seen| seen.at.as_millis()).collect();
+        assert_eq!(arrivals[..4], [0, 1_001, 3_002, 10_000]);
+        assert_eq!(stub.count(), 4, "these were its replays");
+        send_all(&client, 1).await;
+        assert_eq!(stub.seen()[4].at.as_millis(), 11_001);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn reopened_what_is_no_quota_is_an_error_that_names_those_there_are() {
+    let account = acme().quota(Quota::new("search")).build().unwrap();
+    let error = account.reopen("serach").expect_err("there is none");
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.to_string().contains("default, search"), "{error}");
+    account.reopen("search").unwrap();
 }

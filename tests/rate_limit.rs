@@ -325,6 +325,28 @@ async fn a_429_stops_everybody_then_one_probe_goes_first() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_probe_that_came_back_401_lets_nobody_go_before_its_replay_is_answered() {
+    let account = acme().header("X-Key", "k").build().unwrap();
+    let stub = Stub::answering([
+        answer(200).after(millis(1)),
+        answer(429).header("retry-after", 5).after(millis(1)),
+        answer(401).after(millis(1)),
+        answer(200).after(millis(500)),
+    ]);
+    let client = client(&account, &stub);
+    client.get(API).send().await.unwrap();
+    let others = async {
+        sleep(seconds(1)).await;
+        send_all(&client, 4).await
+    };
+    let (probe, _) = tokio::join!(client.get(API).send(), others);
+    assert_eq!(probe.unwrap().status(), StatusCode::OK);
+    let arrivals: Vec<_> = stub.seen().iter().map(|seen| seen.at.as_millis()).collect();
+    assert_eq!(arrivals[..4], [0, 1, 5_002, 5_003], "the key works");
+    assert!(arrivals[4..].iter().all(|at| *at >= 5_503), "{arrivals:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_is_in_a_hurry_waits_for_the_probes_answer_and_is_not_refused_for_its_patience() {
     let account = acme().build().unwrap();
     let stub = Stub::answering([

@@ -1,7 +1,7 @@
 //! "Credentials go to the account's origins and nowhere else": two real servers, one of them
 //! somebody else's, and every way in which the first can send a client to the second.
 
-#![allow(clippy::unwrap_used)] // Tests may panic.
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)] // Tests may read time, and panic.
 
 mod common;
 
@@ -15,10 +15,12 @@ use http::{Extensions, Method};
 use reqwest::{Request, Response, ResponseBuilderExt as _};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
 use reqwest_tollgate::{
-    Account, AccountBuilder, Attempt, BoxError, Event, Signer, http_client_builder,
+    Account, AccountBuilder, Attempt, BoxError, Event, Quota, RequestOptions, Signer, Window,
+    http_client_builder,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 
 const CANARY: &str = "canary-4711";
 
@@ -315,6 +317,227 @@ async fn a_file_of_another_origin_may_redirect_unreported() {
     let client = account.build().unwrap().attach(builder).build();
     assert_eq!(post(&client, &files).await.status(), 200);
     assert_eq!((redirected(&events), foreign.seen().len()), (0, 1));
+}
+
+fn left(account: &Account, quota: usize) -> u64 {
+    account.quotas()[quota].windows()[0].remaining
+}
+
+/// Each URL leads to itself with a slash.
+async fn adding_slashes() -> Server {
+    Server::start(|request| {
+        let asked = request.split(' ').nth(1).unwrap();
+        let (path, query) = asked.split_once('?').unwrap_or((asked, ""));
+        match path.ends_with('/') {
+            true => found(),
+            false => format!("HTTP/1.1 308 x\r\nlocation: {path}/?{query}\r\n"),
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_redirect_costs_one_request_more_in_the_quota_of_the_url_that_it_led_to() {
+    let server = adding_slashes().await;
+    for place in [
+        Place::Header("X-Api-Key"),
+        Place::Query,
+        Place::Authorization,
+    ] {
+        let day = || Window::per_day(100);
+        let slash = Quota::new("slash").path("/moved/").window(day());
+        let account = account(place, &server).window(day()).quota(slash);
+        let account = account.build().unwrap();
+        let client = account.client().unwrap();
+        let get = async |path: &str, options: RequestOptions| {
+            let request = client.get(format!("{}{path}", server.url()));
+            let answer = request.with_extension(options).send().await.unwrap();
+            assert_eq!(answer.status(), 200);
+        };
+        let none = RequestOptions::new;
+        get("/found/", none()).await;
+        get("/found/?q=1%20k#part", none()).await;
+        assert_eq!(left(&account, 0), 98, "{place:?}: none was redirected");
+        get("/found", none()).await;
+        assert_eq!(left(&account, 0), 96, "{place:?}");
+        get("/moved", none()).await;
+        assert_eq!(
+            (left(&account, 0), left(&account, 1)),
+            (95, 99),
+            "{place:?}"
+        );
+        get("/moved", none().quota("default")).await;
+        assert_eq!(
+            (left(&account, 0), left(&account, 1)),
+            (93, 99),
+            "{place:?}"
+        );
+    }
+}
+
+/// 20 in 2 s, both hops counted: 17 of 60 were rejected.
+#[tokio::test(start_paused = true)]
+async fn whoever_sends_one_request_after_the_other_is_never_rejected_for_its_redirects() {
+    let counted = Mutex::new((Instant::now(), 0));
+    let rejected = Arc::new(AtomicUsize::new(0));
+    let rejections = rejected.clone();
+    let account = common::acme().window("20/2s".parse().unwrap());
+    let account = account.build().unwrap();
+    let stub = common::Stub::new(move |_| {
+        let mut counted = counted.lock().unwrap();
+        if counted.0.elapsed() >= common::seconds(2) {
+            *counted = (Instant::now(), 0);
+        }
+        counted.1 += 2;
+        let is_rejected = counted.1 > 20;
+        rejections.fetch_add(is_rejected.into(), Ordering::Relaxed);
+        let status = if is_rejected { 429 } else { 200 };
+        common::answer(status).after(common::millis(1))
+    });
+    let client = account
+        .attach(ClientBuilder::new(reqwest::Client::new()))
+        .with(Slashes)
+        .with(common::Terminal(stub.clone()))
+        .build();
+    for number in 0..60 {
+        let url = format!("{}/{number}", common::API);
+        client.get(url).send().await.unwrap();
+    }
+    assert_eq!((stub.count(), rejected.load(Ordering::Relaxed)), (60, 0));
+}
+
+/// Answers come from where a client would have been led to.
+struct Slashes;
+
+#[async_trait::async_trait]
+impl Middleware for Slashes {
+    async fn handle(
+        &self,
+        mut request: Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> reqwest_middleware::Result<Response> {
+        let path = format!("{}/", request.url().path());
+        request.url_mut().set_path(&path);
+        next.run(request, extensions).await
+    }
+}
+
+/// A key in the query is put there beneath a limiter that stands alone.
+#[tokio::test(start_paused = true)]
+async fn a_layer_beneath_that_adds_to_the_query_costs_nothing_more() {
+    struct Keyed;
+
+    #[async_trait::async_trait]
+    impl Middleware for Keyed {
+        async fn handle(
+            &self,
+            mut request: Request,
+            extensions: &mut Extensions,
+            next: Next<'_>,
+        ) -> reqwest_middleware::Result<Response> {
+            request.url_mut().set_query(Some("key=k"));
+            next.run(request, extensions).await
+        }
+    }
+
+    let account = common::acme()
+        .window(Window::per_minute(5))
+        .build()
+        .unwrap();
+    let client = ClientBuilder::new(reqwest::Client::new())
+        .with(account.rate_limit())
+        .with(Keyed)
+        .with(common::Terminal(common::Stub::answering([])))
+        .build();
+    client.get(common::API).send().await.unwrap();
+    assert_eq!(left(&account, 0), 4);
+}
+
+/// Whoever answers there could stop the account, or say that nothing is used.
+#[tokio::test(start_paused = true)]
+async fn what_another_origin_answers_after_a_redirect_teaches_nothing() {
+    for status in [200, 429, 503] {
+        let account = common::acme().window(Window::per_minute(5));
+        let account = account.build().unwrap();
+        let stub = common::Stub::new(move |_| {
+            common::answer(status)
+                .header("x-ratelimit-limit", 1)
+                .header("x-ratelimit-remaining", 0)
+                .header("x-ratelimit-reset", 50)
+                .header("retry-after", 50)
+                .after(common::millis(1))
+        });
+        let client = account
+            .attach(ClientBuilder::new(reqwest::Client::new()))
+            .with(ToAnotherHost)
+            .with(common::Terminal(stub.clone()))
+            .build();
+        for number in 1..=5 {
+            let answer = client.get(common::API).send().await.unwrap();
+            assert_eq!(answer.status(), status);
+            let quotas = account.quotas();
+            assert_eq!(quotas[0].blocked_until(), None, "{status}");
+            let window = &quotas[0].windows()[0];
+            assert_eq!(
+                (window.limit, window.remaining),
+                (5, 5 - number),
+                "{status}"
+            );
+        }
+        assert_eq!(stub.arrivals(), [0; 5], "{status}");
+    }
+}
+
+struct ToAnotherHost;
+
+#[async_trait::async_trait]
+impl Middleware for ToAnotherHost {
+    async fn handle(
+        &self,
+        mut request: Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> reqwest_middleware::Result<Response> {
+        *request.url_mut() = "https://files.example/x".parse().unwrap();
+        next.run(request, extensions).await
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_never_made_costs_no_quota() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let nobody = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let account = Account::builder("acme", nobody.as_str());
+    let account = account.window(Window::per_day(2)).build().unwrap();
+    let client = account.client().unwrap();
+    for _ in 0..3 {
+        client.get(&nobody).send().await.unwrap_err();
+        assert_eq!(left(&account, 0), 2);
+    }
+}
+
+/// It may have arrived.
+#[tokio::test]
+async fn a_connection_that_breaks_off_costs_what_the_request_costs() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read(&mut [0; 4096]).await;
+        }
+    });
+    let account = Account::builder("acme", url.as_str());
+    let account = account.window(Window::per_day(2)).build().unwrap();
+    account
+        .client()
+        .unwrap()
+        .get(&url)
+        .send()
+        .await
+        .unwrap_err();
+    assert_eq!(left(&account, 0), 1);
 }
 
 /// Answers as after a redirect, each time to another host.

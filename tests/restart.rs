@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use common::{API, Events, Stub, acme, answer, client, noon, seconds, send_all, under_paused_time};
+use http::{HeaderMap, StatusCode};
 use reqwest_tollgate::{
     Account, AccountBuilder, Config, Error, ErrorKind, Event, FileStore, MemoryStore, PausedClock,
     Quota, QuotaStore, RequestOptions, SystemClock, Window,
@@ -351,16 +352,20 @@ async fn an_account_that_has_ended_lets_go_of_its_store() {
         .build()
         .unwrap();
     send_all(&client(&second, &stub), 1).await;
-    // The first saves once more, on a thread of its own.
+    flush_after_the_end_of_another(&second).await;
+    drop(store);
+}
+
+/// The other saves once more, on a thread of its own.
+async fn flush_after_the_end_of_another(account: &Account) {
     let mut tries = 0;
-    while second.flush().await.is_err() {
+    while account.flush().await.is_err() {
         tries += 1;
-        assert!(tries < 1_000, "the first has ended, and not let go");
+        assert!(tries < 1_000, "the other has ended, and not let go");
         tokio::task::spawn_blocking(std::thread::yield_now)
             .await
             .unwrap();
     }
-    drop(store);
 }
 
 #[tokio::test(start_paused = true)]
@@ -385,7 +390,7 @@ async fn a_configuration_file_names_the_store_of_one_account_or_of_all() {
             .send()
             .await
             .unwrap();
-        account.flush().await.unwrap();
+        flush_after_the_end_of_another(&account).await;
         assert_eq!(left(&account), [expected]);
         drop(account);
     }
@@ -393,4 +398,111 @@ async fn a_configuration_file_names_the_store_of_one_account_or_of_all() {
         let error = build(&format!("quota_store = {bad}\n{account}")).expect_err(bad);
         assert!(error.to_string().contains("quota_store: found"), "{error}");
     }
+}
+
+/// What a second account finds that one of a customer has used, of a thousand.
+async fn left_after(first: AccountBuilder, second: AccountBuilder) -> u64 {
+    let store = MemoryStore::new();
+    let of = |builder: AccountBuilder| {
+        let builder = builder.clock(PausedClock::starting_at(noon()));
+        let builder = builder.window(Window::per_utc_day(1_000));
+        builder.quota_store(store.clone()).build().unwrap()
+    };
+    let account = of(first);
+    let permit = account.permit("/", &RequestOptions::new()).await.unwrap();
+    assert!(permit.answered(StatusCode::OK, &HeaderMap::new()).is_none());
+    account.flush().await.unwrap();
+    left(&of(second))[0]
+}
+
+fn of_client(name: &str, client: &str) -> AccountBuilder {
+    let builder = Account::builder(name, API).token_url("/token");
+    builder.client_id(client).client_secret("its-secret")
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_customers_under_one_name_have_a_ledger_each() {
+    let of = |name: &str| Account::builder(name, API);
+    for (first, second) in [
+        (of_client("acme", "one"), of_client("acme", "two")),
+        (
+            of("acme").header("X-Key", "one"),
+            of("acme").header("X-Key", "two"),
+        ),
+        (
+            of("acme").query("key", "one"),
+            of("acme").query("key", "two"),
+        ),
+        (of("acme").bearer("one"), of("acme").bearer("two")),
+        (
+            of("acme").basic("one", "word"),
+            of("acme").basic("two", "word"),
+        ),
+        // Where nothing else tells them apart, the name does.
+        (of("acme"), of("team")),
+        (of_client("acme", "one"), of("acme").bearer("one")),
+    ] {
+        assert_eq!(left_after(first, second).await, 1_000);
+    }
+    let elsewhere = Account::builder("acme", "https://api.other.example").bearer("one");
+    assert_eq!(left_after(of("acme").bearer("one"), elsewhere).await, 1_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_customer_under_two_names_has_one_ledger() {
+    let of = |name: &str| Account::builder(name, API);
+    for (first, second) in [
+        (of_client("acme", "one"), of_client("crawler", "one")),
+        (
+            of("acme").header("X-Key", "one"),
+            of("crawler").header("X-Key", "one"),
+        ),
+        (
+            of("acme").query("key", "one"),
+            of("crawler").query("key", "one"),
+        ),
+        (of("acme").bearer("one"), of("crawler").bearer("one")),
+        // A password is renewed.
+        (
+            of("acme").basic("one", "word"),
+            of("crawler").basic("one", "renewed"),
+        ),
+        (of("acme"), of("acme")),
+    ] {
+        assert_eq!(left_after(first, second).await, 999);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_name_of_a_file_of_quotas_shows_the_host_and_no_key() {
+    let folder = folder("restart-name");
+    let account = Account::builder("acme", API)
+        .bearer("its-secret")
+        .window(Window::per_utc_day(1_000))
+        .quota_store(FileStore::new(&folder))
+        .build()
+        .unwrap();
+    account.charge(Quota::DEFAULT, "requests", 1).unwrap();
+    account.flush().await.unwrap();
+    let file = file_of_quotas(&folder);
+    let name = file.file_name().unwrap().to_str().unwrap();
+    assert!(name.starts_with("api.acme.example-"), "{name}");
+    assert!(!name.contains("secret"), "{name}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_forgotten_stays_forgotten_over_a_restart() {
+    let store = MemoryStore::new();
+    let account = crawler().quota_store(store.clone()).build().unwrap();
+    let closed = answer(429)
+        .header("retry-after", 1_000_000)
+        .after(seconds(1));
+    let stub = Stub::answering([closed]);
+    send_all(&client(&account, &stub), 1).await;
+    account.reopen(Quota::DEFAULT).unwrap();
+    account.flush().await.unwrap();
+    let again = crawler().quota_store(store).build().unwrap();
+    assert_eq!(left(&again), [119, 999]);
+    let results = send_all(&client(&again, &stub), 1).await;
+    assert!(results[0].is_ok());
 }

@@ -6,13 +6,15 @@ mod common;
 
 use std::sync::{Arc, Mutex};
 
-use common::{Events, seconds};
+use common::{API, Events, Stub, Terminal, acme, answer, millis, noon, seconds};
 use http::{Extensions, HeaderMap};
 use reqwest::{Request, Response, StatusCode};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
-use reqwest_retry::{RetryTransientMiddleware, policies::ExponentialBackoff};
+use reqwest_retry::{Jitter, RetryTransientMiddleware, policies::ExponentialBackoff};
 use reqwest_tollgate::sandbox::{Fault, Sandbox};
-use reqwest_tollgate::{Account, Error, ErrorKind, Event, RequestOptions, RetryStrategy, Window};
+use reqwest_tollgate::{
+    Account, Error, ErrorKind, Event, PausedClock, RequestOptions, RetryStrategy, Window,
+};
 
 const PART: &str = "products/v4/search/LM358/productdetails";
 
@@ -399,6 +401,78 @@ async fn a_429_after_its_last_replay_is_not_retried_once_more() {
     let response = get(&with_retry(&account), &sandbox).await.unwrap();
     assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(sandbox.counters().requests, 1);
+}
+
+/// As it comes, with a bound on how often it sends again.
+fn with_default_retry(account: &Account, stub: &Arc<Stub>, retries: u32) -> ClientWithMiddleware {
+    let policy = ExponentialBackoff::builder().jitter(Jitter::None);
+    let policy = policy.build_with_max_retries(retries);
+    let retry = RetryTransientMiddleware::new_with_policy(policy);
+    account
+        .attach(ClientBuilder::new(reqwest::Client::new()).with(retry))
+        .with(Terminal(stub.clone()))
+        .build()
+}
+
+#[tokio::test(start_paused = true)]
+async fn beside_the_default_strategy_of_reqwest_retry_a_rejected_call_is_replayed_once_for_all() {
+    let account = acme().build().unwrap();
+    let stub = Stub::new(|_| answer(429).after(millis(1)));
+    let client = with_default_retry(&account, &stub, 2);
+    for call in 1..=2 {
+        let response = client.get(API).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+        // The limiter's four, and one for each of the two retries.
+        assert_eq!(stub.count(), call * (4 + 2));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_stacked_limits_the_inner_ones_last_word_is_the_last() {
+    let outer = Account::builder("company", API)
+        .clock(PausedClock::starting_at(noon()))
+        .build()
+        .unwrap();
+    let stub = Stub::new(|_| answer(429).after(millis(1)));
+    let client = ClientBuilder::new(reqwest::Client::new())
+        .with(outer.rate_limit())
+        .with(acme().build().unwrap().rate_limit())
+        .with(Terminal(stub.clone()))
+        .build();
+    client.get(API).send().await.unwrap();
+    assert_eq!(stub.count(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn extensions_that_the_caller_uses_again_keep_no_other_request_from_its_replays() {
+    let account = acme().build().unwrap();
+    let path = |request: &Request| request.url().path().to_owned();
+    let is_good = Arc::new(Mutex::new(false));
+    let good = is_good.clone();
+    let stub = Stub::new(
+        move |request| match path(request) == "/good" || *good.lock().unwrap() {
+            true => answer(200).after(millis(1)),
+            false => answer(429).after(millis(1)),
+        },
+    );
+    let client = common::client(&account, &stub);
+    let mut extensions = Extensions::new();
+    let mut sent = async |path: &str| {
+        let before = stub.count();
+        let url = format!("{API}{path}").parse().unwrap();
+        let request = Request::new(http::Method::GET, url);
+        let answer = client.execute_with_extensions(request, &mut extensions);
+        answer.await.unwrap();
+        stub.count() - before
+    };
+    assert_eq!(sent("/bad").await, 4);
+    assert_eq!(sent("/bad").await, 1, "as a retry layer sends it");
+    assert_eq!(sent("/worse").await, 4);
+    assert_eq!(sent("/good").await, 1);
+    assert_eq!(sent("/worse").await, 4, "another call");
+    *is_good.lock().unwrap() = true;
+    assert_eq!(sent("/worse").await, 1);
+    assert!(extensions.is_empty());
 }
 
 #[tokio::test]

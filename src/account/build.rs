@@ -14,7 +14,7 @@ use super::{
 };
 use crate::auth::credentials::Credentials;
 use crate::auth::keys::{KeyPlaces, Keys};
-use crate::auth::{AuthSettings, Authenticator, OAuthSettings, RejectionTable};
+use crate::auth::{AuthSettings, Authenticator, OAuthSettings, RejectionTable, record};
 use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
 use crate::event::{Event, Events};
@@ -148,8 +148,11 @@ fn assemble(mut settings: Settings, base_url: Url, parts: Parts) -> Account {
         rules: parts.rules.clone(),
         keeper: settings.quota_store.map(|store| {
             let host = base_url.host_str().unwrap_or_default();
-            let key = format!("{name}@{host}");
-            Keeper::new(store, key, name.clone(), events.clone())
+            let owner = parts.keys.1.owner(&parts.keys.0);
+            let key = record::quota_key(&name, host, parts.oauth.as_ref(), owner);
+            // As earlier versions called it.
+            let former = format!("{name}@{host}");
+            Keeper::new(store, [key, former], name.clone(), events.clone())
         }),
         request_id_headers: parts.request_id_headers.clone(),
         snapshots: settings.snapshots,

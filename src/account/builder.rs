@@ -142,6 +142,14 @@ impl AccountBuilder {
 
     /// What some answer means; the first rule that matches decides. Rules given later come before
     /// those given earlier, so that a preset's can be overruled.
+    ///
+    /// Where a rule for the status of an answer has a phrase for the body ([`Rule::body`]), the
+    /// answer is handed on once its body is there, which stays untouched. One that says its length
+    /// (`Content-Length`) is waited for as long as the client itself would: its timeouts hold. One
+    /// that does not is waited for 30 s at most. No phrase is looked for in a body of more than
+    /// 64 KiB, which is handed on at once, or where it does not say its length, after the first
+    /// 64 KiB; nor in a stream (`text/event-stream`, `application/x-ndjson`, `application/grpc`,
+    /// `multipart/x-mixed-replace` and the like).
     pub fn rule(mut self, rule: Rule) -> Self {
         self.settings.rules.insert(0, rule);
         self
@@ -452,6 +460,11 @@ impl AccountBuilder {
     /// What was saved of a quota that the account does not have is kept for another run, for as
     /// long as anything of it counts.
     ///
+    /// It is kept by the host of the base URL and the client id; without one, by what the account's
+    /// keys show of the customer (the user of [`basic`](Self::basic), or fingerprints of 32 bits);
+    /// and without any, by the account's name. So an account may be renamed. One with another key
+    /// is another customer's.
+    ///
     /// It is the memory of one account of one process, not a way to share a quota: of two processes
     /// with one folder only the first one saves, until its account ends, and each counts for
     /// itself.
@@ -478,7 +491,12 @@ impl AccountBuilder {
         self
     }
 
-    /// How many requests of a quota may be on the wire at once, at least 1; default: any number.
+    /// How many requests of a quota may be on the wire at once, at least 1; default: any number. A
+    /// request is on the wire until the body of its answer has ended, or was dropped.
+    ///
+    /// A body that nobody reads yet is read ahead, 64 KiB of it, so that small answers may be kept
+    /// unread. A larger one keeps its place until it is read or dropped, or for
+    /// [`unanswered_after`](Self::unanswered_after) from its head.
     pub fn max_in_flight(mut self, requests: usize) -> Self {
         self.settings.max_in_flight = Some(requests);
         self

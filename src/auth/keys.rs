@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue};
 use reqwest::Request;
 use zeroize::Zeroizing;
 
+use super::record::short_mark_of;
 use super::scheme::{Scheme, Signature};
 use crate::secret::Secret;
 
@@ -93,6 +94,28 @@ impl KeyPlaces {
             query: self.query.iter().map(pair).collect::<Result<_, _>>()?,
             signature: signature.unwrap_or_default(),
         })
+    }
+
+    /// Whose keys these are, which were read here: what a customer is known by, and fingerprints of
+    /// secrets. Nothing of what is no secret (a language), nor of a password beside its user.
+    pub(crate) fn owner(&self, keys: &Keys) -> Vec<String> {
+        let mut owner = Vec::new();
+        for ((name, place), (_, value)) in self.headers.iter().zip(&keys.headers) {
+            let text = String::from_utf8_lossy(value.as_bytes());
+            match place {
+                HeaderPlace::Plain(_) => continue,
+                HeaderPlace::Basic { user, .. } => owner.push(user.clone()),
+                HeaderPlace::Secret(_) | HeaderPlace::Bearer(_) => owner.push(short_mark_of(&text)),
+            }
+            owner.push(name.as_str().to_owned());
+        }
+        for (name, value) in &keys.query {
+            owner.extend([short_mark_of(value), name.clone()]);
+        }
+        for (name, value) in keys.signature.secrets() {
+            owner.extend([short_mark_of(value), name.to_owned()]);
+        }
+        owner
     }
 
     /// Whether reading them again could give other values.

@@ -233,6 +233,49 @@ pub(crate) fn mark_of(refresh_token: &str) -> String {
     hex(&fingerprint(refresh_token))
 }
 
+/// A fingerprint so short that it confirms no guess of a weak secret, and still long enough for the
+/// few that one store holds.
+pub(super) fn short_mark_of(secret: &str) -> String {
+    mark_of(secret).chars().take(8).collect()
+}
+
+/// The key of an account's quotas in a store: the host, for people, and a digest of who asks there:
+/// the client, or the owner of the keys that it shows instead of one. What the account is called
+/// counts only where nothing else tells it from others, as where the server counts by address.
+pub(crate) fn quota_key(
+    account: &str,
+    host: &str,
+    oauth: Option<&OAuthSettings>,
+    owner: Vec<String>,
+) -> String {
+    let client = oauth.map(client).unwrap_or_default();
+    let (kind, parts) = match (client.is_empty(), owner.is_empty()) {
+        (false, _) => ("client", client),
+        (true, false) => ("keys", owner),
+        (true, true) => ("name", vec![account.to_owned()]),
+    };
+    let mut digest = Sha256::new();
+    for part in [kind, host]
+        .into_iter()
+        .chain(parts.iter().map(String::as_str))
+    {
+        digest.update((part.len() as u64).to_be_bytes());
+        digest.update(part.as_bytes());
+    }
+    format!("{host}-{}", hex(&digest.finalize()))
+}
+
+/// The client, or where it has no id, in whose name it asks.
+fn client(settings: &OAuthSettings) -> Vec<String> {
+    match &settings.client_id {
+        Some(id) => vec![id.clone()],
+        None => {
+            let identity = identity(&settings.grant.0).into_iter();
+            identity.skip(1).map(str::to_owned).collect()
+        }
+    }
+}
+
 /// The key of an account in a store: its name, for people, and a digest of who asks where for what:
 /// two people may log in through one client.
 pub(crate) fn key(account: &str, settings: &OAuthSettings) -> String {

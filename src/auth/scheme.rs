@@ -82,6 +82,14 @@ pub(crate) struct Signature {
     pub(crate) signer: Option<Arc<dyn Signer>>,
 }
 
+impl Signature {
+    /// What it was made of, by name.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let secrets = self.secrets.0.iter();
+        secrets.map(|(name, value)| (*name, value.as_str()))
+    }
+}
+
 impl PartialEq for Signature {
     fn eq(&self, other: &Self) -> bool {
         self.secrets == other.secrets

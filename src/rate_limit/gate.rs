@@ -186,6 +186,14 @@ impl Gate {
         release.map(|release| release.most)
     }
 
+    /// Open as at first.
+    pub(crate) fn reopen(&mut self) {
+        *self = Self {
+            round_trip: self.round_trip,
+            ..Self::default()
+        };
+    }
+
     /// When nobody, and then a probe, may leave, to be saved; and how many rejections led there.
     pub(super) fn save(&self, now: Now) -> (Option<u64>, u32) {
         let until = match self.state {

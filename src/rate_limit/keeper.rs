@@ -47,7 +47,8 @@ const BOUNDS: Bounds = Bounds {
 /// One account's state, in its store.
 pub(crate) struct Keeper {
     store: Arc<dyn QuotaStore>,
-    key: String,
+    /// Where it is kept, and where earlier versions kept it.
+    keys: [String; 2],
     account: Arc<str>,
     events: Events,
     bounds: Bounds,
@@ -78,14 +79,14 @@ impl Drop for Due {
 impl Keeper {
     pub(crate) fn new(
         store: Arc<dyn QuotaStore>,
-        key: String,
+        keys: [String; 2],
         account: Arc<str>,
         events: Events,
     ) -> Self {
         Self {
-            writer: Writer::new(store.clone(), key.clone(), account.clone()),
+            writer: Writer::new(store.clone(), keys[0].clone(), account.clone()),
             store,
-            key,
+            keys,
             account,
             events,
             bounds: BOUNDS,
@@ -126,11 +127,12 @@ impl Keeper {
 
     /// What the store has, unless it does not answer in time.
     fn loaded(&self) -> Result<Option<Vec<u8>>, BoxError> {
-        let (store, key) = (self.store.clone(), self.key.clone());
+        let (store, keys) = (self.store.clone(), self.keys.clone());
         let (sender, receiver) = mpsc::sync_channel(1);
         let thread = thread::Builder::new().name("tollgate-quotas".to_owned());
         thread.spawn(move || {
-            let loaded = contained(|| store.load_quotas(&key));
+            let load = |key: &String| store.load_quotas(key).transpose();
+            let loaded = contained(|| keys.iter().find_map(load).transpose());
             // Where nothing waits any more it is too late to be of use.
             let _ = sender.send(loaded.unwrap_or_else(|| Err("the store panicked".into())));
         })?;

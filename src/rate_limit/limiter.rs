@@ -5,7 +5,6 @@ mod units;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use reqwest::Response;
 use tokio::runtime::Handle;
 
 use super::LimiterSettings;
@@ -96,18 +95,43 @@ impl Limiter {
         self: &Arc<Self>,
         check: impl FnOnce(&[&Quota]) -> Result<Quota, E>,
     ) -> Result<(), E> {
-        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut quotas = self.quotas.with(<[_]>::to_vec);
         let known: Vec<_> = quotas.iter().map(|line| line.quota()).collect();
         let quota = check(&known)?;
         let now = self.settings.clock.now();
-        match quotas.iter_mut().find(|line| *line.name == *quota.name) {
+        let present = quotas.iter_mut().find(|line| *line.name == *quota.name);
+        let changed = present.as_ref().map(|line| line.name.clone());
+        match present {
             Some(line) => *line = Arc::new(line.changed(quota, now)),
             None => quotas.push(Arc::new(QuotaLine::new(quota, &self.settings, now))),
         }
         self.quotas.replace(quotas);
-        self.touch();
+        drop(changing);
+        match changed {
+            Some(name) => self.forgotten(&name),
+            None => self.touch(),
+        }
         Ok(())
+    }
+
+    /// Forgets what was learned of a quota.
+    ///
+    /// # Errors
+    /// The account has no such quota.
+    pub(crate) fn reopen(self: &Arc<Self>, quota: &str) -> Result<(), Error> {
+        let quota = self.named(quota)?;
+        let line = self.line(&quota);
+        line.reopen(self.settings.clock.now());
+        self.forgotten(&line.name);
+        Ok(())
+    }
+
+    fn forgotten(self: &Arc<Self>, quota: &Arc<str>) {
+        self.touch();
+        let quota = quota.clone();
+        let events = &self.settings.events;
+        events.emit(|| Event::EvidenceForgotten { quota });
     }
 
     /// A cost that showed only in an answer.
@@ -280,22 +304,5 @@ impl Drop for Limiter {
             Ok(runtime) => drop(runtime.spawn_blocking(wait)),
             Err(_) => wait(),
         }
-    }
-}
-
-/// Marks a 429 that was replayed already or cannot be, so that an outer retry layer leaves it alone
-/// ([`RetryStrategy`](crate::RetryStrategy)).
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct FinalRejection;
-
-impl FinalRejection {
-    /// Whether the response carries the mark.
-    #[cfg(feature = "retry")]
-    pub(crate) fn marks(response: &Response) -> bool {
-        response.extensions().get::<Self>().is_some()
-    }
-
-    pub(super) fn mark(response: &mut Response) {
-        response.extensions_mut().insert(Self);
     }
 }

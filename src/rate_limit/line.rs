@@ -232,15 +232,29 @@ impl Line {
         spent
     }
 
-    /// Other windows from now on; those who wait are looked at again.
+    /// Other windows from now on, of which nothing was learned yet; those who wait are looked at
+    /// again.
     pub(crate) fn change(&mut self, windows: &[Window], now: Now, wakers: &mut Wakers) {
         self.ledger.change(windows, now);
-        self.serve(now, wakers);
+        self.reopen(windows, now, wakers);
     }
 
     /// A cost that showed only in an answer.
     pub(crate) fn charge(&mut self, unit: &str, amount: u64, now: Now, wakers: &mut Wakers) {
         self.ledger.charge(unit, amount, now);
+        self.serve(now, wakers);
+    }
+
+    /// The body of an answer has ended.
+    pub(crate) fn end_body(&mut self, body: PermitId, now: Now, wakers: &mut Wakers) {
+        self.ledger.end_body(body);
+        self.serve(now, wakers);
+    }
+
+    /// What was learned of the windows, and a pause, are forgotten; those who wait are looked at
+    /// again.
+    pub(crate) fn reopen(&mut self, windows: &[Window], now: Now, wakers: &mut Wakers) {
+        self.ledger.reopen(windows, now);
         self.serve(now, wakers);
     }
 

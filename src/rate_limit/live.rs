@@ -3,6 +3,7 @@
 //! Pure: `now` is an argument.
 
 mod learn;
+mod reopen;
 mod saved;
 
 use std::time::SystemTime;

@@ -8,14 +8,16 @@ use reqwest::{Request, Response};
 use reqwest_middleware::{Middleware, Next};
 
 use super::Limiter;
-use super::limiter::{Asked, FinalRejection, Granted};
+use super::destination::Destination;
+use super::last_word::{FinalRejection, LastWord};
+use super::limiter::{Asked, Granted};
 use super::place::Entry;
 use super::ticket::Ticket;
-use super::turn::Turn;
+use super::turn::{Sent, Turn};
 use crate::clock::BoxFuture;
 use crate::error::Error;
 use crate::event::{Event, ReplayReason};
-use crate::options::{BodyFactory, RequestOptions};
+use crate::options::RequestOptions;
 use crate::origin::{Whose, insecure};
 use crate::passage::{Chain, Handle, Layer, Outcome, Passage, Spare};
 use crate::response;
@@ -25,6 +27,12 @@ use crate::response;
 /// It acts on the account's own origins alone; everything else passes untouched and unmetered. It
 /// belongs outside the auth layer ("first the turn, then the ticket"), so that no token ages in the
 /// queue; [`Account::attach`](crate::Account::attach) sees to that. The other order works too.
+///
+/// A client follows redirects beneath all layers. Where an answer comes from another path than the
+/// request went to, one request more is counted, in the quota of that path; of two redirects in a
+/// row the limiter sees one, and none of one that leads back to the same path. A layer beneath that
+/// changes the path looks like a redirect. An answer from another origin teaches the limiter
+/// nothing.
 ///
 /// # Cancel safety
 /// A request that is dropped while it waits leaves its place to those behind. One that is dropped
@@ -92,16 +100,14 @@ impl Middleware for RateLimitMiddleware {
         let path = request.url().path();
         match self.limiter.ask(&options, path, chain.deadline()) {
             Ok((asked, Entry::Granted(ticket, granted))) => {
-                let factory = options.body_factory.as_ref();
                 let granted = (ticket, granted);
-                let turn = self.turn(&request, &chain, asked, granted, factory, extensions);
+                let turn = self.turn(&request, &chain, asked, granted, &options, extensions);
                 self.pass(request, chain, turn, extensions, next)
             }
             Ok((asked, Entry::Waiting(line))) => Box::pin(async move {
                 let granted = line.wait().await;
                 let granted = granted.map_err(|error| self.limiter.told(error))?;
-                let factory = options.body_factory.as_ref();
-                let turn = self.turn(&request, &chain, asked, granted, factory, extensions);
+                let turn = self.turn(&request, &chain, asked, granted, &options, extensions);
                 self.pass(request, chain, turn, extensions, next).await
             }),
             Err(error) => self.fail(error),
@@ -122,18 +128,22 @@ impl RateLimitMiddleware {
         chain: &Chain,
         asked: Asked,
         granted: (Ticket, Granted),
-        factory: Option<&BodyFactory>,
+        options: &RequestOptions,
         extensions: &Extensions,
     ) -> (Arc<Turn>, bool) {
         let is_shared = chain.spare(request).is_some();
         let clones = !is_shared && self.limiter.settings.max_replays > 0;
         let own = if clones {
-            Spare::of(request, factory)
+            Spare::of(request, options.body_factory.as_ref())
         } else {
             None
         };
         let outer = Handle::present(extensions);
-        let turn = Turn::new(&self.limiter, asked, granted, own, outer);
+        let sent = Sent {
+            destination: request.url().into(),
+            names_quota: options.quota.is_some(),
+        };
+        let turn = Turn::new(&self.limiter, asked, granted, sent, own, outer);
         (turn, is_shared)
     }
 
@@ -151,7 +161,7 @@ impl RateLimitMiddleware {
                 let mut left = Handle::leave(&turn, extensions);
                 next.clone().run(request, left.extensions()).await
             };
-            let response = self.settled(result, &turn).await?;
+            let response = self.settled(result, &turn, turn.sent).await?;
             if turn.is_rejected() {
                 let spare = if is_shared {
                     chain.nearest_spare()
@@ -161,11 +171,13 @@ impl RateLimitMiddleware {
                 let spare = (&chain, spare);
                 return Box::pin(self.replay(response, &turn, spare, extensions, next)).await;
             }
+            LastWord::take_back(extensions);
             Ok(self.with_what_is_left(response, &turn))
         })
     }
 
-    /// Sends a rejected request again, as often as that is allowed.
+    /// Sends a rejected request again, as often as that is allowed; not at all where that was done
+    /// in an attempt before of a layer outside, which sends it again by itself.
     async fn replay(
         &self,
         rejected: Response,
@@ -176,7 +188,9 @@ impl RateLimitMiddleware {
     ) -> reqwest_middleware::Result<Response> {
         let settings = &self.limiter.settings;
         let mut response = rejected;
-        for attempt in 1..=settings.max_replays {
+        let was_said = LastWord::was_said(extensions, turn.sent.destination);
+        let most = if was_said { 0 } else { settings.max_replays };
+        for attempt in 1..=most {
             let Some(copy) = spare.and_then(Spare::copy) else {
                 break;
             };
@@ -193,15 +207,20 @@ impl RateLimitMiddleware {
                 attempt,
             });
             std::mem::forget(unsent);
+            let sent = Sent {
+                destination: Destination::from(again.url()),
+                ..turn.sent
+            };
             let result = {
                 let mut left = Handle::leave(turn, extensions);
                 next.clone().run(again, left.extensions()).await
             };
-            response = self.settled(result, turn).await?;
+            response = self.settled(result, turn, sent).await?;
             if !turn.is_rejected() {
                 return Ok(self.with_what_is_left(response, turn));
             }
         }
+        LastWord::say(extensions, turn.sent.destination);
         FinalRejection::mark(&mut response);
         Ok(self.with_what_is_left(response, turn))
     }
@@ -218,6 +237,7 @@ impl RateLimitMiddleware {
         &self,
         result: reqwest_middleware::Result<Response>,
         turn: &Turn,
+        sent: Sent,
     ) -> reqwest_middleware::Result<Response> {
         let settings = &self.limiter.settings;
         let mut response = result.inspect_err(|error| turn.settle(outcome_of_error(error)))?;
@@ -230,6 +250,18 @@ impl RateLimitMiddleware {
         if settings.rules.need_body(response.status()) {
             (response, body) = Box::pin(response::buffer(response, &*settings.clock)).await;
         }
+        let url = response.url();
+        // Before what the answer tells, in which the server's count has it.
+        if sent.destination.is_left_for(url) {
+            turn.seat.charge_redirect(url, sent.names_quota);
+        }
+        // Before the permit ends, so that no other takes its place on the wire.
+        let has_ended = body.is_some() || response.content_length() == Some(0);
+        let open = if has_ended {
+            None
+        } else {
+            turn.seat.open_body()
+        };
         let (status, headers) = (response.status(), response.headers());
         let verdict = settings.rules.verdict(status, headers, body.as_deref());
         // Of the attempt before this one.
@@ -240,19 +272,26 @@ impl RateLimitMiddleware {
             verdict,
             body: body.as_deref(),
         });
-        Ok(response)
+        Ok(match open {
+            Some(open) => response::holding(response, open),
+            None => response,
+        })
     }
 
     /// Waits for the permit of the replay; if that is too far off, the caller learns what the
     /// server had answered.
     async fn wait_again(&self, response: Response, turn: &Turn) -> Result<(), Error> {
         let status = response.status();
-        // Read to its end, so that the connection is free for others during the wait.
-        let (response, body) = response::buffer(response, &*self.limiter.settings.clock).await;
-        let id = turn
-            .seat
-            .request_id(status, response.headers(), body.as_deref());
-        drop(response);
+        // Where a rule looks at bodies it was read already.
+        let clock = &*self.limiter.settings.clock;
+        let (response, body) = match self.limiter.settings.rules.need_body(status) {
+            true => response::buffer(response, clock).await,
+            false => (response, None),
+        };
+        let headers = response.headers();
+        let id = turn.seat.request_id(status, headers, body.as_deref());
+        // So that the connection is free for others during the wait.
+        response::discard(response, clock).await;
         let permit = turn.acquire().await;
         permit.map_err(|error| {
             self.limiter

@@ -4,12 +4,14 @@ mod alarm;
 mod answered;
 #[cfg(test)]
 mod cost_tests;
+mod destination;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod gate;
 mod headers;
 mod in_flight;
 mod keeper;
+mod last_word;
 mod limiter;
 mod line;
 mod live;
@@ -18,6 +20,7 @@ mod middleware;
 #[cfg(tollgate_model)]
 #[path = "../../tests/model/src/rate_limit/mod.rs"]
 pub mod model;
+mod open_body;
 mod pace;
 mod pacing;
 #[cfg(test)]
@@ -56,7 +59,7 @@ use crate::verdict::Rules;
 
 pub(crate) use keeper::Keeper;
 #[cfg(feature = "retry")]
-pub(crate) use limiter::FinalRejection;
+pub(crate) use last_word::FinalRejection;
 pub(crate) use limiter::Limiter;
 pub use middleware::RateLimitMiddleware;
 pub use pacing::Pacing;

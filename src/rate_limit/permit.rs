@@ -15,7 +15,9 @@ use crate::passage::Outcome;
 
 /// The right to send one request, from [`Account::permit`](crate::Account::permit).
 ///
-/// Tell it how the request ended; dropped, it counts as sent and never answered.
+/// Tell it how the request ended; dropped, it counts as sent and never answered. What the client
+/// sent beside that one request, because it followed a redirect, is for
+/// [`Account::charge`](crate::Account::charge).
 #[must_use = "a permit that is dropped counts as a request that was sent"]
 pub struct Permit {
     seat: Seat,

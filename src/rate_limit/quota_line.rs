@@ -91,6 +91,11 @@ impl QuotaLine {
         }
     }
 
+    /// Forgets what was learned of it.
+    pub(super) fn reopen(&self, now: Now) {
+        self.with(|line, wakers| line.reopen(&counted(&self.quota), now, wakers));
+    }
+
     /// As it was configured.
     pub(crate) fn quota(&self) -> &Quota {
         &self.quota
@@ -175,6 +180,14 @@ impl QuotaLine {
     /// A cost that showed only in an answer.
     pub(super) fn charge(&self, unit: &str, amount: u64, now: Now) {
         self.with(|line, wakers| line.charge(unit, amount, now, wakers));
+    }
+
+    pub(super) fn begin_body(&self, now: Now) -> PermitId {
+        self.lock().ledger.begin_body(now)
+    }
+
+    pub(super) fn end_body(&self, body: PermitId, now: Now) {
+        self.with(|line, wakers| line.end_body(body, now, wakers));
     }
 
     pub(super) fn abandon(&self, ticket: Ticket, now: Now) {

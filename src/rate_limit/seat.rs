@@ -4,18 +4,21 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
+use url::Url;
 
 use super::headers::Reading;
 use super::limiter::{Asked, Granted, Limiter};
+use super::open_body::OpenBody;
 use super::place::{Claim, Entry};
 use super::quota_line::{Offer, QuotaLine};
 use super::quotas::Chosen;
 use super::state::{Change, Settlement};
 use super::ticket::Ticket;
 use crate::clock::{Moment, Now};
+use crate::cost::REQUESTS;
 use crate::error::Error;
 use crate::event::Event;
-use crate::options::Terms;
+use crate::options::{RequestOptions, Terms};
 use crate::passage::Outcome;
 use crate::printable;
 
@@ -134,6 +137,20 @@ impl Seat {
             };
             self.limiter.settings.events.emit(event);
         }
+    }
+
+    /// The body of the last answer, while it counts.
+    pub(super) fn open_body(&self) -> Option<OpenBody> {
+        OpenBody::of(&self.limiter, &self.quota)
+    }
+
+    /// A redirect led to this URL: one request more, in the quota of its path, or where the caller
+    /// named the quota in that.
+    pub(super) fn charge_redirect(&self, url: &Url, is_named: bool) {
+        let by_path = || self.limiter.quota(&RequestOptions::new(), url.path());
+        let other = (!is_named).then(by_path).and_then(Result::ok);
+        let quota = self.limiter.line(other.as_ref().unwrap_or(&self.quota));
+        quota.charge(REQUESTS, 1, self.limiter.settings.clock.now());
     }
 
     fn tell(&self, permit: Granted, outcome: Outcome<'_>, change: Change, now: &Now) {

@@ -1,14 +1,15 @@
 //! The ledger of one quota: the pure decision who may leave when.
 //!
 //! A request may leave if for every window `live + in flight + cost ≤ limit`, in the window's unit,
-//! the gate is open, and `max_in_flight` allows it. It stays *live* in a window until its response
-//! arrived + W: the server counted it at some moment between its departure and that arrival, and
-//! forgets it W after that moment. So the ledger never lets more leave than any server of that
-//! limit accepts, whether it counts by fixed windows, by a log or by a bucket, and whatever the
-//! latency. The price is a throughput of W/(W + round trip).
+//! the gate is open, and `max_in_flight` allows it (`state/bodies.rs`). It stays *live* in a window
+//! until its response arrived + W: the server counted it at some moment between its departure and
+//! that arrival, and forgets it W after that moment. So the ledger never lets more leave than any
+//! server of that limit accepts, whether it counts by fixed windows, by a log or by a bucket, and
+//! whatever the latency. The price is a throughput of W/(W + round trip).
 //!
 //! How permits end stands in `state/settle.rs`.
 
+mod bodies;
 mod change;
 mod settle;
 
@@ -36,6 +37,8 @@ pub(crate) struct Ledger {
     parts: Vec<Part>,
     edition: u64,
     in_flight: InFlight,
+    /// Answered, with a body that has not ended.
+    bodies: InFlight,
     gate: Gate,
     max_in_flight: Option<u64>,
     unanswered_after: Duration,
@@ -83,6 +86,7 @@ impl Ledger {
             parts: windows.iter().map(part).collect(),
             edition: 0,
             in_flight: InFlight::new(windows.len()),
+            bodies: InFlight::default(),
             gate: Gate::default(),
             max_in_flight: max_in_flight.map(|most| most as u64),
             unanswered_after,
@@ -100,9 +104,8 @@ impl Ledger {
         let is_full = |most| self.in_flight.count() >= most;
         // How long an answer is worth waiting for, whatever it is needed for.
         let mut patience = probe.unwrap_or(Moment::NEVER);
-        let mut answer_needed = probe.is_some()
-            || self.max_in_flight.is_some_and(is_full)
-            || self.most_released(now).is_some_and(is_full);
+        let mut answer_needed =
+            probe.is_some() || self.is_full() || self.most_released(now).is_some_and(is_full);
         for Part { live, pace, meter } in &self.parts {
             let Some(need) = meter.need(costs) else {
                 continue;
@@ -233,6 +236,7 @@ impl Ledger {
         while let Some(slot) = self.in_flight.take_overdue(now.moment, hanging) {
             self.count(&slot.costs, now);
         }
+        self.forget_bodies(now);
         let mut begins_anew = false;
         for part in &mut self.parts {
             begins_anew |= part.live.forget(now);
@@ -248,7 +252,12 @@ impl Ledger {
     }
 
     fn next_overdue(&self, now: Now) -> Moment {
-        self.in_flight.oldest().unwrap_or(now.moment) + self.unanswered_after
+        let oldest = self
+            .in_flight
+            .oldest()
+            .into_iter()
+            .chain(self.bodies.oldest());
+        oldest.min().unwrap_or(now.moment) + self.unanswered_after
     }
 
     /// The end of the pause after a rejection, while there is one.
@@ -260,7 +269,7 @@ impl Ledger {
     #[cfg(test)]
     pub(super) fn size(&self) -> usize {
         let entries: usize = self.parts.iter().map(|part| part.live.size()).sum();
-        entries + self.in_flight.size()
+        entries + self.in_flight.size() + self.bodies.size()
     }
 
     /// The windows, each with its unit and what of it is in flight.

@@ -5,6 +5,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::destination::Destination;
 use super::limiter::{Asked, Granted, Limiter};
 use super::seat::{Ended, Seat};
 use super::snapshot::QuotaSnapshot;
@@ -15,9 +16,18 @@ use crate::passage::{AccountId, Handle, Layer, Outcome, Passage, Spare};
 
 pub(super) struct Turn {
     pub(super) seat: Seat,
+    pub(super) sent: Sent,
     spare: Option<Spare>,
     outer: Option<Handle>,
     state: Mutex<State>,
+}
+
+/// What is known of the request after it has left.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sent {
+    pub(super) destination: Destination,
+    /// The caller said of which quota it is.
+    pub(super) names_quota: bool,
 }
 
 struct State {
@@ -33,6 +43,7 @@ impl Turn {
         limiter: &Arc<Limiter>,
         asked: Asked,
         (ticket, permit): (Ticket, Granted),
+        sent: Sent,
         spare: Option<Spare>,
         outer: Option<Handle>,
     ) -> Arc<Self> {
@@ -42,6 +53,7 @@ impl Turn {
         };
         Arc::new(Self {
             seat: Seat::new(limiter.clone(), asked, ticket),
+            sent,
             spare,
             outer,
             state: Mutex::new(state),

@@ -80,7 +80,7 @@ const LONGEST_SAVE: Duration = Duration::from_secs(30);
 /// | `.new` | what the next record is written to; white space in between |
 /// | `.renew` | locked by the process that renews, whose number it holds; never removed |
 /// | `.lock` | locked for the moment of a save; never removed |
-/// | `.quotas`, `.quotas-lock` | what an account has used of its quotas, and who saves it |
+/// | `.quotas`, `.quotas-lock` | what an account has used of its quotas, and who saves it; their name begins with the host |
 ///
 /// # Access
 /// Files are made for their owner alone (on Unix mode 0600, in a folder of mode 0700 if it has to

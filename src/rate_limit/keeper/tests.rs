@@ -31,7 +31,7 @@ struct Shelf {
     /// Calls that began, and those that have not ended.
     calls: usize,
     present: usize,
-    saved: Option<Vec<u8>>,
+    saved: Option<(String, Vec<u8>)>,
     is_released: bool,
 }
 
@@ -75,12 +75,14 @@ impl Mount {
 }
 
 impl Sealed for Mount {
-    fn load_quotas(&self, _: &str) -> Result<Option<Vec<u8>>, BoxError> {
-        self.call(|shelf| Ok(shelf.saved.clone()))
+    fn load_quotas(&self, key: &str) -> Result<Option<Vec<u8>>, BoxError> {
+        let saved = self.call(|shelf| shelf.saved.clone());
+        let of_key = saved.filter(|(other, _)| other == key);
+        Ok(of_key.map(|(_, bytes)| bytes))
     }
 
-    fn save_quotas(&self, _: &str, bytes: &[u8]) -> Result<(), BoxError> {
-        self.call(|shelf| shelf.saved = Some(bytes.to_vec()));
+    fn save_quotas(&self, key: &str, bytes: &[u8]) -> Result<(), BoxError> {
+        self.call(|shelf| shelf.saved = Some((key.to_owned(), bytes.to_vec())));
         Ok(())
     }
 
@@ -119,7 +121,8 @@ fn limiter_by(
     let account: Arc<str> = "acme".into();
     let events = Events::new(account.clone(), vec![Arc::new(failures.clone())]);
     let store = Arc::new(mount.clone());
-    let mut keeper = Keeper::new(store, "acme@a".to_owned(), account.clone(), events.clone());
+    let keys = ["a-1", "acme@a"].map(str::to_owned);
+    let mut keeper = Keeper::new(store, keys, account.clone(), events.clone());
     keeper.bounds = bounds;
     Arc::new(Limiter::new(LimiterSettings {
         account,
@@ -185,7 +188,7 @@ fn a_store_that_hangs_takes_one_thread_of_its_own_and_none_of_the_runtime() {
     });
     assert_eq!(mount.shelf().present, 1);
     let calls = mount.shelf().calls;
-    assert_eq!(calls, 2, "one that loads, one that saves");
+    assert_eq!(calls, 3, "two that load, one that saves");
     let expected =
         "account acme: the quotas were not saved: the store has not answered within 20ms";
     assert_eq!(failures.texts(), [expected]);
@@ -217,9 +220,30 @@ async fn a_flush_is_bounded_and_saves_all_once_the_store_answers() {
     while limiter.flush().await.is_err() {}
     drop(mount.until(|shelf| shelf.present == 0));
     // The first state, whose write hung, and the newest one; not the one between.
-    assert_eq!(mount.shelf().calls, 1 + 2);
+    assert_eq!(mount.shelf().calls, 2 + 2);
     let again = self::limiter(&mount, &failures, BOUNDS);
     assert_eq!(left(&again), 997);
+}
+
+#[test]
+fn what_an_earlier_version_saved_under_the_accounts_name_is_found_and_saved_anew() {
+    let (mount, failures) = (Mount::default(), Failures::default());
+    let limiter = || limiter(&mount, &failures, BOUNDS);
+    let first = limiter();
+    spend(&first);
+    drop(first);
+    let key = |shelf: &mut Shelf| shelf.saved.as_mut().map(|saved| &mut saved.0).cloned();
+    drop(mount.until(|shelf| shelf.is_released));
+    assert_eq!(key(&mut mount.shelf()).as_deref(), Some("a-1"));
+    if let Some((key, _)) = &mut mount.shelf().saved {
+        "acme@a".clone_into(key);
+    }
+    let second = limiter();
+    assert_eq!(left(&second), 999);
+    spend(&second);
+    second.save().expect("it saves");
+    assert_eq!(key(&mut mount.shelf()).as_deref(), Some("a-1"));
+    assert_eq!(left(&limiter()), 998);
 }
 
 #[test]

@@ -70,6 +70,8 @@ fn the_replay_of_a_probe_passes_those_of_a_higher_priority() {
     assert!(matches!(standing, Standing::Waiting(_)), "{standing:?}");
     let unauthorized = answered(StatusCode::UNAUTHORIZED, None);
     settle(&mut line, permit, probe, &unauthorized, at(4));
+    let standing = look(&mut line, urgent, at(4));
+    assert!(matches!(standing, Standing::Waiting(_)), "{standing:?}");
     granted(line.enter(probe, PATIENT, at(4)));
 }
 

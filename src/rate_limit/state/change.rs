@@ -5,6 +5,7 @@
 use super::{Ledger, Part};
 use crate::clock::Now;
 use crate::rate_limit::live::Live;
+use crate::rate_limit::pace::Pace;
 use crate::rate_limit::saved::{Dial, SavedQuota, SavedWindow};
 use crate::rate_limit::window::{Span, Window};
 
@@ -41,6 +42,17 @@ impl Ledger {
             });
         }
         self.mark_again(&kept);
+    }
+
+    /// Forgets what was learned of these windows, which are the ledger's, and any pause. Our own
+    /// count stays.
+    pub(crate) fn reopen(&mut self, windows: &[Window], now: Now) {
+        self.forget(now);
+        self.gate.reopen();
+        for (part, window) in self.parts.iter_mut().zip(windows) {
+            part.live.reopen();
+            part.pace = Pace::new(window);
+        }
     }
 
     /// What is in flight is marked for each window, for the new ones as if it left now.
