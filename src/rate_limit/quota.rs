@@ -56,6 +56,11 @@ impl Quota {
         self.windows.push(window);
         self.windows.sort_by_key(Window::length);
     }
+
+    /// A path as it is compared: the case of ASCII letters does not count.
+    pub(crate) fn folded(path: &str) -> String {
+        path.to_ascii_lowercase()
+    }
 }
 
 #[cfg(test)]

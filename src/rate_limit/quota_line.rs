@@ -88,15 +88,6 @@ impl QuotaLine {
         &self.quota
     }
 
-    /// How much of the path its longest matching prefix takes, and one more; 1 for the default
-    /// quota, which takes any path, 0 for one that does not match.
-    pub(super) fn prefix_length(&self, path: &str) -> usize {
-        let paths = self.quota.paths.iter();
-        let matching = paths.filter(|prefix| path.starts_with(prefix.as_str()));
-        let longest = matching.map(|prefix| prefix.len() + 2).max();
-        longest.unwrap_or(usize::from(&*self.name == Quota::DEFAULT))
-    }
-
     /// The line's methods leave it whole wherever they could panic.
     fn lock(&self) -> MutexGuard<'_, Line> {
         for _ in 0..YIELDS {
