@@ -13,7 +13,7 @@ pub(crate) const REQUESTS: &str = "requests";
 pub(crate) struct Costs(Option<Arc<[Cost]>>);
 
 /// The unit, and how much of it.
-type Cost = (Arc<str>, u64);
+pub(crate) type Cost = (Arc<str>, u64);
 
 impl Costs {
     /// One request, and nothing else.
@@ -57,6 +57,11 @@ impl Costs {
     /// Whether nothing was said about any unit.
     pub(crate) fn are_plain(&self) -> bool {
         self.0.is_none()
+    }
+
+    /// All that was said.
+    pub(crate) fn each(&self) -> impl Iterator<Item = &Cost> {
+        self.0.as_deref().unwrap_or_default().iter()
     }
 
     /// What was said about this unit.

@@ -9,10 +9,11 @@
 //! other things: a rule says whose fault a refusal is.
 //!
 //! Only answers from the account's own origins and from its token endpoint are judged. A body is
-//! looked at only for a status that a rule with a phrase names, and only if it is small and there
-//! at once (64 KiB, 100 ms; of a token endpoint's answer the first MiB); the caller gets it
-//! untouched in any case.
+//! looked at only for a status that a rule with a phrase names, and only if it is small: 64 KiB, and
+//! where it does not tell its length 30 s ([`AccountBuilder::rule`]); of a token endpoint's answer the
+//! first MiB. The caller gets it untouched in any case.
 //!
+//! [`AccountBuilder::rule`]: crate::AccountBuilder::rule
 //! [`AccountBuilder::token_rule`]: crate::AccountBuilder::token_rule
 
 use std::fmt;

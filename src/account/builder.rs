@@ -440,7 +440,6 @@ impl AccountBuilder {
         if quota.name == Quota::DEFAULT {
             self.settings.windows.clear();
         }
-        self.settings.quotas.retain(|old| old.name != quota.name);
         self.settings.quotas.push(quota);
         self
     }

@@ -6,6 +6,8 @@
 //!   of the window it replaces go on reporting on it.
 //! * A quota without windows of its own has the windows of the default quota, counted for itself.
 
+use std::collections::{HashMap, HashSet};
+
 use super::Settings;
 use super::problems::Problems;
 use crate::cost;
@@ -14,15 +16,13 @@ use crate::rate_limit::window::WindowHeaders;
 use crate::rate_limit::{Quota, Window};
 
 pub(crate) fn quotas(settings: &Settings, problems: &mut Problems) -> Vec<Quota> {
-    let default = default_quota(settings);
-    let others = settings
-        .quotas
-        .iter()
-        .filter(|quota| quota.name != Quota::DEFAULT);
+    let given = latest(&settings.quotas);
+    let default = default_quota(settings, &given);
+    let others = given.iter().filter(|quota| quota.name != Quota::DEFAULT);
     let others = others
         .map(|quota| inheriting(quota, &default.windows))
         .collect::<Vec<_>>();
-    check(settings, problems);
+    check(settings, &given, problems);
     let quotas: Vec<_> = std::iter::once(default).chain(others).collect();
     check_costs(settings, &quotas, problems);
     quotas
@@ -45,12 +45,20 @@ pub(super) fn is_counted(quotas: &[Quota], unit: &str) -> bool {
     unit == cost::REQUESTS || windows.any(|window| *window.unit == *unit)
 }
 
-fn default_quota(settings: &Settings) -> Quota {
-    let given = settings
-        .quotas
-        .iter()
-        .find(|quota| quota.name == Quota::DEFAULT);
-    let mut default = given.cloned().unwrap_or_else(|| Quota::new(Quota::DEFAULT));
+/// Of several quotas of one name the last one counts.
+fn latest(quotas: &[Quota]) -> Vec<&Quota> {
+    let mut names = HashSet::new();
+    let latest = quotas.iter().rev();
+    let latest = latest.filter(|quota| names.insert(&quota.name));
+    let mut latest: Vec<_> = latest.collect();
+    latest.reverse();
+    latest
+}
+
+fn default_quota(settings: &Settings, given: &[&Quota]) -> Quota {
+    let given = given.iter().find(|quota| quota.name == Quota::DEFAULT);
+    let new = || Quota::new(Quota::DEFAULT);
+    let mut default = given.map_or_else(new, |&given| given.clone());
     for window in &settings.windows {
         replace(&mut default, window.clone());
     }
@@ -77,8 +85,11 @@ fn replace(quota: &mut Quota, mut window: Window) {
 pub(crate) fn changed(quota: Quota, known: &[&Quota]) -> Result<Quota, Problems> {
     let mut problems = Problems::default();
     check_quota(&quota, &mut problems);
-    let others = known.iter().filter(|other| other.name != quota.name);
-    check_paths_beside(&quota, others.copied(), &mut problems);
+    let mut owners = Owners::default();
+    for other in known.iter().filter(|other| other.name != quota.name) {
+        check_paths(other, &mut owners, &mut Problems::default());
+    }
+    check_paths(&quota, &mut owners, &mut problems);
     let of_name = |name: &str| known.iter().find(|other| other.name == name);
     let mut changed = of_name(&quota.name).map_or_else(
         || Quota::new(quota.name.clone()),
@@ -99,11 +110,12 @@ pub(crate) fn changed(quota: Quota, known: &[&Quota]) -> Result<Quota, Problems>
     problems.into_result(changed)
 }
 
-fn check(settings: &Settings, problems: &mut Problems) {
+fn check(settings: &Settings, quotas: &[&Quota], problems: &mut Problems) {
     check_windows("windows", &settings.windows, problems);
-    for (index, quota) in settings.quotas.iter().enumerate() {
+    let mut owners = Owners::default();
+    for quota in quotas {
         check_quota(quota, problems);
-        check_paths_beside(quota, settings.quotas[..index].iter(), problems);
+        check_paths(quota, &mut owners, problems);
     }
     check_default_option(settings, problems);
 }
@@ -131,19 +143,15 @@ fn check_windows(field: &str, windows: &[Window], problems: &mut Problems) {
     }
 }
 
+/// Each path, folded, with the name of the first quota that has it.
+type Owners<'a> = HashMap<String, &'a str>;
+
 /// Which quota a request belongs to must not depend on the order of the setters.
-fn check_paths_beside<'a>(
-    quota: &Quota,
-    others: impl Iterator<Item = &'a Quota>,
-    problems: &mut Problems,
-) {
-    for other in others {
-        let is_others = |path: &&String| {
-            let mut others = other.paths.iter();
-            others.any(|other| other.eq_ignore_ascii_case(path))
-        };
-        for path in quota.paths.iter().filter(is_others) {
-            let text = format!("{path:?} is a path of the quota {:?} too", other.name);
+fn check_paths<'a>(quota: &'a Quota, owners: &mut Owners<'a>, problems: &mut Problems) {
+    for path in &quota.paths {
+        let owner = *owners.entry(Quota::folded(path)).or_insert(&quota.name);
+        if owner != quota.name {
+            let text = format!("{path:?} is a path of the quota {owner:?} too");
             problems.add(format!("quotas.{}.paths", quota.name), text);
         }
     }
@@ -162,6 +170,7 @@ fn check_default_option(settings: &Settings, problems: &mut Problems) {
 mod tests {
     use super::*;
     use crate::Account;
+    use proptest::prelude::*;
 
     fn built(builder: crate::AccountBuilder) -> Vec<(String, Vec<String>)> {
         let mut problems = Problems::default();
@@ -249,6 +258,76 @@ mod tests {
             found,
             "costs.line: no window counts this unit; expected one of lines, parts, requests"
         );
+    }
+
+    /// What a comparison of each quota with all before it finds, of those that are left when each
+    /// has replaced the one of its name.
+    fn compared(given: &[Quota]) -> Vec<String> {
+        let mut left: Vec<Quota> = Vec::new();
+        for quota in given {
+            left.retain(|other| other.name != quota.name);
+            left.push(quota.clone());
+        }
+        let mut found = Vec::new();
+        for (at, quota) in left.iter().enumerate() {
+            for path in &quota.paths {
+                let has = |other: &&Quota| {
+                    let mut paths = other.paths.iter();
+                    paths.any(|other| other.eq_ignore_ascii_case(path))
+                };
+                if let Some(Quota { name, .. }) = left[..at].iter().find(has) {
+                    let field = format!("quotas.{}.paths", quota.name);
+                    found.push(format!(
+                        "{field}: {path:?} is a path of the quota {name:?} too"
+                    ));
+                }
+            }
+        }
+        found
+    }
+
+    fn named_with_paths() -> impl Strategy<Value = (String, Vec<String>)> {
+        ("[a-f]", prop::collection::vec("/[abA]{1,2}", 0..4))
+    }
+
+    proptest! {
+        #[test]
+        fn paths_of_two_quotas_are_found_as_by_a_comparison_of_each_with_each(
+            given in prop::collection::vec(named_with_paths(), 0..9),
+        ) {
+            let quota = |(name, paths): (String, Vec<String>)| {
+                paths.into_iter().fold(Quota::new(name), Quota::path)
+            };
+            let given: Vec<_> = given.into_iter().map(quota).collect();
+            let builder = given.iter().cloned().fold(account(), crate::AccountBuilder::quota);
+            let mut problems = Problems::default();
+            quotas(&builder.settings, &mut problems);
+            let problems = problems.to_string();
+            let found = problems.lines().filter(|line| line.contains(" is a path of "));
+            prop_assert_eq!(found.collect::<Vec<_>>(), compared(&given));
+        }
+    }
+
+    #[test]
+    fn a_changed_quota_takes_no_path_of_another_in_whatever_letter_case() {
+        let [one, two] = ["one", "two"].map(|name| Quota::new(name).path(format!("/{name}/")));
+        let changed = |path: &str| changed(Quota::new("two").path(path), &[&one, &two]);
+        assert!(changed("/Two/").is_ok(), "its own");
+        let problems = changed("/ONE/").unwrap_err().to_string();
+        let expected = "quotas.two.paths: \"/ONE/\" is a path of the quota \"one\" too";
+        assert_eq!(problems, expected);
+    }
+
+    #[test]
+    fn of_ten_thousand_quotas_each_is_built_once_and_has_its_paths() {
+        let quota = |number: u32| Quota::new(format!("q{number}")).path(format!("/{number}/"));
+        let twice = (0..10_000).chain(0..10_000).map(quota);
+        let builder = twice.fold(account(), crate::AccountBuilder::quota);
+        let mut problems = Problems::default();
+        let built = quotas(&builder.settings, &mut problems);
+        assert!(problems.is_empty(), "{problems}");
+        assert_eq!(built.len(), 10_001);
+        assert_eq!(built[10_000].paths, ["/9999/"]);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! One table `[accounts.NAME]`: from its keys to the calls of an [`AccountBuilder`].
 
+use std::collections::HashSet;
+
 use http::StatusCode;
 
 use super::Shared;
@@ -302,8 +304,9 @@ fn limits(fields: &mut Fields, builder: AccountBuilder) -> AccountBuilder {
 }
 
 fn check_names(fields: &mut Fields, quotas: &[Quota]) {
+    let mut names = HashSet::new();
     for (index, quota) in quotas.iter().enumerate() {
-        if quotas[..index].iter().any(|other| other.name == quota.name) {
+        if !names.insert(&quota.name) {
             let text = format!("found {:?}, the name of an earlier quota", quota.name);
             fields.problems.add(format!("quotas[{index}].name"), text);
         }

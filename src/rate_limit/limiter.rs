@@ -68,19 +68,12 @@ impl Limiter {
         if let Some(name) = options.quota.as_deref() {
             return self.named(name);
         }
-        let by_path = self.quotas.choose(|quotas| {
-            let quotas = quotas.iter().enumerate();
-            let by_path = quotas.max_by_key(|(_, quota)| quota.prefix_length(path));
-            by_path.map(|(at, _)| at)
-        });
+        let by_path = self.quotas.by_path(path);
         by_path.ok_or_else(|| self.no_such_quota(Quota::DEFAULT))
     }
 
     fn named(&self, name: &str) -> Result<Chosen, Error> {
-        let is_named = |quota: &Arc<QuotaLine>| &*quota.name == name;
-        let named = self
-            .quotas
-            .choose(|quotas| quotas.iter().position(is_named));
+        let named = self.quotas.named(name);
         named.ok_or_else(|| self.no_such_quota(name))
     }
 

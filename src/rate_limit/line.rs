@@ -8,10 +8,12 @@
 //! Pure but for the wakers, which the caller wakes after it let go of the lock, and the timer that
 //! it keeps.
 
+mod queue;
 mod serve;
 mod standing;
+mod sums;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::task::Waker;
 
 use super::alarm::{Alarm, Alarms, Looker, Timer};
@@ -25,31 +27,22 @@ use crate::cost::Costs;
 use crate::options::{Priority, Terms};
 use crate::sync::RuntimeId;
 
+use queue::Queue;
 use standing::refusal;
 pub(crate) use standing::{Look, Refusal, Standing};
 
 /// A quota's ledger and those who wait for it.
 pub(crate) struct Line {
     pub(crate) ledger: Ledger,
-    waiting: BTreeMap<Ticket, Waiting>,
-    decided: HashMap<Ticket, Result<PermitId, Refusal>>,
+    queue: Queue,
+    /// A map that grows by nodes: where many are decided, none of them waits for all to be moved.
+    decided: BTreeMap<Ticket, Result<PermitId, Refusal>>,
     tickets: u64,
     max_queue: Option<usize>,
-    /// How many of those who wait named a cost.
-    priced: usize,
     /// What the head's timer is set to.
     armed: Option<(Ticket, Moment)>,
     /// That timer, if another set it.
     alarms: Alarms,
-    /// Everybody in line is willing to wait until then.
-    accepted: Moment,
-}
-
-struct Waiting {
-    terms: Terms,
-    waker: Option<Waker>,
-    /// Where it looked last.
-    runtime: Option<RuntimeId>,
 }
 
 /// Those to wake once the lock is free.
@@ -59,14 +52,12 @@ impl Line {
     pub(crate) fn new(ledger: Ledger, max_queue: Option<usize>) -> Self {
         Self {
             ledger,
-            waiting: BTreeMap::new(),
-            decided: HashMap::new(),
+            queue: Queue::default(),
+            decided: BTreeMap::new(),
             tickets: 0,
             max_queue,
-            priced: 0,
             armed: None,
             alarms: Alarms::default(),
-            accepted: Moment::ZERO,
         }
     }
 
@@ -108,17 +99,10 @@ impl Line {
                 if let Some(refusal) = refusal(terms.patience, now, moment) {
                     return Standing::Refused(refusal);
                 }
-                self.accepted = self.accepted.min(moment);
                 moment
             }
-            Admission::Now => {
-                self.accepted = Moment::ZERO;
-                now.moment
-            }
-            Admission::WhenAnswered(moment) => {
-                self.accepted = Moment::ZERO;
-                moment
-            }
+            Admission::Now => now.moment,
+            Admission::WhenAnswered(moment) => moment,
         };
         // As things stand: of those ahead some may give up, but nobody can count on that.
         if let Some(deadline) = terms.patience.deadline {
@@ -127,21 +111,10 @@ impl Line {
                 return Standing::Refused(Refusal::TooLate(Some(not_before)));
             }
         }
-        if self
-            .max_queue
-            .is_some_and(|most| self.waiting.len() >= most)
-        {
+        if self.max_queue.is_some_and(|most| self.queue.len() >= most) {
             return Standing::Refused(Refusal::QueueFull);
         }
-        self.priced += usize::from(!terms.costs.are_plain());
-        self.waiting.insert(
-            ticket,
-            Waiting {
-                terms: terms.clone(),
-                waker: None,
-                runtime: None,
-            },
-        );
+        self.queue.insert(ticket, terms);
         Standing::Waiting(look_at)
     }
 
@@ -155,7 +128,7 @@ impl Line {
     ) -> Look {
         let is_head = self.head() == Some(ticket);
         // It is looking already and needs no wake-up, by another's timer neither.
-        let needless = is_head || self.is_armed(ticket) || self.waiting.is_empty();
+        let needless = is_head || self.is_armed(ticket) || self.queue.is_empty();
         let spent = needless.then(|| self.disarm()).flatten();
         let mut alarm = None;
         if is_head {
@@ -183,7 +156,7 @@ impl Line {
             .armed
             .filter(|(head, _)| *head == ticket)
             .map(|(_, moment)| moment);
-        let Some(waiting) = self.waiting.get(&ticket) else {
+        let Some(waiting) = self.queue.get(ticket) else {
             return Standing::Refused(Refusal::TooLate(None));
         };
         let deadline = waiting.terms.patience.deadline;
@@ -214,7 +187,7 @@ impl Line {
     ) -> (Change, Option<Alarm>) {
         let change = self.ledger.settle(permit, ticket, settlement, now);
         // Mostly nobody waits, and which runtime it is takes a while to find out.
-        let is_awaited = !self.waiting.is_empty();
+        let is_awaited = !self.queue.is_empty();
         let alarm = is_awaited.then(|| self.serve_from(runtime(), now, wakers));
         (change, alarm.flatten())
     }
@@ -224,7 +197,7 @@ impl Line {
     pub(crate) fn leave(&mut self, ticket: Ticket, now: Now, wakers: &mut Wakers) -> Option<Timer> {
         // One that came before the others but has not looked yet leaves their timer as it is.
         let spent = self.is_armed(ticket).then(|| self.disarm()).flatten();
-        self.take(ticket);
+        self.queue.remove(ticket);
         if let Some(Ok(permit)) = self.decided.remove(&ticket) {
             self.ledger.settle(permit, ticket, &Settlement::Unsent, now);
         }
@@ -266,41 +239,16 @@ impl Line {
 
     /// Before when this request cannot leave if all those ahead do.
     fn not_before(&self, ticket: Ticket, costs: &Costs, now: Now) -> Moment {
-        let ahead = self.waiting.range(..ticket);
-        let ahead = ahead.map(|(_, waiting)| &waiting.terms.costs);
-        if self.priced > 0 {
-            let sum = |meter: &Meter| {
-                let costs = ahead.clone().filter_map(|costs| meter.cost(costs));
-                costs.fold(0, u64::saturating_add)
-            };
-            return self.ledger.not_before(sum, costs, now);
-        }
-        // Mostly it is the last of many alike.
-        let is_last = self
-            .waiting
-            .last_key_value()
-            .is_none_or(|(last, _)| *last < ticket);
-        let count = match is_last {
-            true => self.waiting.len(),
-            false => ahead.count(),
-        } as u64;
-        let plain = Costs::default();
-        let sum = |meter: &Meter| count.saturating_mul(meter.cost(&plain).unwrap_or(0));
-        self.ledger.not_before(sum, costs, now)
-    }
-
-    fn take(&mut self, ticket: Ticket) -> Option<Waiting> {
-        let waiting = self.waiting.remove(&ticket)?;
-        self.priced -= usize::from(!waiting.terms.costs.are_plain());
-        Some(waiting)
+        let ahead = |meter: &Meter| self.queue.ahead(ticket, meter);
+        self.ledger.not_before(ahead, costs, now)
     }
 
     fn head(&self) -> Option<Ticket> {
-        self.waiting.keys().next().copied()
+        self.queue.head().map(|(ticket, _)| ticket)
     }
 
     fn set_waker(&mut self, ticket: Ticket, looker: Option<Looker<'_>>) {
-        if let Some(waiting) = self.waiting.get_mut(&ticket) {
+        if let Some(waiting) = self.queue.get_mut(ticket) {
             waiting.waker = looker.map(|looker| looker.waker.clone());
             waiting.runtime = looker.and_then(|looker| looker.runtime);
         }

@@ -2,6 +2,7 @@
 
 mod alarm;
 mod answered;
+mod choice;
 #[cfg(test)]
 mod cost_tests;
 mod destination;

@@ -53,19 +53,15 @@ impl Quota {
         &self.name
     }
 
-    /// How long the longest of its prefixes is that the path begins with; none if none is one.
-    pub(crate) fn prefix_length(&self, path: &str) -> Option<usize> {
-        let matching = self.paths.iter().filter(|prefix| {
-            let head = path.as_bytes().get(..prefix.len());
-            head.is_some_and(|head| head.eq_ignore_ascii_case(prefix.as_bytes()))
-        });
-        matching.map(String::len).max()
-    }
-
     pub(crate) fn set_window(&mut self, window: Window) {
         self.windows.retain(|old| !old.is_alike(&window));
         self.windows.push(window);
         self.windows.sort_by_key(Window::length);
+    }
+
+    /// A path as it is compared: the case of ASCII letters does not count.
+    pub(crate) fn folded(path: &str) -> String {
+        path.to_ascii_lowercase()
     }
 }
 
@@ -93,21 +89,6 @@ mod tests {
             quota.windows,
             [Window::per_minute(60), Window::per_minute(50).unit("lines")]
         );
-    }
-
-    #[test]
-    fn a_prefix_takes_a_path_in_whatever_letter_case() {
-        let quota = Quota::new("q").path("/quoting/").path("/Quoting/v4/");
-        for (path, length) in [
-            ("/quoting/v4/quotes", Some(12)),
-            ("/QUOTING/V4/quotes", Some(12)),
-            ("/Quoting/v3/quotes", Some(9)),
-            ("/quoting", None),
-            ("/quötes/", None),
-            ("", None),
-        ] {
-            assert_eq!(quota.prefix_length(path), length, "{path}");
-        }
     }
 
     #[test]

@@ -101,13 +101,6 @@ impl QuotaLine {
         &self.quota
     }
 
-    /// How much of the path its longest matching prefix takes, and one more; 1 for the default
-    /// quota, which takes any path, 0 for one that does not match.
-    pub(super) fn prefix_length(&self, path: &str) -> usize {
-        let longest = self.quota.prefix_length(path).map(|length| length + 2);
-        longest.unwrap_or(usize::from(&*self.name == Quota::DEFAULT))
-    }
-
     /// The line's methods leave it whole wherever they could panic.
     fn lock(&self) -> MutexGuard<'_, Line> {
         for _ in 0..YIELDS {

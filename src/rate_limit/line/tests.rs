@@ -6,7 +6,9 @@ use crate::rate_limit::Pacing;
 use crate::rate_limit::state::Report;
 use http::StatusCode;
 use proptest::prelude::*;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
+use std::task::Wake;
 use std::time::Duration;
 
 const PATIENT: &Terms = &Terms {
@@ -130,10 +132,7 @@ fn run(windows: &[Window], costs: &[Costs]) -> Vec<(Moment, Moment)> {
             wall: now.wall_at(next.max(now.moment)),
         };
     }
-    assert_eq!(
-        (line.waiting.len(), line.decided.len(), line.priced),
-        (0, 0, 0)
-    );
+    assert_eq!((line.queue.len(), line.decided.len()), (0, 0));
     times
 }
 
@@ -294,7 +293,7 @@ fn a_hundred_thousand_requests_leave_no_trace_but_what_counts() {
         line.charge("lines", 1, now, &mut Wakers::new());
     }
     assert!(now.moment > at(1_500).moment, "many windows: {now:?}");
-    assert_eq!((line.waiting.len(), line.decided.len()), (0, 0));
+    assert_eq!((line.queue.len(), line.decided.len()), (0, 0));
     let size = line.ledger.size();
     assert!(size < 10_000, "{size}");
 }
@@ -401,4 +400,134 @@ fn a_timer_that_was_set_too_late_does_not_replace_that_of_the_next() {
     // The last one leaves the line: no timer is needed any more.
     drop(line.leave(tickets[2], at(2), &mut wakers));
     assert_eq!((kept.strong_count(), wakers.len()), (0, 0));
+}
+
+/// One that counts how often it was woken.
+#[derive(Default)]
+struct Woken(AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// So many wait for a window that opens for all of them after ten seconds, each for at most its
+/// `max_wait`; with what wakes it, and the permit of one before them that is not answered yet.
+struct Crowd {
+    line: Line,
+    waiting: Vec<(Ticket, Arc<Woken>)>,
+    unanswered: (Ticket, PermitId),
+}
+
+fn crowd(max_waits: &[Duration]) -> Crowd {
+    let count = max_waits.len() as u64;
+    let window = Window::new(count + 1, Duration::from_secs(10));
+    let ledger = Ledger::new(&[window], None, Duration::from_secs(300), at(0));
+    let mut line = Line::new(ledger, None);
+    let mut last = None;
+    for _ in 0..=count {
+        if let Some((ticket, permit)) = last {
+            let ok = answered(StatusCode::OK, None);
+            settle(&mut line, permit, ticket, &ok, at(0));
+        }
+        let ticket = line.ticket(Priority::Normal, at(0));
+        last = Some((ticket, granted(line.enter(ticket, PATIENT, at(0)))));
+    }
+    let enter = |max_wait: &Duration| {
+        let mut terms = PATIENT.clone();
+        terms.patience.max_wait = *max_wait;
+        let ticket = line.ticket(Priority::Normal, at(0));
+        let standing = line.enter(ticket, &terms, at(0));
+        assert!(matches!(standing, Standing::Waiting(_)), "{standing:?}");
+        let woken = Arc::new(Woken::default());
+        look_by(&mut line, ticket, &woken, at(0));
+        (ticket, woken)
+    };
+    let waiting = max_waits.iter().map(enter).collect();
+    Crowd {
+        line,
+        waiting,
+        unanswered: last.unwrap(),
+    }
+}
+
+/// Looks, and wakes whom that decided about; how many these were.
+fn look_by(line: &mut Line, ticket: Ticket, woken: &Arc<Woken>, now: Now) -> (Standing, usize) {
+    let mut wakers = Wakers::new();
+    let waker = Waker::from(woken.clone());
+    let looker = Looker {
+        waker: &waker,
+        runtime: None,
+    };
+    let standing = line.look(ticket, looker, now, &mut wakers).standing;
+    let count = wakers.len();
+    wakers.into_iter().for_each(Waker::wake);
+    (standing, count)
+}
+
+impl Crowd {
+    /// Each that is woken looks, the last one first, until nobody is: how often each looked and how
+    /// it stood then, and the most that were woken by one look.
+    fn stand(&mut self, now: Now) -> (Vec<(usize, Option<Standing>)>, usize) {
+        let mut stood = vec![(0, None); self.waiting.len()];
+        let mut most = 0;
+        let is_woken = |(_, woken): &(Ticket, Arc<Woken>)| woken.0.swap(0, Ordering::Relaxed) > 0;
+        while let Some(at) = self.waiting.iter().rposition(is_woken) {
+            let (ticket, woken) = &self.waiting[at];
+            let (standing, count) = look_by(&mut self.line, *ticket, woken, now);
+            most = most.max(count);
+            if let Standing::Waiting(moment) = standing {
+                // Its timer rings.
+                woken
+                    .0
+                    .store(usize::from(moment <= now.moment), Ordering::Relaxed);
+            }
+            stood[at] = (stood[at].0 + 1, Some(standing));
+        }
+        (stood, most)
+    }
+}
+
+#[test]
+fn a_crowd_is_granted_in_parts_with_one_look_each_and_nobody_is_left_behind() {
+    let mut crowd = crowd(&[Duration::MAX; 2_000]);
+    crowd.waiting[0].1.0.store(1, Ordering::Relaxed);
+    let (stood, most) = crowd.stand(at(10));
+    let is_granted = |(looks, standing): &(usize, Option<Standing>)| {
+        *looks == 1 && matches!(standing, Some(Standing::Granted(_)))
+    };
+    assert!(stood.iter().all(is_granted), "{stood:?}");
+    assert!((100..=300).contains(&most), "{most}");
+    assert_eq!((crowd.line.queue.len(), crowd.line.decided.len()), (0, 0));
+}
+
+#[test]
+fn a_crowd_is_refused_in_parts_whether_its_head_is_or_not() {
+    let minute = Duration::from_secs(60);
+    for head in [minute, Duration::MAX] {
+        let mut max_waits = [minute; 2_000];
+        max_waits[0] = head;
+        let mut crowd = crowd(&max_waits);
+        let pause = Some(Some(Duration::from_secs(3_600)));
+        let rejection = answered(StatusCode::TOO_MANY_REQUESTS, pause);
+        let (ticket, permit) = crowd.unanswered;
+        let mut wakers = Wakers::new();
+        let runtime = || None;
+        (crowd.line).settle(permit, ticket, &rejection, runtime, at(1), &mut wakers);
+        assert!((100..=300).contains(&wakers.len()), "{}", wakers.len());
+        wakers.into_iter().for_each(Waker::wake);
+        let (stood, most) = crowd.stand(at(1));
+        assert!((100..=300).contains(&most), "{most}");
+        let refused = Standing::Refused(Refusal::TooFarOff(at(3_601).moment));
+        let is_refused = |(looks, standing): &(usize, Option<Standing>)| {
+            *looks == 1 && *standing == Some(refused.clone())
+        };
+        assert!(stood[1..].iter().all(is_refused), "{stood:?}");
+        let waits = usize::from(head > minute);
+        assert_eq!(
+            (crowd.line.queue.len(), crowd.line.decided.len()),
+            (waits, 0)
+        );
+    }
 }
