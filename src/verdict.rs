@@ -9,9 +9,9 @@
 //! other things: a rule says whose fault a refusal is.
 //!
 //! Only answers from the account's own origins and from its token endpoint are judged. A body is
-//! looked at only for a status that a rule with a phrase names, and only if it is small: 64 KiB, and
-//! where it does not tell its length 30 s ([`AccountBuilder::rule`]); of a token endpoint's answer the
-//! first MiB. The caller gets it untouched in any case.
+//! looked at only for a status that a rule with a phrase names, and only if it is small: 64 KiB,
+//! and where it does not tell its length 30 s ([`AccountBuilder::rule`]); of a token endpoint's
+//! answer the first MiB. The caller gets it untouched in any case.
 //!
 //! [`AccountBuilder::rule`]: crate::AccountBuilder::rule
 //! [`AccountBuilder::token_rule`]: crate::AccountBuilder::token_rule
@@ -98,6 +98,10 @@ pub struct Rule {
     phrases: Vec<String>,
     verdict: Verdict,
 }
+
+/// So much of a header's value is compared, in bytes: a server may send megabytes, and each rule
+/// reads them.
+const LONGEST_VALUE: usize = 4096;
 
 /// What a header has to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -194,7 +198,9 @@ impl Expected {
     }
 
     fn is_in(&self, value: &HeaderValue) -> bool {
-        let value = String::from_utf8_lossy(value.as_bytes());
+        let value = value.as_bytes();
+        let value = value.get(..LONGEST_VALUE).unwrap_or(value);
+        let value = String::from_utf8_lossy(value);
         match self {
             Self::Phrase(phrase) => Folded::new(&value).contains(phrase),
             Self::Value(expected) => folded(&value) == *expected,

@@ -67,7 +67,7 @@ fn limiter(world: &World) -> RateLimitMiddleware {
         origins: settings.origins.clone(),
         events: settings.events.clone(),
         clock: settings.clock.clone(),
-        quotas: vec![Quota::new("all").window(Window::new(100, SECOND))],
+        quotas: vec![Quota::new(Quota::DEFAULT).window(Window::new(100, SECOND))],
         max_replays: 3,
         max_in_flight: Some(1),
         max_queue: None,
