@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used)] // Tests may panic.
 
+mod circles;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
