@@ -198,12 +198,12 @@ impl Expected {
     }
 
     fn is_in(&self, value: &HeaderValue) -> bool {
-        let value = value.as_bytes();
-        let value = value.get(..LONGEST_VALUE).unwrap_or(value);
-        let value = String::from_utf8_lossy(value);
+        let all = value.as_bytes();
+        let read = all.get(..LONGEST_VALUE).unwrap_or(all);
+        let text = String::from_utf8_lossy(read);
         match self {
-            Self::Phrase(phrase) => Folded::new(&value).contains(phrase),
-            Self::Value(expected) => folded(&value) == *expected,
+            Self::Phrase(phrase) => Folded::new(&text).contains(phrase),
+            Self::Value(expected) => read.len() == all.len() && folded(&text) == *expected,
         }
     }
 }
@@ -376,6 +376,23 @@ mod tests {
             verdict(&rules, 403, &headers, ""),
             Some(Verdict::RateExceeded)
         );
+    }
+
+    #[test]
+    fn what_stands_far_behind_in_a_header_is_not_read_and_such_a_header_is_no_value() {
+        let phrase = rules(&[Rule::new(403, Verdict::RateExceeded).header("X-Left", "none")]);
+        let exact = rules(&[Rule::new(403, Verdict::RateExceeded).header_is("X-Left", "0")]);
+        let found = |rules: &Rules, value: String| {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-left", value.parse().unwrap());
+            verdict(rules, 403, &headers, "").is_some()
+        };
+        let blank = |count: usize| " ".repeat(count);
+        let fits = LONGEST_VALUE - "none".len();
+        assert!(found(&phrase, format!("{}none", blank(fits))));
+        assert!(!found(&phrase, format!("{}none", blank(LONGEST_VALUE))));
+        assert!(found(&exact, format!("0{}", blank(LONGEST_VALUE - 1))));
+        assert!(!found(&exact, format!("0{}4990", blank(LONGEST_VALUE))));
     }
 
     #[test]
