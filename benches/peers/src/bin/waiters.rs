@@ -290,8 +290,8 @@ fn main() {
     let program = std::env::current_exe().expect("this program");
     for count in counts {
         for (name, _) in QUEUES {
-            // In a process of its own: one of the first polls after a million tasks were dropped
-            // pays for what the allocator puts off until then, 107 ms.
+            // In a process of its own: one of the first polls after a million tasks were dropped took
+            // 107 to 186 ms now and then; work that the allocator puts off is suspected.
             let one = std::process::Command::new(&program)
                 .args([name, &count])
                 .status();
