@@ -26,7 +26,7 @@ pub(crate) use holding::holding;
 const LARGEST: usize = 64 * 1024;
 
 /// A body that does not say its length may be a stream that never ends: a longer wait for it would
-/// keep the caller from what is there. No server takes so long over 64 KiB that it has.
+/// keep the caller from what is there. No server needs that long for 64 KiB that it has.
 const LONGEST: Duration = Duration::from_secs(30);
 
 /// What is read for the sake of its connection alone.

@@ -493,7 +493,7 @@ impl AccountBuilder {
     /// How many requests of a quota may be on the wire at once, at least 1; default: any number. A
     /// request is on the wire until the body of its answer has ended, or was dropped.
     ///
-    /// A body that nobody reads yet is read ahead, 64 KiB of it, so that small answers may be kept
+    /// A body that is not read yet is read ahead, 64 KiB of it, so that small answers may be kept
     /// unread. A larger one keeps its place until it is read or dropped, or for
     /// [`unanswered_after`](Self::unanswered_after) from its head.
     pub fn max_in_flight(mut self, requests: usize) -> Self {

@@ -4,9 +4,9 @@
 //! `{"error":"Invalid Client"}`. 30 requests a minute and 5000 a day, both in full. An answer
 //! reports in `X-RateLimit-*`, with *milliseconds* until the reset, on whichever of the two was
 //! looked at or exceeded: the page shows a 200 with the day's limit, and the minute's 429 with a
-//! limit of 30 under the same names. So neither window names them; the limit that is told says
-//! which is meant. Source: TE's page "Security and Rate Limits"; the host as TE's own site calls
-//! it.
+//! limit of 30 under the same names. So neither window names them; the reported limit
+//! says which is meant. Source: TE's page "Security and Rate Limits"; the host as TE's own site
+//! calls it.
 
 use super::{Key, Preset};
 use crate::account::{Account, AccountBuilder};

@@ -111,7 +111,7 @@ impl Gate {
     }
 
     /// The server rejected a request: no other leaves for a while (`gate/back_off.rs`). Gives the
-    /// end of the pause, which a later rejection can only move on. The longest window is so long.
+    /// end of the pause, which a later rejection can only move on. `longest`: of the windows.
     pub(crate) fn close(
         &mut self,
         told: Option<Duration>,

@@ -21,8 +21,9 @@ pub enum Pacing {
     /// our own count does ends that at once. For the hours that it lasts, each request waits for
     /// its slot (of 1000 a day, one in 86 seconds). From the first such rejection on, four requests
     /// are in flight at most until it shows that the window was not full, or for its length. A lone
-    /// client of a sliding counter uses 90 to 98 % of its limit so, and a window of which somebody
-    /// else takes a part at once is used as without it. Windows by the calendar always burst.
+    /// client of a sliding counter uses 90 to 98 % of its limit that way, and a window of which
+    /// another client takes a part at once is used as without it. Windows by the calendar always
+    /// burst.
     ///
     /// Where the answers say how much is left and until when, and that more is counted than our own
     /// requests, a rolling window of up to an hour is shared by what they say instead; one with

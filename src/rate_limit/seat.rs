@@ -125,7 +125,7 @@ impl Seat {
         printable::id_in(headers, names).or_else(|| printable::id_in_body(body?))
     }
 
-    /// A bigger plan than the configured one is not used by itself, and nobody would notice.
+    /// A bigger plan than the configured one is not used by itself, and that would go unnoticed.
     fn tell_offers(&self, readings: &[Reading]) {
         let quota = self.quota();
         for Offer { window, told } in quota.offers(readings) {

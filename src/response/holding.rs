@@ -1,7 +1,7 @@
 //! A response that keeps something until its body has ended.
 //!
 //! Many a caller keeps responses whose bodies it has not read yet: each would keep that thing for
-//! ever, though the server has long sent all of it. So a body that nobody reads yet is read ahead,
+//! ever, though the server has long sent all of it. So a body that is not read yet is read ahead,
 //! by a task of its own: 64 KiB at most, and no further once the caller reads it, so that a stream
 //! stays one.
 
@@ -38,7 +38,7 @@ enum Held<T> {
     Gone,
 }
 
-/// A body that is read by a task while nobody else does.
+/// A body that a task reads until the caller does.
 struct Ahead<T> {
     size: SizeHint,
     /// Dropped, it ends the reading.

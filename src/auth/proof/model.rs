@@ -256,7 +256,7 @@ fn is_passive(step: &Step) -> bool {
     )
 }
 
-/// The suite repeats its worlds; whoever asks for more of them gets others each time.
+/// The suite repeats its worlds; a run that asks for more gets others each time.
 fn seed() -> RngSeed {
     match std::env::var_os("PROPTEST_CASES") {
         Some(_) => RngSeed::Random,

@@ -33,7 +33,7 @@ const WINDOWS: u32 = 4;
 /// What was told may be wrong by chance for so many rejections in a row.
 const BELIEVED: u32 = 2;
 
-/// The pause after so many rejections in a row; the longest window is so long.
+/// The pause after this number of rejections in a row; `longest`: of the windows.
 pub(super) fn pause(told: Option<Duration>, rejections: u32, longest: Duration) -> Duration {
     match told {
         None => back_off(rejections, longest / PART_OF_WINDOW),

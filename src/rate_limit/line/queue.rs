@@ -1,8 +1,8 @@
 //! The requests that wait, in the order of their tickets.
 //!
-//! What is asked of all of them together costs the same at any length of the queue: whom a wait is
-//! too long for is told by two orders, by `max_wait` and by deadline, and what they cost together
-//! by sums ([`Sums`]). Asked one by one, they made each release of a spread window take 23 ms where
+//! What is asked of all of them together costs the same at any length of the queue. Two orders, by
+//! `max_wait` and by deadline, show for which of them a wait is too long, and sums ([`Sums`]) what
+//! they cost together. Asked one by one, they made each release of a spread window take 23 ms where
 //! 1 000 000 waited (`waiters` in `benches/peers`).
 //!
 //! Pure: `now` is an argument.

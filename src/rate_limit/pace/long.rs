@@ -7,8 +7,8 @@
 //! nobody configured, twenty in two seconds. A full window hands out no more than its own rate, and
 //! the gateway's much more. So only what is accepted after one rejection tells, and three that
 //! follow each other soon, with no more between them than that, are a proof. Without this rule,
-//! that gateway would turn ten a second into one in nine seconds, and a day of which somebody else
-//! takes a tenth at once lost 4 % to 9 %.
+//! that gateway would turn ten a second into one in nine seconds, and a day of which another
+//! client takes a tenth at once lost 4 % to 9 %.
 //!
 //! *The span.* The spread lasts an hour, doubled for each relapse, and not the whole window. It
 //! ends at once when an answer tells at least what is left by our own count.

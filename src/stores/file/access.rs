@@ -151,7 +151,7 @@ mod unix {
     }
 
     /// Lets its owner, if that is this process, open a file of which no secret is known. The folder
-    /// is our own, so that nobody puts a link in its place meanwhile.
+    /// is our own, so that no other user puts a link in its place meanwhile.
     pub(in super::super) fn make_accessible(path: &Path) -> bool {
         let is_our_file = |metadata: Metadata| metadata.is_file() && is_ours(&metadata);
         fs::symlink_metadata(path).is_ok_and(is_our_file)

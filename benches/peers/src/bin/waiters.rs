@@ -163,7 +163,7 @@ struct Queue {
     account: Account,
     options: RequestOptions,
     count: u64,
-    /// It is watched for so long, or until the last has left.
+    /// It is watched for this long, or until the last has left.
     watched: Duration,
 }
 

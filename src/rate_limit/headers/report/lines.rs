@@ -149,7 +149,7 @@ impl<'h> Lines<'h> {
         states
     }
 
-    /// The date goes before the number.
+    /// The date takes precedence over the number.
     fn resets(&self, base: &Base<'_>) -> SmallVec<[Option<Reset<'h>>; 2]> {
         let times = base.resets(&self.reset_time);
         let numbers = base.resets(&self.reset);

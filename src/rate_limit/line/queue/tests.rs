@@ -13,7 +13,7 @@ enum Step {
     Remove(usize),
     /// The first so many have left.
     Leave(usize),
-    /// All that are not willing to wait so long are refused, at most so many.
+    /// Refuses those that are not willing to wait until then, up to a given number.
     Refuse(u64, usize),
 }
 
