@@ -38,6 +38,8 @@ pub(crate) struct Gate {
     rejections: u32,
     round_trip: Duration,
     release: Option<Release>,
+    /// The end that the last rejection told which closed it.
+    told_end: Option<Moment>,
 }
 
 /// How those are let go who waited for a probe.
@@ -63,6 +65,14 @@ enum State {
 struct Probe {
     ticket: Ticket,
     given_up: Moment,
+}
+
+/// What a rejection says of when to come back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told {
+    pub(crate) span: Duration,
+    /// For so long at most, unless the next probe is told the same end again.
+    pub(crate) believed: Duration,
 }
 
 /// When the gate lets a request pass.
@@ -112,22 +122,35 @@ impl Gate {
 
     /// The server rejected a request: no other leaves for a while (`gate/back_off.rs`). Gives the
     /// end of the pause, which a later rejection can only move on. `longest`: of the windows.
-    pub(crate) fn close(
-        &mut self,
-        told: Option<Duration>,
-        longest: Duration,
-        now: Moment,
-    ) -> Moment {
+    pub(crate) fn close(&mut self, told: Option<Told>, longest: Duration, now: Moment) -> Moment {
         let old = self.closed_until();
         // While it is closed nobody leaves: a rejection then is of the burst that closed it.
         if old.is_none() {
             self.rejections = self.rejections.saturating_add(1);
         }
+        let told = told.map(|told| self.believed(told, old.is_none(), now));
         let span = back_off::pause(told, self.rejections, longest);
         let until = (now + span).max(old.unwrap_or(Moment::ZERO));
         self.state = State::Closed { until };
         self.release = None;
         until
+    }
+
+    /// A word that nothing corroborates is believed for a while, and then tried by a probe. Told the
+    /// same end again, the probe has corroborated it: a log that counts what it rejects would be
+    /// kept full by probes (0.00 instead of 1.00 used).
+    fn believed(&mut self, told: Told, closes: bool, now: Moment) -> Duration {
+        let end = now + told.span;
+        let off = |known: Moment| (known - end).max(end - known);
+        let grain = Duration::from_secs(2) + told.span / 100;
+        let again = self.told_end.is_some_and(|known| off(known) <= grain);
+        if closes {
+            self.told_end = Some(end);
+        }
+        match again && closes {
+            true => told.span,
+            false => told.span.min(told.believed),
+        }
     }
 
     /// A request was answered, and not rejected, while so many others are in flight. True if that

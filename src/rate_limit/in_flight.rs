@@ -84,12 +84,17 @@ impl InFlight {
     }
 
     /// The next permit that left so long ago that it counts as answered.
-    pub(crate) fn take_overdue(&mut self, now: Moment, after: Duration) -> Option<Slot> {
+    pub(crate) fn take_overdue(
+        &mut self,
+        now: Moment,
+        after: Duration,
+    ) -> Option<(PermitId, Slot)> {
         self.tidy();
         if self.oldest()? + after > now {
             return None;
         }
-        self.take(PermitId(self.first))
+        let permit = PermitId(self.first);
+        Some((permit, self.take(permit)?))
     }
 
     /// There are so many windows from now on. `mark` says what the meters showed when a permit of

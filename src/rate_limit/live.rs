@@ -284,6 +284,11 @@ impl Live {
         self.answered.longest(now)
     }
 
+    /// The end of the calendar's period.
+    pub(crate) fn calendar_end(&self) -> Option<SystemTime> {
+        self.answered.calendar_end()
+    }
+
     /// When the window resets, by the server's word or by the calendar.
     pub(crate) fn resets_at(&self, now: Now) -> Option<SystemTime> {
         let told = self.reset.map(|reset| now.wall_at(reset.at));

@@ -6,6 +6,7 @@ mod choice;
 #[cfg(test)]
 mod cost_tests;
 mod destination;
+mod evidence;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod gate;

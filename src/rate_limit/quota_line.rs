@@ -12,7 +12,7 @@ pub(super) use self::offers::Offer;
 use self::offers::Offers;
 use super::LimiterSettings;
 use super::alarm::Alarm;
-use super::headers::{self, Fields, Reading};
+use super::headers::{self, Fields, Reading, Told};
 use super::in_flight::PermitId;
 use super::line::{Line, Refusal, Standing, Wakers};
 use super::place::Claim;
@@ -188,11 +188,11 @@ impl QuotaLine {
     }
 
     /// What an answer's headers say about each window.
-    pub(super) fn readings(&self, headers: &HeaderMap, now: &Now) -> SmallVec<[Reading; 2]> {
+    pub(super) fn told(&self, headers: &HeaderMap, now: &Now) -> Told {
         let from_cache = || headers.get(http::header::AGE).is_some_and(|age| age != "0");
         // A cached answer tells of a moment long past.
         match headers.is_empty() || from_cache() {
-            true => SmallVec::new(),
+            true => Told::default(),
             false => headers::read(&self.fields, headers, *now),
         }
     }
@@ -217,16 +217,18 @@ impl QuotaLine {
         status: StatusCode,
         headers: &HeaderMap,
         verdict: Option<Verdict>,
-        readings: &'a [Reading],
+        told: &'a Told,
         now: &Now,
     ) -> Report<'a> {
         Report {
             status,
             rejected: match verdict {
                 None => rejection(status, headers, now),
-                Some(verdict) => self.rejection_by_rule(verdict, headers, readings, *now),
+                Some(verdict) => self.rejection_by_rule(verdict, headers, &told.readings, *now),
             },
-            readings,
+            readings: &told.readings,
+            is_by_rule: verdict.is_some(),
+            reports: &told.reports,
         }
     }
 
@@ -288,11 +290,7 @@ fn counted(quota: &Quota) -> Vec<Window> {
 }
 
 fn fields(quota: &Quota) -> Vec<Fields> {
-    let windows = &quota.windows;
-    let indices = 0..windows.len();
-    indices
-        .filter_map(|index| Fields::of(windows, index))
-        .collect()
+    quota.windows.iter().map(Fields::of).collect()
 }
 
 /// "Too many requests": 429 (RFC 6585), and 503 where it says when to come back (RFC 9110 section

@@ -57,7 +57,7 @@ impl Seat {
     pub(super) fn end(&self, permit: Granted, outcome: Outcome<'_>) -> Ended {
         let now = self.limiter.now_after(permit.at);
         let quota = self.quota();
-        let readings;
+        let told;
         let settlement = match outcome {
             Outcome::Unsent => Settlement::Unsent,
             Outcome::Lost => Settlement::Lost,
@@ -67,8 +67,8 @@ impl Seat {
                 verdict,
                 ..
             } => {
-                readings = quota.readings(headers, &now);
-                Settlement::Answered(quota.report(status, headers, verdict, &readings, &now))
+                told = quota.told(headers, &now);
+                Settlement::Answered(quota.report(status, headers, verdict, &told, &now))
             }
         };
         let (change, alarm) = quota.settle(permit.id, self.ticket, &settlement, &now);

@@ -15,6 +15,7 @@ mod settle;
 
 use std::time::Duration;
 
+use super::evidence::{self, Chance, Evidence};
 use super::gate::{Gate, Opening};
 use super::in_flight::{InFlight, PermitId, Slot};
 use super::live::{Live, Room};
@@ -40,6 +41,7 @@ pub(crate) struct Ledger {
     /// Answered, with a body that has not ended.
     bodies: InFlight,
     gate: Gate,
+    evidence: Evidence,
     max_in_flight: Option<u64>,
     unanswered_after: Duration,
 }
@@ -88,6 +90,7 @@ impl Ledger {
             in_flight: InFlight::new(windows.len()),
             bodies: InFlight::default(),
             gate: Gate::default(),
+            evidence: Evidence::default(),
             max_in_flight: max_in_flight.map(|most| most as u64),
             unanswered_after,
         }
@@ -137,11 +140,37 @@ impl Ledger {
                 Room::WhenAnswered => answer_needed = true,
             }
         }
+        let mut tries_at = None;
+        match self.chance(now) {
+            Chance::Now => {}
+            Chance::At(moment) => latest = latest.max(Some(moment)),
+            Chance::Try(moment) => tries_at = Some(moment),
+            Chance::WhenAnswered(moment) => {
+                answer_needed = true;
+                patience = patience.min(moment);
+            }
+        }
         match latest {
-            Some(moment) => Admission::At(moment),
+            // What is too doubtful to refuse a caller for: it waits as for an answer.
+            None if tries_at.is_some() => {
+                Admission::WhenAnswered(tries_at.unwrap_or(patience).max(now.moment))
+            }
+            Some(moment) => Admission::At(moment.max(tries_at.unwrap_or(moment))),
             None if answer_needed => Admission::WhenAnswered(patience.min(self.next_overdue(now))),
             None => Admission::Now,
         }
+    }
+
+    /// When a request may leave by what was told beside the windows.
+    fn chance(&self, now: Now) -> Chance {
+        let own = |index| own_with_flight(&self.parts, index);
+        let in_flight = self.in_flight.count();
+        (self.evidence).chance(in_flight, own, self.believed(), now.moment)
+    }
+
+    /// For how long a word is believed that nothing corroborates.
+    fn believed(&self) -> Duration {
+        evidence::believed(self.parts.iter().map(|part| part.meter.length).max())
     }
 
     /// How many may be in flight after a pause, unless the windows' slots see to that, or while a
@@ -183,10 +212,14 @@ impl Ledger {
     /// The request leaves; only after [`when`](Self::when) said `Now`.
     pub(crate) fn grant(&mut self, ticket: Ticket, costs: &Costs, now: Now) -> PermitId {
         self.gate.pass(ticket, now.moment);
+        let beside = self.in_flight.count();
         let permit = self.in_flight.add(Slot {
             granted: now.moment,
             costs: costs.clone(),
         });
+        let parts = &self.parts;
+        let own = |index| own_with_flight(parts, index);
+        self.evidence.grant(permit, beside, own, now.moment);
         for Part { live, pace, meter } in &mut self.parts {
             self.in_flight.mark(meter.leave(costs, live.own()));
             if let Some(need) = meter.need(costs) {
@@ -233,7 +266,8 @@ impl Ledger {
     /// What no longer counts.
     pub(super) fn forget(&mut self, now: Now) {
         let hanging = self.unanswered_after;
-        while let Some(slot) = self.in_flight.take_overdue(now.moment, hanging) {
+        while let Some((permit, slot)) = self.in_flight.take_overdue(now.moment, hanging) {
+            self.evidence.lost(permit);
             self.count(&slot.costs, now);
         }
         self.forget_bodies(now);
@@ -272,10 +306,23 @@ impl Ledger {
         entries + self.in_flight.size() + self.bodies.size()
     }
 
+    /// What was told beside the windows, and how many are in flight.
+    pub(super) fn evidence(&self) -> (&Evidence, u64) {
+        (&self.evidence, self.in_flight.count())
+    }
+
     /// The windows, each with its unit and what of it is in flight.
     pub(super) fn windows(&self) -> impl Iterator<Item = (&Live, &Meter)> {
         self.parts.iter().map(|part| (&part.live, &part.meter))
     }
+}
+
+/// Our own that count in this window, with what of it is in flight.
+fn own_with_flight(parts: &[Part], index: usize) -> u64 {
+    let part = parts.get(index);
+    part.map_or(0, |Part { live, meter, .. }| {
+        live.own().saturating_add(meter.in_flight())
+    })
 }
 
 #[cfg(test)]

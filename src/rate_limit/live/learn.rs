@@ -73,7 +73,8 @@ impl Live {
         }
     }
 
-    fn adopt_limit(&mut self, limit: u64, sent: Moment, now: Now) {
+    /// The server's limit is this one.
+    pub(in crate::rate_limit) fn adopt_limit(&mut self, limit: u64, sent: Moment, now: Now) {
         // The answer was overtaken by that to a later request: what it says may be over.
         if limit < self.total && sent < self.limit_sent {
             return;

@@ -49,6 +49,7 @@ impl Ledger {
     pub(crate) fn reopen(&mut self, windows: &[Window], now: Now) {
         self.forget(now);
         self.gate.reopen();
+        self.evidence.reopen();
         for (part, window) in self.parts.iter_mut().zip(windows) {
             part.live.reopen();
             part.pace = Pace::new(window);

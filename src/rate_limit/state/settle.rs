@@ -19,7 +19,10 @@ use http::StatusCode;
 
 use super::{Ledger, Part};
 use crate::clock::{Moment, Now};
-use crate::rate_limit::headers::Reading;
+use crate::rate_limit::evidence::{Answer, Evidence, Verdict};
+use crate::rate_limit::gate::Told;
+use crate::rate_limit::headers::report::Report as HeaderReport;
+use crate::rate_limit::headers::{Owner, RESET_GRAIN, Reading};
 use crate::rate_limit::in_flight::{PermitId, Slot};
 use crate::rate_limit::pace;
 use crate::rate_limit::ticket::Ticket;
@@ -37,6 +40,7 @@ impl Settlement<'_> {
     pub(crate) fn without_readings(mut self) -> Self {
         if let Self::Answered(report) = &mut self {
             report.readings = &[];
+            report.reports = &[];
         }
         self
     }
@@ -50,6 +54,10 @@ pub(crate) struct Report<'a> {
     pub(crate) rejected: Option<Option<Duration>>,
     /// One for each window, in order.
     pub(crate) readings: &'a [Reading],
+    /// Whether a rule of the distributor's says so, which knows what the answer means.
+    pub(crate) is_by_rule: bool,
+    /// All that it reports, each with what that speaks of.
+    pub(crate) reports: &'a [(HeaderReport, Owner)],
 }
 
 /// What the end of a permit changed.
@@ -80,16 +88,19 @@ impl Ledger {
                 for part in &mut self.parts {
                     part.meter.arrive(&slot.costs);
                 }
+                self.evidence.unsent(permit);
                 self.gate.abandoned(ticket);
                 Change::None
             }
             Settlement::Lost => {
+                self.evidence.lost(permit);
                 self.count(&slot.costs, now);
                 self.gate.abandoned(ticket);
                 Change::None
             }
             Settlement::Answered(report) => {
                 self.count(&slot.costs, now);
+                self.weigh(report, permit, &slot, now);
                 self.learn(report, permit, &slot, now);
                 self.pass_on(report, &slot, ticket, now)
             }
@@ -104,15 +115,25 @@ impl Ledger {
     fn pass_on(&mut self, report: &Report<'_>, slot: &Slot, ticket: Ticket, now: Now) -> Change {
         if let Some(told) = report.rejected {
             let span = told.or_else(|| wait_of_the_spent(report.readings));
-            if !self.gate.is_probe(ticket) {
+            let span = span.or_else(|| wait_of_the_learned(report.reports));
+            // What a learned window explains says nothing of the pace of the others.
+            if !self.gate.is_probe(ticket) && !Evidence::explains_rejection(report.reports) {
                 let parts = self.parts.iter_mut();
                 let paces = parts.map(|Part { live, pace, .. }| (pace, live.limit()));
                 pace::slow_down(paces, span, slot.granted, now.moment);
             }
-            let span = span.map(|span| span + self.shift(now));
+            let believed = span.map(|span| match self.corroborates(span, report, now) {
+                true => span,
+                false => self.believed(),
+            });
+            let shift = self.shift(now);
+            let told = span.zip(believed).map(|(span, believed)| Told {
+                span: span + shift,
+                believed: believed + shift,
+            });
             let longest = self.parts.iter().map(|part| part.meter.length).max();
             let longest = longest.unwrap_or_default();
-            return Change::ClosedUntil(self.gate.close(span, longest, now.moment));
+            return Change::ClosedUntil(self.gate.close(told, longest, now.moment));
         }
         if report.status == StatusCode::UNAUTHORIZED {
             self.gate.unauthorized(ticket, now.moment);
@@ -137,6 +158,50 @@ impl Ledger {
         let shift = |part: &Part| (part.pace).shift(part.live.limit(), round_trip, now.moment);
         let shifts = self.parts.iter().map(shift);
         shifts.max().unwrap_or_default()
+    }
+
+    /// Whether anything but this answer's own word says so: the windows' headers, a series, the
+    /// calendar, or our own count.
+    fn corroborates(&self, span: Duration, report: &Report<'_>, now: Now) -> bool {
+        let end = now.moment + span;
+        let of_window = |reading: &Reading| reading.reset.is_some_and(|reset| agree(reset, span));
+        let of_part = |Part { live, meter, .. }: &Part| {
+            let is_full = live.own().saturating_mul(10) >= live.limit().saturating_mul(9);
+            let calendar = live
+                .calendar_end()
+                .map(|end| now.moment_at(end) - now.moment);
+            (is_full && meter.length + RESET_GRAIN >= span)
+                || calendar.is_some_and(|calendar| agree(calendar, span))
+        };
+        report.is_by_rule
+            || report.readings.iter().any(of_window)
+            || self.parts.iter().any(of_part)
+            || self.evidence.corroborates(end, span)
+    }
+
+    /// What the answer tells beside the windows, and what became of the limits that it tested.
+    fn weigh(&mut self, report: &Report<'_>, permit: PermitId, slot: &Slot, now: Now) {
+        let answer = Answer {
+            permit,
+            sent: slot.granted,
+            now: now.moment,
+            in_flight: self.in_flight.count(),
+            is_rejected: report.rejected.is_some(),
+            is_success: report.rejected.is_none() && is_counted(report.status),
+            pause: report.rejected.flatten(),
+        };
+        let parts = &self.parts;
+        let window = |index: usize| {
+            let part = parts.get(index)?;
+            Some((part.live.limit(), part.meter.length))
+        };
+        for verdict in self.evidence.answered(report.reports, answer, window) {
+            if let Verdict::Adopted { window, limit } = verdict {
+                if let Some(part) = self.parts.get_mut(window) {
+                    part.live.adopt_limit(limit, slot.granted, now);
+                }
+            }
+        }
     }
 
     fn learn(&mut self, report: &Report<'_>, permit: PermitId, slot: &Slot, now: Now) {
@@ -170,6 +235,16 @@ impl Ledger {
     }
 }
 
+/// Servers and gateways do not count what they fail at.
+fn is_counted(status: StatusCode) -> bool {
+    !status.is_server_error() && status != StatusCode::UNAUTHORIZED
+}
+
+/// Whether two spans end at the same moment, as far as servers round.
+fn agree(one: Duration, other: Duration) -> bool {
+    one.abs_diff(other) <= Duration::from_secs(2) + other / 100
+}
+
 /// Without a `Retry-After`, the window with nothing left says how long; the longest of them.
 pub(in crate::rate_limit) fn wait_of_the_spent(readings: &[Reading]) -> Option<Duration> {
     let spent = readings
@@ -179,4 +254,16 @@ pub(in crate::rate_limit) fn wait_of_the_spent(readings: &[Reading]) -> Option<D
         .filter_map(|reading| reading.reset)
         .filter(|span| !span.is_zero())
         .max()
+}
+
+/// The same of windows that are not configured.
+fn wait_of_the_learned(reports: &[(HeaderReport, Owner)]) -> Option<Duration> {
+    let spent = |(report, owner): &&(HeaderReport, Owner)| {
+        *owner == Owner::Learned && report.remaining == Some(0)
+    };
+    let resets = reports
+        .iter()
+        .filter(spent)
+        .filter_map(|(report, _)| report.reset);
+    resets.filter(|span| !span.is_zero()).max()
 }

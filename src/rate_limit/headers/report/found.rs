@@ -118,25 +118,28 @@ impl<'h> Group<'h> {
 
 impl Fields {
     fn named_lines<'h>(&self, headers: &'h HeaderMap, budget: &mut Budget) -> Lines<'h> {
-        let Some(family) = self.families.first() else {
-            return Lines::default();
-        };
         let mut values = |name: &Option<HeaderName>| {
             let lines = name.iter().flat_map(|name| headers.get_all(name));
             let lines = lines.take(MOST_MEMBERS);
             lines.filter_map(|line| budget.text(line)).collect()
         };
         Lines {
-            limit: values(&family.limit),
-            remaining: values(&family.remaining),
-            reset: values(&family.reset),
-            reset_time: values(&family.reset_time),
+            limit: values(&self.names.limit),
+            remaining: values(&self.names.remaining),
+            reset: values(&self.names.reset),
+            reset_time: values(&self.names.reset_time),
         }
     }
 
     /// Whether the window names this header.
     fn names(&self, name: &HeaderName) -> bool {
-        let mut families = self.families.iter().filter(|_| self.named);
-        families.any(|family| family.names().any(|named| named == name))
+        let names = &self.names;
+        let names = [
+            &names.limit,
+            &names.remaining,
+            &names.reset,
+            &names.reset_time,
+        ];
+        names.into_iter().flatten().any(|named| named == name)
     }
 }

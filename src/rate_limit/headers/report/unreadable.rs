@@ -21,14 +21,12 @@ pub(crate) fn unreadable<'w>(
     let mut budget = Budget::default();
     let named = windows.iter().filter(|window| window.named);
     let names = named.flat_map(|window| {
-        let families = window.families.iter();
-        families.flat_map(|family| {
-            let counts = [&family.limit, &family.remaining];
-            let resets = [&family.reset, &family.reset_time];
-            let counts = counts.into_iter().flatten().map(|name| (name, None));
-            let unit = Some(window.reset_unit);
-            counts.chain(resets.into_iter().flatten().map(move |name| (name, unit)))
-        })
+        let names = &window.names;
+        let counts = [&names.limit, &names.remaining].into_iter().flatten();
+        let resets = [&names.reset, &names.reset_time].into_iter().flatten();
+        let unit = Some(window.reset_unit);
+        let counts = counts.map(|name| (name, None));
+        counts.chain(resets.map(move |name| (name, unit)))
     });
     names.filter_map(move |(name, unit)| {
         let is_readable = |text: &str| match unit {

@@ -1,0 +1,476 @@
+//! One series: all reports of one family with the same limit and length.
+//!
+//! | a report says                                   | what follows                              |
+//! |-------------------------------------------------|-------------------------------------------|
+//! | as much left as is known, or less               | that is left                              |
+//! | more, to a request that left after the last word | that is left: all of it is back, or bit by bit some |
+//! | more, to an earlier request                     | nothing: it was counted before            |
+//! | no more to a scout at an end                    | resets are rounded down: a second later   |
+//! | nothing left, though it was accepted, three times | the series is void until it says otherwise |
+//! | another series of the family, and not this one  | this one is not the tightest              |
+//!
+//! Pure: `now` is an argument.
+
+use std::time::Duration;
+
+use super::Chance;
+use super::ends::{Ends, agree};
+use crate::clock::Moment;
+use crate::rate_limit::headers::RESET_GRAIN;
+use crate::rate_limit::headers::report::{FamilyName, Report};
+use crate::rate_limit::in_flight::PermitId;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// What three answers of a series told is more than a slip.
+const CORROBORATED: u32 = 3;
+
+/// After so many lies a series is void (R19).
+const MOST_LIES: u32 = 3;
+
+/// Looks that found nothing come back are not repeated for ever.
+const MOST_FAILED_LOOKS: u32 = 3;
+
+/// A series ends with its evidence: after so many answers without it, and two of its periods.
+const SILENT_ANSWERS: u64 = 20;
+
+/// What an answer says beside its reports.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answer {
+    pub(crate) permit: PermitId,
+    pub(crate) sent: Moment,
+    pub(crate) now: Moment,
+    /// Others that are still in flight.
+    pub(crate) in_flight: u64,
+    pub(crate) is_rejected: bool,
+    /// Neither a rejection nor an error that a gateway may have given without counting it.
+    pub(crate) is_success: bool,
+    /// How long to pause, by its own word.
+    pub(crate) pause: Option<Duration>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Key {
+    family: FamilyName,
+    limit: Option<u64>,
+    length: Option<Duration>,
+}
+
+impl Key {
+    pub(super) fn of(report: &Report) -> Self {
+        Self {
+            family: report.family.clone(),
+            limit: report.limit,
+            length: report.length,
+        }
+    }
+}
+
+/// How what was used comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Nature {
+    Unknown,
+    /// At an end, all of it: a fixed window.
+    AtOnce,
+    /// A log, a bucket, a counter.
+    BitByBit,
+}
+
+/// The request that goes first while nothing else may.
+#[derive(Clone, Copy, Debug)]
+struct Scout {
+    permit: PermitId,
+    /// It goes before the told end, to see whether something has come back by then.
+    is_look: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Series {
+    pub(super) key: Key,
+    /// The least that was told and still holds; none: nothing is known.
+    left: Option<u64>,
+    /// When the request left, and its answer arrived, that told it.
+    left_sent: Moment,
+    left_heard: Moment,
+    /// Answered since without any report of the family.
+    since: u64,
+    /// Answers since that told something else, or nothing.
+    untold: u64,
+    ends: Ends,
+    longest_reset: Duration,
+    /// How much later than told an end is.
+    late: Duration,
+    nature: Nature,
+    /// It was seen to come back before a told end: the time for each unit.
+    gap: Option<Duration>,
+    failed_looks: u32,
+    /// A look in this period found nothing.
+    has_looked: bool,
+    scout: Option<Scout>,
+    reports: u32,
+    accepted: u64,
+    last_told: Moment,
+    /// Seen to be full at an end, to the moment: it needs no reserve.
+    is_proven: bool,
+    /// The server rejected a request as this series said it would.
+    is_confirmed: bool,
+    lies: u32,
+    /// Two of its answers agreed about an end.
+    agreed: bool,
+    /// The only report of this kind in a family that usually tells something else.
+    is_odd: bool,
+    last_bare: Option<(Moment, Duration)>,
+    in_milliseconds: bool,
+}
+
+impl Series {
+    pub(super) fn new(key: Key, is_odd: bool, answer: Answer) -> Self {
+        Self {
+            key,
+            left: None,
+            left_sent: answer.sent,
+            left_heard: Moment::ZERO,
+            since: 0,
+            untold: 0,
+            ends: Ends::default(),
+            longest_reset: Duration::ZERO,
+            late: Duration::ZERO,
+            nature: Nature::Unknown,
+            gap: None,
+            failed_looks: 0,
+            has_looked: false,
+            scout: None,
+            reports: 0,
+            accepted: 0,
+            last_told: answer.now,
+            is_proven: false,
+            is_confirmed: false,
+            lies: 0,
+            agreed: false,
+            is_odd,
+            last_bare: None,
+            in_milliseconds: false,
+        }
+    }
+
+    /// When one more may leave. `believed`: for so long a word is believed that nothing
+    /// corroborates.
+    pub(super) fn chance(&self, in_flight: u64, believed: Duration, now: Moment) -> Chance {
+        if self.has_room(in_flight) {
+            return Chance::Now;
+        }
+        if in_flight > 0 {
+            return Chance::WhenAnswered(Moment::NEVER);
+        }
+        match self.next_scout(believed) {
+            (at, _) if at <= now => Chance::Now,
+            (at, true) => Chance::At(at),
+            (at, false) => Chance::Try(at),
+        }
+    }
+
+    fn has_room(&self, in_flight: u64) -> bool {
+        let Some(left) = self.left.filter(|_| self.lies < MOST_LIES) else {
+            return true;
+        };
+        let taken = in_flight.saturating_add(self.since);
+        taken.saturating_add(self.reserve()) < left
+    }
+
+    /// When the next scout goes, and whether that is more than a doubt.
+    fn next_scout(&self, believed: Duration) -> (Moment, bool) {
+        let left = self.left.unwrap_or(0);
+        let told = self.last_told;
+        let end = self.ends.first().map(|end| end + self.late);
+        let Some(mut at) = end else {
+            let length = self.key.length.unwrap_or(self.longest_reset);
+            return (told + (length / 10).clamp(SECOND, MINUTE), false);
+        };
+        if let Some(gap) = self.gap {
+            let longest = self.longest_reset;
+            let extra = gap.saturating_mul(8).clamp(longest / 8, longest / 4);
+            let extra = if left == 0 { extra } else { Duration::ZERO };
+            at = at.min(told + gap + extra);
+        } else if self.may_look() && left > 0 {
+            let rest = at - self.left_heard;
+            at = at.min(self.left_heard + rest.mul_f64(0.6));
+        }
+        if self.is_odd {
+            return (told, false);
+        }
+        let mut is_firm = true;
+        let is_doubtful = left == 0
+            && !self.is_confirmed
+            && self.key.limit.is_none_or(|limit| self.accepted < limit / 2);
+        if is_doubtful {
+            let soon = told + ((at - told) / 10).clamp(SECOND, MINUTE);
+            is_firm = at <= soon;
+            at = at.min(soon);
+        }
+        if !self.is_corroborated() && at > told + believed {
+            (at, is_firm) = (told + believed, false);
+        }
+        (at, is_firm)
+    }
+
+    fn is_corroborated(&self) -> bool {
+        self.reports >= CORROBORATED || self.agreed
+    }
+
+    fn may_look(&self) -> bool {
+        self.nature != Nature::AtOnce && !self.has_looked && self.failed_looks < MOST_FAILED_LOOKS
+    }
+
+    /// What only scouts may take (R6). Below a limit of four it costs more than it saves.
+    fn reserve(&self) -> u64 {
+        let limit = self.key.limit.unwrap_or(u64::MAX);
+        let of_two = match limit {
+            0..=2 => 0,
+            3 => 1,
+            _ => 2,
+        };
+        match (self.nature, self.gap) {
+            (Nature::AtOnce, _) => u64::from(!self.is_proven).min(of_two),
+            (_, Some(_)) if limit < 20 => of_two.min(1),
+            (_, Some(_)) => (self.key.limit.unwrap_or(0) / 50).max(2),
+            (Nature::Unknown, None) => of_two,
+            (Nature::BitByBit, None) if self.may_look() => of_two,
+            (Nature::BitByBit, None) => of_two.min(1),
+        }
+    }
+
+    pub(super) fn grant(&mut self, permit: PermitId, in_flight: u64, now: Moment) {
+        if self.has_room(in_flight) {
+            return;
+        }
+        let is_look = self.ends.first().is_some_and(|end| end + self.late > now);
+        self.scout = Some(Scout { permit, is_look });
+    }
+
+    pub(super) fn unsent(&mut self, permit: PermitId) {
+        self.scout = self.scout.filter(|scout| scout.permit != permit);
+    }
+
+    pub(super) fn count_silent(&mut self) {
+        self.since = self.since.saturating_add(1);
+    }
+
+    /// An answer that tells nothing of the family.
+    pub(super) fn heard_nothing(&mut self, answer: Answer) {
+        let scout = self.take_scout(answer);
+        self.untold = self.untold.saturating_add(1);
+        self.count_silent();
+        // Never beyond its reset: what was told until then is over.
+        let has_ended = self
+            .ends
+            .first()
+            .is_some_and(|end| end + self.late <= answer.now);
+        if scout.is_some_and(|scout| !scout.is_look) && has_ended && answer.is_success {
+            self.ends.pass(answer.now);
+            self.left = self.key.limit;
+            self.since = 1;
+        }
+    }
+
+    fn take_scout(&mut self, answer: Answer) -> Option<Scout> {
+        self.scout.take_if(|scout| scout.permit == answer.permit)
+    }
+
+    /// An answer that reports on this series.
+    pub(super) fn hear(&mut self, report: &Report, answer: Answer) {
+        let scout = self.take_scout(answer);
+        let remaining = report.remaining.unwrap_or(0);
+        let reset = self.reset_of(report, answer.now);
+        // With something left it is the time until the next comes back, which is no end.
+        let reset = reset.filter(|reset| !reset.is_zero() || remaining == 0);
+        let end = reset.map(|reset| answer.now + reset);
+        if self.is_stale(end, answer) {
+            return;
+        }
+        self.reports = self.reports.saturating_add(1);
+        self.untold = 0;
+        self.is_odd &= self.reports == 1;
+        self.accepted = self.accepted.saturating_add(u64::from(answer.is_success));
+        self.note_lie(remaining, answer);
+        self.longest_reset = self.longest_reset.max(reset.unwrap_or_default());
+        let grew = self.take_left(remaining, scout, answer);
+        self.last_told = answer.now;
+        if answer.is_rejected {
+            self.is_confirmed = true;
+            self.ends.clear();
+            if scout.is_some() {
+                self.come_later();
+            }
+        } else if let Some(scout) = scout.filter(|_| !grew) {
+            self.found_nothing(scout);
+        }
+        if let Some(end) = end {
+            let span = reset.unwrap_or_default();
+            self.agreed |= self.ends.iter().any(|known| agree(known, end, span));
+            self.ends
+                .add(end, self.key.length.unwrap_or(self.longest_reset));
+        }
+    }
+
+    /// A bare number that falls by a thousand a second counts milliseconds.
+    fn reset_of(&mut self, report: &Report, now: Moment) -> Option<Duration> {
+        let reset = report.reset?;
+        if !report.reset_is_bare {
+            return Some(reset);
+        }
+        if let Some((at, before)) = self.last_bare.replace((now, reset)) {
+            let fell = before.saturating_sub(reset).as_secs_f64();
+            let passed = (now - at).as_secs_f64();
+            self.in_milliseconds |= passed > 0.05 && (800.0..1_200.0).contains(&(fell / passed));
+        }
+        Some(if self.in_milliseconds {
+            reset / 1_000
+        } else {
+            reset
+        })
+    }
+
+    /// Overtaken by the answer to a later request, of a later period.
+    fn is_stale(&self, end: Option<Moment>, answer: Answer) -> bool {
+        let (Some(end), Some(first)) = (end, self.ends.first()) else {
+            return false;
+        };
+        answer.sent < self.left_sent && end + RESET_GRAIN < first
+    }
+
+    fn note_lie(&mut self, remaining: u64, answer: Answer) {
+        let before_end = self.ends.first().is_some_and(|end| end > answer.now);
+        let was_spent = self.left == Some(0) && answer.sent >= self.left_heard;
+        if remaining > 0 {
+            self.lies = 0;
+        } else if answer.is_success && was_spent && before_end {
+            self.lies = self.lies.saturating_add(1);
+        }
+    }
+
+    /// Whether more is left than before.
+    fn take_left(&mut self, remaining: u64, scout: Option<Scout>, answer: Answer) -> bool {
+        let before = self.left;
+        let grew = before.is_some_and(|before| remaining > before);
+        if grew && answer.sent < self.left_heard {
+            return false;
+        }
+        if let (Some(before), true) = (before, grew) {
+            self.came_back(before, remaining, scout, answer);
+        }
+        self.left = Some(remaining);
+        self.since = 0;
+        self.left_heard = answer.now;
+        self.left_sent = self.left_sent.max(answer.sent);
+        grew
+    }
+
+    fn came_back(&mut self, before: u64, now: u64, scout: Option<Scout>, answer: Answer) {
+        let has_ended = self.ends.first().is_some_and(|end| end <= answer.now);
+        let in_use = now.saturating_add(answer.in_flight).saturating_add(2);
+        if self.key.limit.is_some_and(|limit| in_use >= limit) {
+            if has_ended && self.nature == Nature::Unknown {
+                self.nature = Nature::AtOnce;
+            }
+            self.is_proven |= !has_ended || (self.late.is_zero() && before > 0);
+            self.ends.clear();
+            self.has_looked = false;
+            return;
+        }
+        self.nature = Nature::BitByBit;
+        self.ends.pass(answer.now);
+        if has_ended {
+            self.has_looked = false;
+        }
+        let units = u32::try_from(now - before).unwrap_or(u32::MAX);
+        if scout.is_some_and(|scout| scout.is_look) {
+            let each = (answer.now - self.left_heard).mul_f64(1.05) / units;
+            self.gap = Some(self.gap.map_or(each, |gap| (gap + each) / 2));
+        }
+    }
+
+    /// A scout was accepted, and no more is left than before.
+    fn found_nothing(&mut self, scout: Scout) {
+        if !scout.is_look {
+            self.late = self.late.max(SECOND);
+            self.ends.clear();
+        } else if self.gap.is_some() {
+            self.come_later();
+        } else {
+            self.failed_looks += 1;
+            self.has_looked = true;
+        }
+    }
+
+    fn come_later(&mut self) {
+        match self.gap {
+            None => self.late = (self.late + SECOND).min(2 * SECOND),
+            Some(gap) => {
+                let part = (self.key.limit.unwrap_or(0) / 25).clamp(8, 1 << 20) as u32;
+                self.gap = Some((gap * 2).min(self.longest_reset / part).max(gap));
+            }
+        }
+    }
+
+    /// The answer tells another series of the family: one name that tells the tightest (R25).
+    pub(super) fn outdone(&mut self, other: &Report, answer: Answer) {
+        self.take_scout(answer);
+        self.untold = self.untold.saturating_add(1);
+        if answer.sent < self.left_heard {
+            return;
+        }
+        let (Some(limit), Some(of_other)) = (self.key.limit, other.limit) else {
+            self.left = None;
+            self.ends.clear();
+            return;
+        };
+        let part = u128::from(other.remaining.unwrap_or(of_other)) * u128::from(limit);
+        let as_much = u64::try_from(part / u128::from(of_other.max(1))).unwrap_or(u64::MAX);
+        let raised = as_much.max(self.reserve() + 1);
+        self.left = self.left.map(|left| left.max(raised));
+        self.ends.clear();
+    }
+
+    pub(super) fn is_family_of(&self, report: &Report) -> bool {
+        self.key.family == report.family
+    }
+
+    /// Whether it is what the family usually tells.
+    pub(super) fn is_known(&self) -> bool {
+        self.reports >= CORROBORATED
+    }
+
+    pub(super) fn last_told(&self) -> Moment {
+        self.last_told
+    }
+
+    pub(super) fn is_over(&self, now: Moment) -> bool {
+        let period = self.key.length.unwrap_or(self.longest_reset);
+        self.untold >= SILENT_ANSWERS && self.last_told + period.saturating_mul(2) <= now
+    }
+
+    pub(super) fn corroborates(&self, end: Moment, span: Duration) -> bool {
+        self.is_corroborated() && self.ends.iter().any(|known| agree(known, end, span))
+    }
+
+    /// How long its window is, where that was told.
+    pub(crate) fn length(&self) -> Option<Duration> {
+        self.key.length
+    }
+
+    pub(crate) fn limit(&self) -> Option<u64> {
+        self.key.limit
+    }
+
+    /// What is left beside what is in flight; none: nothing is known.
+    pub(crate) fn left(&self, in_flight: u64) -> Option<u64> {
+        let taken = in_flight.saturating_add(self.since);
+        Some(self.left?.saturating_sub(taken))
+    }
+
+    /// The last of the ends that were told.
+    pub(crate) fn resets_at(&self) -> Option<Moment> {
+        self.ends.last()
+    }
+}
