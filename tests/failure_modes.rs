@@ -209,7 +209,7 @@ async fn the_reset_is_not_taken_for_the_window() {
     sleep(seconds(5)).await;
     send_all(&client, 4).await;
     assert_eq!(stub.arrivals(), [0, 0, 0, 10, 10, 10, 20]);
-    assert_eq!(account.quotas()[0].windows()[0].length, seconds(10));
+    assert_eq!(account.quotas()[0].windows()[0].length, Some(seconds(10)));
 }
 
 /// Who looks first and takes later lets two have the last one.

@@ -160,9 +160,10 @@ fn allowance(account: &Account, counts: &Counts) -> Option<Allowance> {
     let busiest = counts.busiest_quota()?;
     let quotas = account.quotas();
     let quota = quotas.iter().find(|quota| quota.quota() == busiest)?;
-    quota.windows().first().map(|window| Allowance {
-        limit: window.limit,
-        window: window.length,
+    quota.windows().iter().find_map(|window| {
+        let limit = window.limit;
+        let window = window.length?;
+        Some(Allowance { limit, window })
     })
 }
 

@@ -33,6 +33,7 @@ fn answered() -> Settlement<'static> {
         status: StatusCode::OK,
         rejected: None,
         readings: &[],
+        ..Report::default()
     })
 }
 
@@ -260,6 +261,7 @@ fn a_cost_that_the_server_told_before_it_was_charged_counts_once() {
         status: StatusCode::OK,
         rejected: None,
         readings: &[reading],
+        ..Report::default()
     };
     let settlement = Settlement::Answered(report);
     ledger.settle(permit, Ticket::numbered(1), &settlement, at(5));
@@ -304,6 +306,7 @@ fn a_server_that_counts_units_shows_no_others_to_a_lone_client() {
         status: StatusCode::OK,
         rejected: None,
         readings: &[reading],
+        ..Report::default()
     };
     ledger.settle(
         first,
@@ -439,6 +442,7 @@ fn a_new_window_knows_what_the_others_know() {
         status: StatusCode::OK,
         rejected: None,
         readings: &[reading],
+        ..Report::default()
     };
     ledger.settle(
         permit,

@@ -72,7 +72,7 @@ pub fn headers(data: &[u8]) {
     let (headers, _) = header_lines(rest);
 
     let now = noon();
-    let readings = readings(&windows, &headers, now);
+    let told = told(&windows, &headers, now);
     let rejected = rejection(status, &headers, &now);
     let told = rejected.flatten();
     assert!(told.is_none_or(|span| !span.is_zero() && span <= LONGEST_PAUSE));
@@ -88,7 +88,9 @@ pub fn headers(data: &[u8]) {
         let report = Report {
             status,
             rejected,
-            readings: &readings,
+            readings: &told.readings,
+            reports: &told.reports,
+            is_by_rule: false,
         };
         leave_after(&windows, &report, now, pause + longest * 2 + GRACE);
     }
@@ -104,9 +106,8 @@ fn windows_of(text: &str) -> Vec<Window> {
     windows
 }
 
-fn readings(windows: &[Window], headers: &HeaderMap, now: Now) -> SmallVec<[Reading; 2]> {
-    let fields = (0..windows.len()).filter_map(|index| Fields::of(windows, index));
-    let fields: Vec<_> = fields.collect();
+fn told(windows: &[Window], headers: &HeaderMap, now: Now) -> Told {
+    let fields: Vec<_> = windows.iter().map(Fields::of).collect();
     for report in headers::report::reports(&fields, headers, now) {
         assert!(report.limit != Some(0) && report.limit.is_none_or(|limit| limit <= 1 << 40));
         let left = report.limit.and(report.remaining);
@@ -117,9 +118,8 @@ fn readings(windows: &[Window], headers: &HeaderMap, now: Now) -> SmallVec<[Read
     for (_, example) in headers::report::unreadable(&fields, headers) {
         assert!(!example.contains(char::is_control));
     }
-    let readings = headers::read(&fields, headers, now);
-    assert_eq!(readings.len(), windows.len());
-    for (window, reading) in windows.iter().zip(&readings) {
+    let told = headers::read(&fields, headers, now);
+    for (window, reading) in windows.iter().zip(&told.readings) {
         let longest = window.length().saturating_add(Duration::from_secs(1));
         assert!(
             reading.reset.is_none_or(|span| span <= longest),
@@ -127,7 +127,7 @@ fn readings(windows: &[Window], headers: &HeaderMap, now: Now) -> SmallVec<[Read
         );
         assert_ne!(reading.limit, Some(0));
     }
-    readings
+    told
 }
 
 /// Two requests leave; one is answered so at once, the other a second later as usual. The third may
@@ -146,6 +146,7 @@ fn leave_after(windows: &[Window], report: &Report<'_>, now: Now, longest: Durat
         status: StatusCode::OK,
         rejected: None,
         readings: &[],
+        ..Report::default()
     };
     let mut at = later(now, now.moment + Duration::from_millis(400));
     let answers = [*report, usual].map(Settlement::Answered);

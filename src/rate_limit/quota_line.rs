@@ -24,7 +24,7 @@ use super::ticket::Ticket;
 use super::timer::this_runtime;
 use super::window::Window;
 use crate::clock::Now;
-use crate::cost::Costs;
+use crate::cost::{Costs, REQUESTS};
 use crate::header_value;
 use crate::options::{Priority, Terms};
 use crate::sync::{Mutex, MutexGuard};
@@ -265,12 +265,24 @@ impl QuotaLine {
         let mut windows = SmallVec::new();
         for (live, meter) in line.ledger.windows() {
             windows.push(WindowSnapshot {
-                length: meter.length,
+                length: Some(meter.length),
+                learned: false,
                 unit: meter.unit.clone(),
                 limit: live.limit(),
                 remaining: live.left(meter.in_flight()),
                 reset: live.resets_at(now),
             });
+        }
+        let (evidence, in_flight) = line.ledger.evidence();
+        for series in evidence.learned() {
+            windows.extend(series.left(in_flight).map(|remaining| WindowSnapshot {
+                length: series.length(),
+                learned: true,
+                unit: REQUESTS.into(),
+                limit: series.limit().unwrap_or(0),
+                remaining,
+                reset: series.resets_at().map(|at| now.wall_at(at)),
+            }));
         }
         QuotaSnapshot {
             account: self.account.clone(),

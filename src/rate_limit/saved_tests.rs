@@ -104,6 +104,7 @@ fn lived(calls: Vec<Call>) -> (Ledger, u64, Vec<(PermitId, Ticket)>) {
                 status: StatusCode::OK,
                 rejected,
                 readings: reading.as_slice(),
+                ..Report::default()
             }),
         };
         ledger.settle(permit, ticket, &settlement, at(now));
@@ -125,6 +126,7 @@ fn admitted(mut ledger: Ledger, from: u64) -> Vec<usize> {
                 status: StatusCode::OK,
                 rejected: None,
                 readings: &[],
+                ..Report::default()
             };
             ledger.settle(permit, ticket, &Settlement::Answered(report), now);
             count += 1;
@@ -336,6 +338,7 @@ fn what_others_took_of_a_shared_window_is_known_after_a_restart() {
         status: StatusCode::OK,
         rejected: None,
         readings: &[reading],
+        ..Report::default()
     };
     let answered = Settlement::Answered(report);
     ledger.settle(permit, Ticket::numbered(1), &answered, at(100));
@@ -357,6 +360,7 @@ fn a_raise_survives_a_restart_only_where_raises_are_followed_and_while_it_is_tol
         status: StatusCode::OK,
         rejected: None,
         readings: &[reading],
+        ..Report::default()
     };
     ledger.settle(
         permit,
@@ -389,6 +393,7 @@ fn the_longest_pause_that_a_server_can_mean_survives_a_restart() {
         status: StatusCode::TOO_MANY_REQUESTS,
         rejected: Some(Some(LONGEST_PAUSE)),
         readings: &[],
+        ..Report::default()
     };
     let rejected = Settlement::Answered(report);
     ledger.settle(permit, Ticket::numbered(1), &rejected, at(0));

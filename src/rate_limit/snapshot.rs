@@ -38,7 +38,8 @@ impl QuotaSnapshot {
         &self.quota
     }
 
-    /// Its windows, shortest first.
+    /// Its windows: those that are configured, shortest first, then those that were learned from
+    /// what responses tell.
     pub fn windows(&self) -> &[WindowSnapshot] {
         &self.windows
     }
@@ -53,12 +54,17 @@ impl QuotaSnapshot {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WindowSnapshot {
-    /// How long the window is; a month counts as 31 days.
-    pub length: Duration,
+    /// How long the window is; a month counts as 31 days. None for a learned window whose length
+    /// no response has told.
+    pub length: Option<Duration>,
+    /// Whether it is not configured, and was learned from what responses tell. It ends with its
+    /// evidence, and is not known when the process starts anew.
+    pub learned: bool,
     /// What it counts: `"requests"`, or what [`Window::unit`](crate::Window::unit) says.
     pub unit: Arc<str>,
-    /// The limit in force: the configured one, or the server's if that is lower, or if the window
-    /// [follows raises](crate::Window::follow_raises).
+    /// The limit in force: the configured one, or the server's if that is lower and proven, or if
+    /// the window [follows raises](crate::Window::follow_raises). Of a learned window, what was told
+    /// (0 if none was).
     pub limit: u64,
     /// How much is left, in its unit: the smaller of the server's count and ours.
     pub remaining: u64,

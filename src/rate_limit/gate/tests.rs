@@ -8,13 +8,20 @@ fn at(seconds: u64) -> Moment {
     Moment::after_start(Duration::from_secs(seconds))
 }
 
+/// Told, and corroborated.
+fn told(span: u64) -> Option<Told> {
+    let span = seconds(span);
+    let believed = span;
+    Some(Told { span, believed })
+}
+
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
 fn closed_until(end: u64) -> Gate {
     let mut gate = Gate::default();
-    gate.close(Some(seconds(end)), MINUTE, at(0));
+    gate.close(told(end), MINUTE, at(0));
     gate
 }
 
@@ -28,8 +35,8 @@ fn a_rejection_stops_everybody() {
 #[test]
 fn a_pause_is_never_shortened() {
     let mut gate = closed_until(10);
-    assert_eq!(gate.close(Some(seconds(1)), MINUTE, at(1)), at(10));
-    assert_eq!(gate.close(Some(seconds(20)), MINUTE, at(2)), at(22));
+    assert_eq!(gate.close(told(1), MINUTE, at(1)), at(10));
+    assert_eq!(gate.close(told(20), MINUTE, at(2)), at(22));
 }
 
 #[test]
@@ -147,7 +154,7 @@ fn rejected_in_a_row(gate: &mut Gate, rejections: u64, mut now: Moment) -> Momen
     for _ in 0..rejections {
         gate.opens(FIRST, now);
         gate.pass(FIRST, now);
-        now = gate.close(Some(seconds(2)), MINUTE, now);
+        now = gate.close(told(2), MINUTE, now);
     }
     now
 }

@@ -10,17 +10,15 @@
 //! strict: a malformed line counts as absent.
 
 use std::borrow::Cow;
-use std::cmp::Reverse;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue};
 use sfv::visitor::{EntryVisitor, Ignored, InnerListVisitor, ItemVisitor, ListVisitor};
 use sfv::visitor::{ParameterVisitor, parameter_visitor_with};
 use sfv::{BareItemFromInput, KeyRef, Parser};
 use smallvec::SmallVec;
 
-use crate::header_value::{self, Budget, MOST_MEMBERS};
+use crate::header_value::{self, MOST_MEMBERS};
 
 /// A policy, and what is left of it.
 #[derive(Clone, Debug, Default)]
@@ -32,15 +30,13 @@ pub(super) struct Policy<'h> {
     /// In seconds; servers round it up.
     pub(super) length: Option<u64>,
     pub(super) remaining: Option<u64>,
-    pub(super) reset: Option<Reset<'h>>,
+    pub(super) reset: Option<Reset>,
     pub(super) counts_something_else: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Reset<'h> {
+pub(super) enum Reset {
     Seconds(u64),
-    /// Draft 06 names seconds to go, but some send the time.
-    Field(&'h HeaderValue),
     /// A span, and whether it was a bare number.
     Told(Duration, bool),
 }
@@ -52,49 +48,10 @@ impl Policy<'_> {
         self.name.is_some() && self.name == other.name
     }
 
-    /// Whether they differ in their partitions at most, and in what is left of each.
-    fn is_alike(&self, other: &Self) -> bool {
-        let both = |policy: &Self| (policy.limit, policy.length);
-        self.has_name_of(other) && both(self) == both(other)
-    }
-
-    /// Less left, or the same for longer.
-    fn leaves_less_than(&self, other: &Self) -> bool {
-        let left = |policy: &Self| policy.remaining.unwrap_or(u64::MAX);
-        let seconds = |policy: &Self| match policy.reset {
-            Some(Reset::Seconds(seconds)) => seconds,
-            _ => 0,
-        };
-        (left(self), Reverse(seconds(self))) < (left(other), Reverse(seconds(other)))
-    }
-
     /// Whether it tells more than the policy itself.
     pub(super) fn has_state(&self) -> bool {
         self.remaining.is_some() || self.reset.is_some()
     }
-}
-
-/// All that these headers say in the IETF's words; of the partitions of a policy, the one with the
-/// least left.
-pub(super) fn read(headers: &HeaderMap) -> Policies<'_> {
-    let mut budget = Budget::default();
-    let mut of_lines = |name, read: fn(&str) -> Policies<'_>| {
-        let lines = headers.get_all(name).into_iter();
-        let lines = lines.filter_map(|line| budget.text(line));
-        lines.flat_map(read).take(MOST_MEMBERS).collect()
-    };
-    let mut policies: Policies<'_> = of_lines("ratelimit-policy", list);
-    let mut of_policies: Policies<'_> = of_lines("ratelimit", states);
-    if of_policies.is_empty() {
-        if policies.is_empty() {
-            policies = of_lines("ratelimit-limit", list);
-            policies.retain(|policy| policy.length.is_some());
-        }
-        of_policies.extend(draft_06(headers));
-    }
-    let mut policies = resolved(policies, of_policies);
-    keep_the_least(&mut policies);
-    policies
 }
 
 /// What one `RateLimit` line says: of drafts 08 and later, else of draft 07.
@@ -138,17 +95,6 @@ fn policy_of(policies: &Policies<'_>, state: &Policy<'_>) -> Option<usize> {
     (policies.iter().position(both)).or_else(|| policies.iter().position(of_name))
 }
 
-/// Which partition of a policy is ours only the server knows: maybe the one with the least left.
-fn keep_the_least(policies: &mut Policies<'_>) {
-    for policy in std::mem::take(policies) {
-        match policies.iter_mut().find(|known| known.is_alike(&policy)) {
-            Some(known) if policy.leaves_less_than(known) => *known = policy,
-            Some(_) => {}
-            None => policies.push(policy),
-        }
-    }
-}
-
 fn unnamed(policies: &Policies<'_>, limit: Option<u64>) -> Option<usize> {
     let of_limit = |index: &usize| policies.get(*index).is_some_and(|one| one.limit == limit);
     let mut same = (0..policies.len()).filter(of_limit);
@@ -174,17 +120,6 @@ fn draft_07<'h>(line: &str) -> Option<Policy<'h>> {
             _ => {}
         }
     }
-    (state.limit.is_some() || state.has_state()).then_some(state)
-}
-
-fn draft_06(headers: &HeaderMap) -> Option<Policy<'_>> {
-    let number = |name| header_value::integer(headers.get(name)?.to_str().ok()?.trim());
-    let state = Policy {
-        limit: number("ratelimit-limit"),
-        remaining: number("ratelimit-remaining"),
-        reset: headers.get("ratelimit-reset").map(Reset::Field),
-        ..Policy::default()
-    };
     (state.limit.is_some() || state.has_state()).then_some(state)
 }
 

@@ -131,7 +131,7 @@ impl Reports {
         let (reset, reset_is_bare) = match policy.reset {
             Some(Reset::Told(span, is_bare)) => (Some(span), is_bare),
             Some(Reset::Seconds(seconds)) => (Some(bounded(seconds)), false),
-            Some(Reset::Field(_)) | None => (None, false),
+            None => (None, false),
         };
         let possible = |count: &u64| *count <= HIGHEST_COUNT;
         let remaining = policy.remaining.filter(possible);

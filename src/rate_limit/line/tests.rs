@@ -28,6 +28,7 @@ fn answered(status: StatusCode, rejected: Option<Option<Duration>>) -> Settlemen
         status,
         rejected,
         readings: &[],
+        ..Report::default()
     })
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{Live, Others, Reset};
 use crate::clock::{Moment, Now};
+use crate::rate_limit::evidence;
 use crate::rate_limit::headers::{RESET_GRAIN, Reading};
 use crate::rate_limit::share::{Heard, Own};
 
@@ -54,6 +55,7 @@ impl Live {
         if self.is_stale(told, sent) {
             return;
         }
+        let known = self.reset;
         if let Some(limit) = reading.limit {
             self.adopt_limit(limit, sent, now);
         }
@@ -69,6 +71,7 @@ impl Live {
         let total = reading.limit.unwrap_or(self.total);
         let by_others = total.saturating_sub(remaining).saturating_sub(ours);
         if by_others > 0 {
+            let told = told.map(|at| self.believed(at, known, now));
             self.others_took(by_others, remaining, told, now);
         }
     }
@@ -121,6 +124,21 @@ impl Live {
         if remaining == 0 {
             self.spent_until = self.spent_until.max(told.unwrap_or(Moment::ZERO));
         }
+    }
+
+    /// A first word that nothing is left, told by one answer alone, stops a day for an hour at most;
+    /// then one request goes and tries.
+    fn believed(&mut self, at: Moment, known: Option<Reset>, now: Now) -> Moment {
+        let latest = now.moment + evidence::believed(None);
+        let calendar = self.answered.calendar_end().map(|end| now.moment_at(end));
+        let known = known.map(|reset| reset.at).into_iter().chain(calendar);
+        let off = |known: Moment| (known - at).max(at - known);
+        let grain = Duration::from_secs(2) + (at - now.moment) / 100;
+        if at <= latest || known.into_iter().any(|known| off(known) <= grain) {
+            return at;
+        }
+        self.blind_until = Some(latest);
+        latest
     }
 
     /// Nothing is left, and nobody knows until when: a pause, then a probe. Not where the end is

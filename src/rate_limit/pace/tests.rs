@@ -498,6 +498,7 @@ const ACCEPTED: Settlement<'_> = Settlement::Answered(Report {
     status: StatusCode::OK,
     rejected: None,
     readings: &[],
+    ..Report::default()
 });
 
 fn now(milliseconds: u64) -> Now {

@@ -47,7 +47,7 @@ impl Settlement<'_> {
 }
 
 /// What an answer says to the ledger.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Report<'a> {
     pub(crate) status: StatusCode,
     /// Some if the server said "too many requests"; for how long, if it said so.

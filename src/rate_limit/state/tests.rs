@@ -31,6 +31,7 @@ fn answered(status: u16) -> Settlement<'static> {
         status,
         rejected,
         readings: &[],
+        ..Report::default()
     })
 }
 
@@ -41,6 +42,7 @@ fn rejected(seconds: u64) -> Settlement<'static> {
         status,
         rejected,
         readings: &[],
+        ..Report::default()
     })
 }
 
@@ -200,6 +202,7 @@ fn without_retry_after_the_spent_window_says_how_long() {
         status: StatusCode::TOO_MANY_REQUESTS,
         rejected: Some(None),
         readings: &[reading],
+        ..Report::default()
     };
     let change = ledger.settle(
         permit,
@@ -226,6 +229,7 @@ fn a_lone_client_with_many_in_flight_sees_no_others_in_the_servers_count() {
         status: StatusCode::OK,
         rejected: None,
         readings: &[reading],
+        ..Report::default()
     };
     ledger.settle(
         permits[49],

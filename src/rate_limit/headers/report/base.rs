@@ -59,12 +59,12 @@ impl<'h> Base<'h> {
     }
 
     /// The resets of these lines.
-    pub(super) fn resets<'v>(&self, lines: &Values<'_>) -> SmallVec<[Option<Reset<'v>>; 2]> {
+    pub(super) fn resets(&self, lines: &Values<'_>) -> SmallVec<[Option<Reset>; 2]> {
         let members = |line: &&str| header_value::members(line, |text| self.reset(text));
         lines.iter().flat_map(members).take(MOST_MEMBERS).collect()
     }
 
-    fn reset<'v>(&self, text: &str) -> Option<Reset<'v>> {
+    fn reset(&self, text: &str) -> Option<Reset> {
         let span = match self.unit.read(text)? {
             When::Number(number) if self.is_milliseconds(number) => {
                 header_value::seconds(number / 1e3)?

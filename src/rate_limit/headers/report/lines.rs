@@ -123,7 +123,7 @@ impl<'h> Lines<'h> {
         };
         let (with_limit, with_reset) = (limits.len() == fields, resets.len() == fields);
         let mut states = Policies::new();
-        let mut say = |limit: Option<u64>, remaining, reset: Option<Reset<'h>>| {
+        let mut say = |limit: Option<u64>, remaining, reset: Option<Reset>| {
             let state = Policy {
                 limit,
                 remaining,
@@ -150,7 +150,7 @@ impl<'h> Lines<'h> {
     }
 
     /// The date takes precedence over the number.
-    fn resets(&self, base: &Base<'_>) -> SmallVec<[Option<Reset<'h>>; 2]> {
+    fn resets(&self, base: &Base<'_>) -> SmallVec<[Option<Reset>; 2]> {
         let times = base.resets(&self.reset_time);
         let numbers = base.resets(&self.reset);
         if times.len() == numbers.len() {

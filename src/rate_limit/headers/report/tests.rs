@@ -30,10 +30,7 @@ fn headers(lines: &[&str]) -> HeaderMap {
 }
 
 fn fields(windows: &[Window]) -> Vec<Fields> {
-    let indices = 0..windows.len();
-    indices
-        .filter_map(|index| Fields::of(windows, index))
-        .collect()
+    windows.iter().map(Fields::of).collect()
 }
 
 /// `family: remaining of limit per length until reset`, each where it was told; `~` where the reset
