@@ -6,9 +6,8 @@
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, StatusCode};
-use smallvec::SmallVec;
 
-use super::headers::{self, Fields, Reading};
+use super::headers::{self, Fields, Told};
 use super::quota_line::rejection;
 use super::saved::Saved;
 use super::state::{Admission, Ledger, Report, Settlement};
@@ -72,7 +71,7 @@ pub fn headers(data: &[u8]) {
     let (headers, _) = header_lines(rest);
 
     let now = noon();
-    let told = told(&windows, &headers, now);
+    let heard = told(&windows, &headers, now);
     let rejected = rejection(status, &headers, &now);
     let told = rejected.flatten();
     assert!(told.is_none_or(|span| !span.is_zero() && span <= LONGEST_PAUSE));
@@ -88,8 +87,8 @@ pub fn headers(data: &[u8]) {
         let report = Report {
             status,
             rejected,
-            readings: &told.readings,
-            reports: &told.reports,
+            readings: &heard.readings,
+            reports: &heard.reports,
             is_by_rule: false,
         };
         leave_after(&windows, &report, now, pause + longest * 2 + GRACE);

@@ -30,9 +30,16 @@ fn fields(windows: &[Window]) -> Vec<Fields> {
     windows.iter().map(Fields::of).collect()
 }
 
+/// One for each window.
+fn readings(fields: &[Fields], headers: &HeaderMap, now: Now) -> Vec<Reading> {
+    let mut readings = read(fields, headers, now).readings.to_vec();
+    readings.resize(fields.len(), Reading::default());
+    readings
+}
+
 /// About the first window.
 fn told(windows: &[Window], headers: &HeaderMap) -> Reading {
-    read(&fields(windows), headers, now())[0]
+    readings(&fields(windows), headers, now())[0]
 }
 
 fn retry(value: &str) -> Option<u64> {
@@ -155,7 +162,7 @@ fn a_reset_is_read_by_its_size() {
         // Sourcengine documents one name and shows the other.
         for name in ["x-ratelimit-reset", "ratelimit-reset", "x-rate-limit-reset"] {
             let headers = headers(&[(name, value)]);
-            let read = read(&fields(std::slice::from_ref(&window)), &headers, now)[0].reset;
+            let read = readings(&fields(std::slice::from_ref(&window)), &headers, now)[0].reset;
             let read = read.unwrap_or_else(|| panic!("{who}: nothing read"));
             assert!(
                 (read.as_secs_f64() - expected).abs() < 1e-3,
@@ -193,7 +200,7 @@ fn of_two_windows_the_short_one_reads_burst_and_the_long_one_rate() {
         ("x-burstlimit-limit", "120"),
         ("x-burstlimit-remaining", "3"),
     ]);
-    let [minute, day] = read(&fields(&windows), &six, now())[..] else {
+    let [minute, day] = readings(&fields(&windows), &six, now())[..] else {
         panic!("one for each window")
     };
     assert_eq!((minute.limit, minute.remaining), (Some(120), Some(3)));
@@ -240,7 +247,7 @@ fn check(rows: &[Row<'_>]) {
     for (who, windows, lines, expected) in rows {
         let windows = windows.iter().map(|text| text.parse().expect("a window"));
         let windows: Vec<Window> = windows.collect();
-        let found: Vec<Said> = read(&fields(&windows), &headers(lines), now())
+        let found: Vec<Said> = readings(&fields(&windows), &headers(lines), now())
             .iter()
             .map(|it| (it.limit, it.remaining, it.reset.map(|span| span.as_secs())))
             .collect();
@@ -548,7 +555,7 @@ fn the_longest_window_there_is_reads_policies_too() {
         HeaderValue::from_static("\"b\";t=0;w=0"),
     );
     let windows = [Window::new(u64::MAX, Duration::MAX)];
-    assert_eq!(read(&fields(&windows), &headers, now()).len(), 1);
+    assert_eq!(readings(&fields(&windows), &headers, now()).len(), 1);
 }
 
 /// Bytes, and texts that come close to what servers send.
@@ -591,8 +598,8 @@ proptest! {
             let value = HeaderValue::from_bytes(&value).map_err(not_a_value)?;
             headers.append(READ[field], value);
         }
-        let readings = read(&fields(&windows), &headers, now());
-        for (window, reading) in windows.iter().zip(readings.readings) {
+        let told = read(&fields(&windows), &headers, now());
+        for (window, reading) in windows.iter().zip(told.readings) {
             let longest = window.length().saturating_add(Duration::from_secs(1));
             prop_assert!(reading.reset.is_none_or(|span| span <= longest));
             prop_assert_ne!(reading.limit, Some(0));

@@ -498,7 +498,8 @@ const ACCEPTED: Settlement<'_> = Settlement::Answered(Report {
     status: StatusCode::OK,
     rejected: None,
     readings: &[],
-    ..Report::default()
+    reports: &[],
+    is_by_rule: false,
 });
 
 fn now(milliseconds: u64) -> Now {
