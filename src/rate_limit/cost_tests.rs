@@ -143,7 +143,7 @@ enum Wire {
 
 /// Runs the calls one after the other through the ledger; false if the server rejected one.
 fn runs(mut server: Server, calls: Vec<Call>) -> bool {
-    let mut ledger = Ledger::new(&[window()], None, HANGING, at(0));
+    let mut ledger = Ledger::new(&[window()], None, HANGING, at(0)).in_contact();
     let mut wire: Vec<(u64, Wire)> = Vec::new();
     let mut now = 0;
     for (ticket, call) in (0..).zip(calls) {
@@ -207,7 +207,7 @@ proptest! {
 
 #[test]
 fn a_cost_beyond_the_limit_can_never_leave() {
-    let mut ledger = Ledger::new(&[window().reserve(5)], None, HANGING, at(0));
+    let mut ledger = Ledger::new(&[window().reserve(5)], None, HANGING, at(0)).in_contact();
     let Admission::Never(excess) = ledger.when(Ticket::numbered(1), &lines(16), at(0)) else {
         panic!("five are for others");
     };
@@ -221,7 +221,7 @@ fn a_cost_beyond_the_limit_can_never_leave() {
 
 #[test]
 fn a_charge_beyond_the_limit_is_made_up_for_before_the_next_leaves() {
-    let mut ledger = Ledger::new(&[window()], None, HANGING, at(0));
+    let mut ledger = Ledger::new(&[window()], None, HANGING, at(0)).in_contact();
     let unknown = lines(0);
     let permit = ledger.grant(Ticket::numbered(1), &unknown, at(0));
     ledger.settle(permit, Ticket::numbered(1), &answered(), at(0));
@@ -250,7 +250,7 @@ fn a_charge_beyond_the_limit_is_made_up_for_before_the_next_leaves() {
 #[test]
 fn a_cost_that_the_server_told_before_it_was_charged_counts_once() {
     let month = Window::per_utc_month(2_000).unit("parts");
-    let mut ledger = Ledger::new(&[month], None, HANGING, at(0));
+    let mut ledger = Ledger::new(&[month], None, HANGING, at(0)).in_contact();
     let unknown = Costs::default().with("parts", 0);
     let permit = ledger.grant(Ticket::numbered(1), &unknown, at(0));
     let reading = super::headers::Reading {
@@ -280,7 +280,7 @@ fn a_cost_that_the_server_told_before_it_was_charged_counts_once() {
 
 #[test]
 fn a_request_is_a_request_whatever_somebody_says() {
-    let mut ledger = Ledger::new(&[Window::per_second(1)], None, HANGING, at(0));
+    let mut ledger = Ledger::new(&[Window::per_second(1)], None, HANGING, at(0)).in_contact();
     let nothing = Costs::default().with("requests", 0);
     ledger.grant(Ticket::numbered(1), &nothing, at(0));
     let admission = ledger.when(Ticket::numbered(2), &nothing, at(0));
@@ -292,7 +292,7 @@ fn a_request_is_a_request_whatever_somebody_says() {
 
 #[test]
 fn a_server_that_counts_units_shows_no_others_to_a_lone_client() {
-    let mut ledger = Ledger::new(&[window()], None, HANGING, at(0));
+    let mut ledger = Ledger::new(&[window()], None, HANGING, at(0)).in_contact();
     let first = ledger.grant(Ticket::numbered(1), &lines(5), at(0));
     ledger.grant(Ticket::numbered(2), &lines(3), at(0));
     // Both are counted before the first answer leaves, and eleven were charged.
@@ -362,7 +362,7 @@ proptest! {
         acts in prop::collection::vec(act(), 1..120),
     ) {
         let (mut limit, mut length, mut horizon, mut now) = (8, 1_000, 0, 0);
-        let mut ledger = Ledger::new(&windows(limit, length, false), None, HANGING, at(0));
+        let mut ledger = Ledger::new(&windows(limit, length, false), None, HANGING, at(0)).in_contact();
         // Permit, ticket, cost, and when the answer comes.
         let mut wire = Vec::new();
         let mut answers: Vec<(u64, u64)> = Vec::new();
@@ -406,7 +406,7 @@ proptest! {
 #[test]
 fn a_new_window_knows_what_the_others_know() {
     let minute = || Window::per_minute(10);
-    let mut ledger = Ledger::new(&[minute()], None, HANGING, at(0));
+    let mut ledger = Ledger::new(&[minute()], None, HANGING, at(0)).in_contact();
     for (ticket, time) in [(1, 0), (2, 10_000), (3, 20_000)] {
         let permit = ledger.grant(Ticket::numbered(ticket), &Costs::ONE, at(time));
         ledger.settle(permit, Ticket::numbered(ticket), &answered(), at(time));

@@ -74,7 +74,9 @@ pub(crate) fn read(windows: &[Fields], headers: &HeaderMap, now: Now) -> Told {
             if let (Some(known), Some(window)) = (told.readings.get_mut(index), windows.get(index))
             {
                 known.merge(Reading {
-                    limit: report.limit.filter(|_| adopts),
+                    limit: report
+                        .limit
+                        .filter(|limit| adopts || *limit == window.limit),
                     remaining: report.remaining,
                     reset: reset.and_then(|span| window.bounded(span)),
                 });

@@ -29,7 +29,7 @@ fn at(milliseconds: u64) -> Now {
 }
 
 fn new(windows: &[Window], now: Now) -> Ledger {
-    Ledger::new(windows, None, HANGING, now)
+    Ledger::new(windows, None, HANGING, now).in_contact()
 }
 
 /// They burst, since how a window is shared with others is not saved but found out anew.
@@ -393,6 +393,7 @@ fn the_longest_pause_that_a_server_can_mean_survives_a_restart() {
         status: StatusCode::TOO_MANY_REQUESTS,
         rejected: Some(Some(LONGEST_PAUSE)),
         readings: &[],
+        is_by_rule: true,
         ..Report::default()
     };
     let rejected = Settlement::Answered(report);

@@ -28,6 +28,7 @@ fn answered(status: StatusCode, rejected: Option<Option<Duration>>) -> Settlemen
         status,
         rejected,
         readings: &[],
+        is_by_rule: true,
         ..Report::default()
     })
 }
@@ -60,7 +61,7 @@ fn look(line: &mut Line, ticket: Ticket, now: Now) -> Standing {
 
 #[test]
 fn the_replay_of_a_probe_passes_those_of_a_higher_priority() {
-    let ledger = Ledger::new(&[], None, Duration::from_secs(300), at(0));
+    let ledger = Ledger::new(&[], None, Duration::from_secs(300), at(0)).in_contact();
     let mut line = Line::new(ledger, None);
     let probe = line.ticket(Priority::Low, at(0));
     let permit = granted(line.enter(probe, PATIENT, at(0)));
@@ -81,7 +82,7 @@ fn the_replay_of_a_probe_passes_those_of_a_higher_priority() {
 /// All enter at once; every answer comes at once. When each left, in the order of entry, and before
 /// when it could not, by what the line said when it entered.
 fn run(windows: &[Window], costs: &[Costs]) -> Vec<(Moment, Moment)> {
-    let ledger = Ledger::new(windows, None, Duration::from_secs(300), at(0));
+    let ledger = Ledger::new(windows, None, Duration::from_secs(300), at(0)).in_contact();
     let mut line = Line::new(ledger, None);
     let mut waiting = Vec::new();
     let mut times = Vec::new();
@@ -182,7 +183,7 @@ proptest! {
 #[test]
 fn a_line_that_ends_after_the_deadline_is_not_entered() {
     let window = Window::new(10, Duration::from_secs(10));
-    let ledger = Ledger::new(&[window], None, Duration::from_secs(300), at(0));
+    let ledger = Ledger::new(&[window], None, Duration::from_secs(300), at(0)).in_contact();
     let mut line = Line::new(ledger, None);
     for _ in 0..35 {
         let ticket = line.ticket(Priority::Normal, at(0));
@@ -217,7 +218,7 @@ fn a_line_that_ends_after_the_deadline_is_not_entered() {
 
 #[test]
 fn those_who_wait_for_a_probe_are_let_go_two_then_four_then_eight() {
-    let ledger = Ledger::new(&[], None, Duration::from_secs(300), at(0));
+    let ledger = Ledger::new(&[], None, Duration::from_secs(300), at(0)).in_contact();
     let mut line = Line::new(ledger, None);
     let mut tickets = Vec::new();
     let first = line.ticket(Priority::Normal, at(0));
@@ -261,7 +262,7 @@ fn a_hundred_thousand_requests_leave_no_trace_but_what_counts() {
         Window::new(100_000, Duration::from_secs(1_000)).unit("lines"),
         Window::per_utc_day(10_000_000),
     ];
-    let ledger = Ledger::new(&windows, Some(64), Duration::from_secs(300), at(0));
+    let ledger = Ledger::new(&windows, Some(64), Duration::from_secs(300), at(0)).in_contact();
     let mut line = Line::new(ledger, None);
     let mut now = at(0);
     for number in 0..100_000_u64 {
@@ -336,7 +337,7 @@ fn looker(runtime: RuntimeId) -> Looker<'static> {
 fn waiting_in(runtimes: &[RuntimeId], wakers: &mut Wakers) -> (Line, Vec<Ticket>) {
     // A hundredth of a second is for those that come late.
     let window = Window::new(11, Duration::from_millis(9_990)).pacing(Pacing::Spread);
-    let ledger = Ledger::new(&[window], None, Duration::from_secs(300), at(0));
+    let ledger = Ledger::new(&[window], None, Duration::from_secs(300), at(0)).in_contact();
     let mut line = Line::new(ledger, None);
     let first = line.ticket(Priority::Normal, at(0));
     granted(line.enter(first, PATIENT, at(0)));
@@ -424,7 +425,7 @@ struct Crowd {
 fn crowd(max_waits: &[Duration]) -> Crowd {
     let count = max_waits.len() as u64;
     let window = Window::new(count + 1, Duration::from_secs(10));
-    let ledger = Ledger::new(&[window], None, Duration::from_secs(300), at(0));
+    let ledger = Ledger::new(&[window], None, Duration::from_secs(300), at(0)).in_contact();
     let mut line = Line::new(ledger, None);
     let mut last = None;
     for _ in 0..=count {

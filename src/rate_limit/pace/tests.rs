@@ -521,7 +521,7 @@ impl Stream {
         let window = Window::new(self.limit, Duration::from_millis(self.length));
         let window = window.pacing(Pacing::Spread).by_another_clock();
         let hanging = Duration::from_secs(300);
-        let mut ledger = Ledger::new(&[window], None, hanging, now(0));
+        let mut ledger = Ledger::new(&[window], None, hanging, now(0)).in_contact();
         let mut server = Counter {
             length: self.length as f64,
             limit: self.limit as f64,

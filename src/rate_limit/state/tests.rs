@@ -12,7 +12,7 @@ fn at(milliseconds: u64) -> Now {
 }
 
 fn ledger(limit: u64) -> Ledger {
-    Ledger::new(&[Window::new(limit, WINDOW)], None, HANGING, at(0))
+    Ledger::new(&[Window::new(limit, WINDOW)], None, HANGING, at(0)).in_contact()
 }
 
 fn leave(ledger: &mut Ledger, ticket: u64, now: Now) -> PermitId {
@@ -113,7 +113,7 @@ fn every_window_has_to_have_room() {
         Window::new(5, Duration::from_secs(1)),
         Window::new(6, WINDOW),
     ];
-    let mut ledger = Ledger::new(&windows, None, HANGING, at(0));
+    let mut ledger = Ledger::new(&windows, None, HANGING, at(0)).in_contact();
     for ticket in 0..5 {
         let permit = leave(&mut ledger, ticket, at(0));
         ledger.settle(permit, Ticket::numbered(ticket), &answered(200), at(0));
@@ -132,7 +132,7 @@ fn every_window_has_to_have_room() {
 
 #[test]
 fn max_in_flight_bounds_what_is_on_the_wire() {
-    let mut ledger = Ledger::new(&[], Some(1), HANGING, at(0));
+    let mut ledger = Ledger::new(&[], Some(1), HANGING, at(0)).in_contact();
     let permit = leave(&mut ledger, 1, at(0));
     assert!(matches!(
         ledger.when(Ticket::numbered(2), &ONE, at(0)),
@@ -180,7 +180,7 @@ fn a_rejection_closes_the_gate_and_a_probe_opens_it() {
 #[test]
 fn settling_a_401_and_acquiring_again_does_not_hang_where_one_permit_is_all() {
     let windows = [Window::new(2, WINDOW)];
-    let mut ledger = Ledger::new(&windows, Some(1), HANGING, at(0));
+    let mut ledger = Ledger::new(&windows, Some(1), HANGING, at(0)).in_contact();
     let permit = leave(&mut ledger, 1, at(0));
     ledger.settle(permit, Ticket::numbered(1), &answered(401), at(1));
     assert_eq!(
@@ -255,7 +255,8 @@ fn a_wall_clock_that_is_set_back_does_not_keep_a_calendar_window_for_years() {
             moment: at(0).moment,
             wall: at(0).wall + Duration::from_secs(10 * 366 * 86_400),
         };
-        let mut ledger = Ledger::new(std::slice::from_ref(&window), None, HANGING, began);
+        let mut ledger =
+            Ledger::new(std::slice::from_ref(&window), None, HANGING, began).in_contact();
         for ticket in 1..=2 {
             let permit = leave(&mut ledger, ticket, began);
             ledger.settle(permit, Ticket::numbered(ticket), &answered(200), began);
@@ -273,7 +274,8 @@ fn a_wall_clock_that_is_set_back_does_not_keep_a_calendar_window_for_years() {
 #[test]
 fn nor_does_one_that_is_set_back_by_less_than_a_period_shorten_it() {
     let today = |seconds| Now::after_start(Duration::from_secs(seconds));
-    let mut ledger = Ledger::new(&[Window::per_utc_day(1)], None, HANGING, today(80_000));
+    let mut ledger =
+        Ledger::new(&[Window::per_utc_day(1)], None, HANGING, today(80_000)).in_contact();
     let permit = leave(&mut ledger, 1, today(80_000));
     ledger.settle(permit, Ticket::numbered(1), &answered(200), today(80_001));
     let set_back = Now {

@@ -217,7 +217,7 @@ fn a_window_that_never_ends_overflows_nothing() {
             moment: Moment::after_start(SECOND),
             wall: SystemTime::UNIX_EPOCH + DAY,
         };
-        let mut ledger = Ledger::new(&[window.by_another_clock()], None, MINUTE, now);
+        let mut ledger = Ledger::new(&[window.by_another_clock()], None, MINUTE, now).in_contact();
         let ticket = Ticket::numbered(1);
         assert_eq!(ledger.when(ticket, &Costs::ONE, now), Admission::Now);
         let permit = ledger.grant(ticket, &Costs::ONE, now);
