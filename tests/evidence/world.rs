@@ -92,7 +92,7 @@ impl World {
         };
         let rate = rules.iter().map(|rule| rule.limit as f64 / rule.length);
         let rate = rate.fold(f64::MAX, f64::min);
-        let until = (8.0 * longest).min((MOST / rate).max(2.5 * shortest));
+        let until = (8.0 * longest).min((MOST / rate).max(6.0 * shortest));
         Self {
             seed,
             variant,
