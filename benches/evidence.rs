@@ -65,7 +65,7 @@ fn main() {
         if let Ok(seed) = std::env::var("TOLLGATE_EVIDENCE_WORLD") {
             let world = World::new(seed.parse().unwrap(), variant, is_configured);
             println!("{world:#?}");
-            println!("{:?}", run(&world, 400));
+            println!("{:?}", run(&world, std::env::var("FIRST").map_or(400, |n| n.parse().unwrap())));
             continue;
         }
         let runs = runs(&options, variant, is_configured);

@@ -155,7 +155,7 @@ impl Evidence {
         self.is_told |= !reports.is_empty();
         let mut told = [false; MOST_SERIES];
         for (report, owner) in reports {
-            if *owner == Owner::Learned {
+            if owner.is_weighed() {
                 let at = self.series_of(report, reports, answer);
                 if let Some(series) = self.series.get_mut(at) {
                     series.hear(report, answer);

@@ -303,9 +303,9 @@ impl Series {
         self.untold = 0;
         self.is_odd &= self.reports == 1;
         self.accepted = self.accepted.saturating_add(u64::from(answer.is_success));
-        self.note_lie(remaining, answer);
+        let is_lie = self.note_lie(remaining, answer);
         self.longest_reset = self.longest_reset.max(reset.unwrap_or_default());
-        let grew = self.take_left(remaining, scout, answer);
+        let grew = self.take_left(remaining, scout.filter(|_| !is_lie), answer);
         self.last_told = answer.now;
         self.tried = answer.now;
         if answer.is_rejected {
@@ -351,25 +351,34 @@ impl Series {
         answer.sent < self.left_sent && end + RESET_GRAIN < first
     }
 
-    fn note_lie(&mut self, remaining: u64, answer: Answer) {
+    /// Accepted before the end though nothing was left, by a server that was never seen to give back
+    /// bit by bit.
+    fn note_lie(&mut self, remaining: u64, answer: Answer) -> bool {
         let before_end = self.ends.first().is_some_and(|end| end > answer.now);
         let was_spent = self.left == Some(0) && answer.sent >= self.left_heard;
-        if remaining > 0 {
-            self.lies = 0;
-        } else if answer.is_success && was_spent && before_end {
-            self.lies = self.lies.saturating_add(1);
-        }
+        let is_lie = remaining == 0
+            && answer.is_success
+            && was_spent
+            && before_end
+            && self.nature != Nature::BitByBit;
+        self.lies = match remaining {
+            0 => self.lies.saturating_add(u32::from(is_lie)),
+            _ => 0,
+        };
+        is_lie
     }
 
     /// Whether more is left than before.
     fn take_left(&mut self, remaining: u64, scout: Option<Scout>, answer: Answer) -> bool {
         let before = self.left;
-        let grew = before.is_some_and(|before| remaining > before);
+        // A scout goes alone and takes one itself.
+        let taken = u64::from(scout.is_some() && !answer.is_rejected);
+        let grew = before.is_some_and(|before| remaining.saturating_add(taken) > before);
         if grew && answer.sent < self.left_heard {
             return false;
         }
         if let (Some(before), true) = (before, grew) {
-            self.came_back(before, remaining, scout, answer);
+            self.came_back(before, remaining, taken, scout, answer);
         }
         self.left = Some(remaining);
         self.since.counted_until(answer.sent);
@@ -378,7 +387,14 @@ impl Series {
         grew
     }
 
-    fn came_back(&mut self, before: u64, now: u64, scout: Option<Scout>, answer: Answer) {
+    fn came_back(
+        &mut self,
+        before: u64,
+        now: u64,
+        taken: u64,
+        scout: Option<Scout>,
+        answer: Answer,
+    ) {
         let has_ended = self.ends.first().is_some_and(|end| end <= answer.now);
         let in_use = now.saturating_add(answer.in_flight).saturating_add(2);
         if self.key.limit.is_some_and(|limit| in_use >= limit) {
@@ -395,7 +411,8 @@ impl Series {
         if has_ended {
             self.has_looked = false;
         }
-        let units = u32::try_from(now - before).unwrap_or(u32::MAX);
+        let units = now.saturating_add(taken).saturating_sub(before).max(1);
+        let units = u32::try_from(units).unwrap_or(u32::MAX);
         if scout.is_some_and(|scout| scout.is_look) {
             let each = (answer.now - self.left_heard).mul_f64(1.05) / units;
             self.gap = Some(self.gap.map_or(each, |gap| (gap + each) / 2));
