@@ -9,16 +9,17 @@
 //! | tells what remains                                             | a window that is learned          |
 //! | tells a limit alone                                            | it is not known: it is tested     |
 //!
-//! Each row but the last also asks whether the reset fits: a rolling window's is at most two
-//! lengths off, since a sliding counter forgets all only then. Attribution by the mere place of a
-//! header is what stopped crawls: a gateway's 20 in 2 s, taken for a limit of 20 a day.
+//! Each row of a window also asks whether the reset fits: one of up to an hour may be a sliding
+//! counter's, which forgets all only after two lengths; any other's is at most one length off.
+//! Attribution by the mere place of a header is what stopped crawls: a gateway's 20 in 2 s, taken
+//! for a limit of 20 a day.
 //!
 //! Pure.
 
 use std::time::Duration;
 
+use super::Fields;
 use super::report::{FamilyName, Report};
-use super::{Fields, RESET_GRAIN};
 
 /// What a report speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,13 +97,8 @@ impl Fields {
         let Some(reset) = report.reset else {
             return Some(None);
         };
-        let lengths = if self.is_calendar { 1 } else { 2 };
-        let longest = self
-            .length
-            .saturating_mul(lengths)
-            .saturating_add(RESET_GRAIN);
         let read = [Some(reset), report.reset_is_bare.then(|| reset / 1_000)];
-        let fits = |span: &Duration| *span <= longest;
+        let fits = |span: &Duration| *span <= self.longest_reset();
         read.into_iter().flatten().find(fits).map(Some)
     }
 }
