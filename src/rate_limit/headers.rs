@@ -35,8 +35,10 @@ pub(crate) struct Fields {
     names: WindowHeaders,
     named: bool,
     limit: u64,
-    /// As configured.
+    /// As configured; of a month, that of the longest.
     length: Duration,
+    /// The same, but of the shortest month.
+    shortest: Duration,
     is_calendar: bool,
     counts_requests: bool,
     reset_unit: ResetUnit,
@@ -103,6 +105,10 @@ impl Fields {
             named: window.headers.are_named(),
             limit: window.limit,
             length: window.length(),
+            shortest: match window.span {
+                Span::Rolling(length) => length,
+                Span::Calendar(period) => period.shortest(),
+            },
             is_calendar: matches!(window.span, Span::Calendar(_)),
             counts_requests: &*window.unit == REQUESTS,
             reset_unit: window.headers.reset_unit,

@@ -264,8 +264,8 @@ fn of_all_that_is_told_of_a_window_the_least_left_counts_and_the_later_reset() {
         (
             "the same, and one is lower: both count every request",
             &[
-                r#"RateLimit-Policy: "peruser";q=9;w=60;pk=:Qg==:, "peruser";q=100;w=60;pk=:QQ==:"#,
-                r#"RateLimit: "peruser";r=50;t=30;pk=:QQ==:, "peruser";r=2;t=7;pk=:Qg==:"#,
+                r#"RateLimit-Policy: "user";q=9;w=60;pk=:Qg==:, "user";q=100;w=60;pk=:QQ==:"#,
+                r#"RateLimit: "user";r=50;t=30;pk=:QQ==:, "user";r=2;t=7;pk=:Qg==:"#,
             ],
             (9, 2, 7),
         ),
