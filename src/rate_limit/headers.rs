@@ -67,7 +67,7 @@ pub(crate) fn read(windows: &[Fields], headers: &HeaderMap, now: Now) -> Told {
     let mut told = Told::default();
     for report in report::reports(windows, headers, now) {
         let (owner, reset) = attribute(&report, windows);
-        if let Owner::Window { index, adopts } = owner {
+        if let Owner::Window { index, adopts, .. } = owner {
             if told.readings.is_empty() {
                 told.readings.resize(windows.len(), Reading::default());
             }

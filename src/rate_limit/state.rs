@@ -267,7 +267,7 @@ impl Ledger {
     pub(super) fn forget(&mut self, now: Now) {
         let hanging = self.unanswered_after;
         while let Some((permit, slot)) = self.in_flight.take_overdue(now.moment, hanging) {
-            self.evidence.lost(permit);
+            self.evidence.lost(permit, now.moment);
             self.count(&slot.costs, now);
         }
         self.forget_bodies(now);

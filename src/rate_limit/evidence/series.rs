@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use super::Chance;
 use super::ends::{Ends, agree};
+use super::silent::Silent;
 use crate::clock::Moment;
 use crate::rate_limit::headers::RESET_GRAIN;
 use crate::rate_limit::headers::report::{FamilyName, Report};
@@ -94,7 +95,7 @@ pub(crate) struct Series {
     left_sent: Moment,
     left_heard: Moment,
     /// Answered since without any report of the family.
-    since: u64,
+    since: Silent,
     /// Answers since that told something else, or nothing.
     untold: u64,
     ends: Ends,
@@ -111,6 +112,9 @@ pub(crate) struct Series {
     reports: u32,
     accepted: u64,
     last_told: Moment,
+    /// When a scout was last answered, or anything was told.
+    tried: Moment,
+    began: Moment,
     /// Seen to be full at an end, to the moment: it needs no reserve.
     is_proven: bool,
     /// The server rejected a request as this series said it would.
@@ -131,7 +135,7 @@ impl Series {
             left: None,
             left_sent: answer.sent,
             left_heard: Moment::ZERO,
-            since: 0,
+            since: Silent::default(),
             untold: 0,
             ends: Ends::default(),
             longest_reset: Duration::ZERO,
@@ -144,6 +148,8 @@ impl Series {
             reports: 0,
             accepted: 0,
             last_told: answer.now,
+            tried: answer.now,
+            began: answer.now,
             is_proven: false,
             is_confirmed: false,
             lies: 0,
@@ -174,14 +180,14 @@ impl Series {
         let Some(left) = self.left.filter(|_| self.lies < MOST_LIES) else {
             return true;
         };
-        let taken = in_flight.saturating_add(self.since);
+        let taken = in_flight.saturating_add(self.since.count());
         taken.saturating_add(self.reserve()) < left
     }
 
     /// When the next scout goes, and whether that is more than a doubt.
     fn next_scout(&self, believed: Duration) -> (Moment, bool) {
-        let left = self.left.unwrap_or(0);
-        let told = self.last_told;
+        let left = self.left(0).unwrap_or(0);
+        let told = self.tried;
         let end = self.ends.first().map(|end| end + self.late);
         let Some(mut at) = end else {
             let length = self.key.length.unwrap_or(self.longest_reset);
@@ -252,15 +258,19 @@ impl Series {
         self.scout = self.scout.filter(|scout| scout.permit != permit);
     }
 
-    pub(super) fn count_silent(&mut self) {
-        self.since = self.since.saturating_add(1);
+    pub(super) fn count_silent(&mut self, now: Moment) {
+        self.since.add(now);
     }
 
     /// An answer that tells nothing of the family.
     pub(super) fn heard_nothing(&mut self, answer: Answer) {
         let scout = self.take_scout(answer);
         self.untold = self.untold.saturating_add(1);
-        self.count_silent();
+        self.count_silent(answer.now);
+        if let Some(scout) = scout {
+            self.tried = answer.now;
+            self.has_looked |= scout.is_look;
+        }
         // Never beyond its reset: what was told until then is over.
         let has_ended = self
             .ends
@@ -269,7 +279,8 @@ impl Series {
         if scout.is_some_and(|scout| !scout.is_look) && has_ended && answer.is_success {
             self.ends.pass(answer.now);
             self.left = self.key.limit;
-            self.since = 1;
+            self.since.clear();
+            self.since.add(answer.now);
         }
     }
 
@@ -292,10 +303,11 @@ impl Series {
         self.untold = 0;
         self.is_odd &= self.reports == 1;
         self.accepted = self.accepted.saturating_add(u64::from(answer.is_success));
-        self.note_lie(remaining, answer);
+        let is_lie = self.note_lie(remaining, answer);
         self.longest_reset = self.longest_reset.max(reset.unwrap_or_default());
-        let grew = self.take_left(remaining, scout, answer);
+        let grew = self.take_left(remaining, scout.filter(|_| !is_lie), answer);
         self.last_told = answer.now;
+        self.tried = answer.now;
         if answer.is_rejected {
             self.is_confirmed = true;
             self.ends.clear();
@@ -339,34 +351,50 @@ impl Series {
         answer.sent < self.left_sent && end + RESET_GRAIN < first
     }
 
-    fn note_lie(&mut self, remaining: u64, answer: Answer) {
+    /// Accepted before the end though nothing was left, by a server that was never seen to give back
+    /// bit by bit.
+    fn note_lie(&mut self, remaining: u64, answer: Answer) -> bool {
         let before_end = self.ends.first().is_some_and(|end| end > answer.now);
         let was_spent = self.left == Some(0) && answer.sent >= self.left_heard;
-        if remaining > 0 {
-            self.lies = 0;
-        } else if answer.is_success && was_spent && before_end {
-            self.lies = self.lies.saturating_add(1);
-        }
+        let is_lie = remaining == 0
+            && answer.is_success
+            && was_spent
+            && before_end
+            && self.nature != Nature::BitByBit;
+        self.lies = match remaining {
+            0 => self.lies.saturating_add(u32::from(is_lie)),
+            _ => 0,
+        };
+        is_lie
     }
 
     /// Whether more is left than before.
     fn take_left(&mut self, remaining: u64, scout: Option<Scout>, answer: Answer) -> bool {
         let before = self.left;
-        let grew = before.is_some_and(|before| remaining > before);
+        // A scout goes alone and takes one itself.
+        let taken = u64::from(scout.is_some() && !answer.is_rejected);
+        let grew = before.is_some_and(|before| remaining.saturating_add(taken) > before);
         if grew && answer.sent < self.left_heard {
             return false;
         }
         if let (Some(before), true) = (before, grew) {
-            self.came_back(before, remaining, scout, answer);
+            self.came_back(before, remaining, taken, scout, answer);
         }
         self.left = Some(remaining);
-        self.since = 0;
+        self.since.counted_until(answer.sent);
         self.left_heard = answer.now;
         self.left_sent = self.left_sent.max(answer.sent);
         grew
     }
 
-    fn came_back(&mut self, before: u64, now: u64, scout: Option<Scout>, answer: Answer) {
+    fn came_back(
+        &mut self,
+        before: u64,
+        now: u64,
+        taken: u64,
+        scout: Option<Scout>,
+        answer: Answer,
+    ) {
         let has_ended = self.ends.first().is_some_and(|end| end <= answer.now);
         let in_use = now.saturating_add(answer.in_flight).saturating_add(2);
         if self.key.limit.is_some_and(|limit| in_use >= limit) {
@@ -383,7 +411,8 @@ impl Series {
         if has_ended {
             self.has_looked = false;
         }
-        let units = u32::try_from(now - before).unwrap_or(u32::MAX);
+        let units = now.saturating_add(taken).saturating_sub(before).max(1);
+        let units = u32::try_from(units).unwrap_or(u32::MAX);
         if scout.is_some_and(|scout| scout.is_look) {
             let each = (answer.now - self.left_heard).mul_f64(1.05) / units;
             self.gap = Some(self.gap.map_or(each, |gap| (gap + each) / 2));
@@ -408,7 +437,10 @@ impl Series {
             None => self.late = (self.late + SECOND).min(2 * SECOND),
             Some(gap) => {
                 let part = (self.key.limit.unwrap_or(0) / 25).clamp(8, 1 << 20) as u32;
-                self.gap = Some((gap * 2).min(self.longest_reset / part).max(gap));
+                let ours = u32::try_from(self.accepted.max(1)).unwrap_or(u32::MAX);
+                let mean = (self.tried - self.began) / ours;
+                let longest = (self.longest_reset / part).max(mean.saturating_mul(4));
+                self.gap = Some((gap * 2).min(longest).max(gap));
             }
         }
     }
@@ -465,7 +497,7 @@ impl Series {
 
     /// What is left beside what is in flight; none: nothing is known.
     pub(crate) fn left(&self, in_flight: u64) -> Option<u64> {
-        let taken = in_flight.saturating_add(self.since);
+        let taken = in_flight.saturating_add(self.since.count());
         Some(self.left?.saturating_sub(taken))
     }
 

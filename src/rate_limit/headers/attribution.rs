@@ -25,20 +25,37 @@ use std::time::Duration;
 
 use http::HeaderName;
 
-use super::Fields;
 use super::report::{FamilyName, Report};
+use super::{Fields, LONGEST_COUNTER};
 
 /// What a report speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
-    /// This window; whether its limit is proof enough to change the configured one.
-    Window { index: usize, adopts: bool },
+    /// This window.
+    Window {
+        index: usize,
+        /// Whether its limit is proof enough to change the configured one.
+        adopts: bool,
+        /// Whether it is weighed as evidence beside the window's own count.
+        is_weighed: bool,
+    },
     /// A window that is not configured.
     Learned,
     /// It tells a limit, and nothing of whose it is.
     LimitAlone,
     /// A reset alone, or a limit of a length that no window has.
     Nothing,
+}
+
+impl Owner {
+    /// Whether the report is weighed as evidence.
+    pub(crate) fn is_weighed(self) -> bool {
+        match self {
+            Self::Learned => true,
+            Self::Window { is_weighed, .. } => is_weighed,
+            Self::LimitAlone | Self::Nothing => false,
+        }
+    }
 }
 
 /// What this report speaks of, and its reset as that window means it.
@@ -48,7 +65,15 @@ pub(super) fn attribute(report: &Report, windows: &[Fields]) -> (Owner, Option<D
         _ => of_its_length(report, windows).or_else(|| of_its_limit(report, windows)),
     };
     match found {
-        Some((index, adopts, reset)) => (Owner::Window { index, adopts }, reset),
+        Some((index, adopts, reset)) => {
+            let is_weighed = windows.get(index).is_some_and(Fields::is_weighed);
+            let owner = Owner::Window {
+                index,
+                adopts,
+                is_weighed,
+            };
+            (owner, reset)
+        }
         None if report.remaining.is_some() => (Owner::Learned, report.reset),
         // That of another length is no window's.
         None if report.limit.is_some() && report.length.is_none() => {
@@ -137,6 +162,12 @@ impl Fields {
         };
         let lengths = rounded_up(self.shortest)..=rounded_up(self.length);
         lengths.contains(&told.as_secs())
+    }
+
+    /// Of a rolling window beyond an hour nothing is learned that its own count needs: a counter of
+    /// a day told what was left, and a client that did not listen used 0.2 of it.
+    fn is_weighed(&self) -> bool {
+        !self.is_calendar && self.length > LONGEST_COUNTER
     }
 
     /// The report's reset as this window's would be meant, if it can be this window's at all: a

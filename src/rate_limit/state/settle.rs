@@ -93,7 +93,7 @@ impl Ledger {
                 Change::None
             }
             Settlement::Lost => {
-                self.evidence.lost(permit);
+                self.evidence.lost(permit, now.moment);
                 self.count(&slot.costs, now);
                 self.gate.abandoned(ticket);
                 Change::None

@@ -50,7 +50,7 @@ fn owners(windows: &[Window], lines: &[&str]) -> Vec<String> {
         let until = reset.map(|reset| format!(" until {}", reset.as_secs_f64()));
         let until = until.unwrap_or_default();
         shown.push(match owner {
-            Owner::Window { index, adopts } => {
+            Owner::Window { index, adopts, .. } => {
                 let adopts = if *adopts { " adopts" } else { "" };
                 format!("{}{adopts}{until}", index + 1)
             }
