@@ -66,7 +66,8 @@ pub(super) fn attribute(report: &Report, windows: &[Fields]) -> (Owner, Option<D
     };
     match found {
         Some((index, adopts, reset)) => {
-            let is_weighed = windows.get(index).is_some_and(Fields::is_weighed);
+            let of_its_kind = windows.get(index).is_some_and(Fields::is_weighed);
+            let is_weighed = of_its_kind && report.remaining.is_some();
             let owner = Owner::Window {
                 index,
                 adopts,

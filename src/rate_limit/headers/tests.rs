@@ -256,8 +256,8 @@ fn of_all_that_is_told_of_a_window_the_least_left_counts_and_the_later_reset() {
         (
             "the same, with a policy for each, and what is left of one",
             &[
-                r#"RateLimit-Policy: "peruser";q=100;w=60;pk=:Qg==:, "peruser";q=100;w=60;pk=:QQ==:"#,
-                r#"RateLimit: "peruser";r=50;t=30;pk=:QQ==:"#,
+                r#"RateLimit-Policy: "user";q=100;w=60;pk=:Qg==:, "user";q=100;w=60;pk=:QQ==:"#,
+                r#"RateLimit: "user";r=50;t=30;pk=:QQ==:"#,
             ],
             (100, 50, 30),
         ),

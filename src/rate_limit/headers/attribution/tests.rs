@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue};
 
 use super::*;
 use crate::clock::{Moment, Now};
-use crate::rate_limit::headers::read;
+use crate::rate_limit::headers::{Told, read};
 use crate::rate_limit::window::{ResetUnit, Window};
 
 /// `30/min`; or `30/min as X-A`, which names its headers `X-A-Limit` and so on.
@@ -35,17 +35,21 @@ fn headers(lines: &[&str]) -> HeaderMap {
     headers
 }
 
-/// Of each report, the number of the window; `adopts` where its limit is proof. And the reset of
-/// what is read of that window.
-fn owners(windows: &[Window], lines: &[&str]) -> Vec<String> {
+fn told(windows: &[Window], lines: &[&str]) -> Told {
     let now = Now {
         moment: Moment::after_start(Duration::from_secs(1_000)),
         wall: SystemTime::UNIX_EPOCH,
     };
     let fields: Vec<Fields> = windows.iter().map(Fields::of).collect();
-    let told = read(&fields, &headers(lines), now);
+    read(&fields, &headers(lines), now)
+}
+
+/// Of each report, the number of the window; `adopts` where its limit is proof. And the reset of
+/// what is read of that window.
+fn owners(windows: &[Window], lines: &[&str]) -> Vec<String> {
+    let fields: Vec<Fields> = windows.iter().map(Fields::of).collect();
     let mut shown = Vec::new();
-    for (report, owner) in &told.reports {
+    for (report, owner) in &told(windows, lines).reports {
         let (_, reset) = attribute(report, &fields);
         let until = reset.map(|reset| format!(" until {}", reset.as_secs_f64()));
         let until = until.unwrap_or_default();
@@ -598,6 +602,26 @@ fn a_limit_that_is_told_is_that_of_a_window_of_which_the_reset_can_be() {
             &["learned"],
         ),
     ]);
+}
+
+#[test]
+fn what_remains_of_any_24_hours_is_weighed_beside_our_own_count_and_a_limit_alone_is_not() {
+    let is_weighed = |text: &str, lines: &[&str]| {
+        let told = told(&[window(text)], lines);
+        told.reports.iter().any(|(_, owner)| owner.is_weighed())
+    };
+    let both = ["X-RateLimit-Limit: 100", "X-RateLimit-Remaining: 3"];
+    assert!(is_weighed("100/day", &both));
+    assert!(is_weighed("200/day", &both), "learned");
+    for text in ["100/min", "100/h", "100/utc-day", "100/utc-month"] {
+        assert!(!is_weighed(text, &both), "{text}");
+    }
+    for text in ["100/day", "200/day"] {
+        assert!(!is_weighed(text, &both[..1]), "{text}");
+        let policy = ["RateLimit-Policy: 100;w=86400"];
+        assert!(!is_weighed(text, &policy), "{text}");
+    }
+    assert!(!is_weighed("100/day as X-A", &["X-A-Reset: 7"]));
 }
 
 /// Of three windows of one limit: which one, and how its reset is read.
