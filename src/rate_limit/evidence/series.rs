@@ -308,6 +308,10 @@ impl Series {
         let grew = self.take_left(remaining, scout.filter(|_| !is_lie), answer);
         self.last_told = answer.now;
         self.tried = answer.now;
+        let span = reset.unwrap_or_default();
+        let is_known = |end| self.ends.iter().any(|known| agree(known, end, span));
+        // Before a rejection clears them: two that tell the same end corroborate it.
+        self.agreed |= end.is_some_and(is_known);
         if answer.is_rejected {
             self.is_confirmed = true;
             self.ends.clear();
@@ -318,8 +322,6 @@ impl Series {
             self.found_nothing(scout);
         }
         if let Some(end) = end {
-            let span = reset.unwrap_or_default();
-            self.agreed |= self.ends.iter().any(|known| agree(known, end, span));
             self.ends
                 .add(end, self.key.length.unwrap_or(self.longest_reset));
         }
