@@ -154,17 +154,17 @@ impl Evidence {
         window: impl Fn(usize) -> Option<(u64, Duration)>,
     ) -> Vec<Verdict> {
         self.answers = self.answers.saturating_add(1);
-        self.is_told |= !reports.is_empty();
         let mut told = [false; MOST_SERIES];
         for (report, owner) in reports {
             if owner.is_weighed() {
-                let at = self.series_of(report, reports, answer);
+                let at = self.series_of(report, answer);
                 if let Some(series) = self.series.get_mut(at) {
                     series.hear(report, answer);
                     told[at] = true;
                 }
             }
         }
+        self.is_told |= !reports.is_empty();
         for (series, told) in self.series.iter_mut().zip(told) {
             if told {
                 continue;
@@ -185,19 +185,13 @@ impl Evidence {
         self.tests.heard(alone, window, answer)
     }
 
-    fn series_of(&mut self, report: &Report, all: &[(Report, Owner)], answer: Answer) -> usize {
+    fn series_of(&mut self, report: &Report, answer: Answer) -> usize {
         let key = Key::of(report);
         if let Some(at) = self.series.iter().position(|series| series.key == key) {
             return at;
         }
-        let is_established = |series: &Series| series.is_family_of(report) && series.is_known();
-        let is_odd = self.series.iter().any(is_established)
-            && all
-                .iter()
-                .filter(|(other, _)| other.family == report.family)
-                .count()
-                == 1;
-        let new = Series::new(key, is_odd, answer);
+        // Whatever the first answers did not tell is odd until it is told again.
+        let new = Series::new(key, self.is_told, answer);
         if self.series.len() < MOST_SERIES {
             self.series.push(new);
             return self.series.len() - 1;

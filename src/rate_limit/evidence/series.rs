@@ -109,7 +109,10 @@ pub(crate) struct Series {
     /// A look in this period found nothing.
     has_looked: bool,
     scout: Option<Scout>,
-    reports: u32,
+    /// Reports in a row, without an answer that told another series of the family instead.
+    streak: u32,
+    /// Told often enough in a row to be more than a slip.
+    is_known: bool,
     accepted: u64,
     last_told: Moment,
     /// When a scout was last answered, or anything was told.
@@ -145,7 +148,8 @@ impl Series {
             failed_looks: 0,
             has_looked: false,
             scout: None,
-            reports: 0,
+            streak: 0,
+            is_known: false,
             accepted: 0,
             last_told: answer.now,
             tried: answer.now,
@@ -202,7 +206,7 @@ impl Series {
             let rest = at - self.left_heard;
             at = at.min(self.left_heard + rest.mul_f64(0.6));
         }
-        if self.is_odd {
+        if self.is_odd && !self.is_confirmed {
             return (told, false);
         }
         let mut is_firm = true;
@@ -221,7 +225,7 @@ impl Series {
     }
 
     fn is_corroborated(&self) -> bool {
-        self.reports >= CORROBORATED || self.agreed
+        self.is_known || self.agreed
     }
 
     fn may_look(&self) -> bool {
@@ -270,6 +274,12 @@ impl Series {
         if let Some(scout) = scout {
             self.tried = answer.now;
             self.has_looked |= scout.is_look;
+            if !self.is_corroborated() && answer.is_success {
+                // One word alone, and the request that asked again heard nothing of it.
+                self.left = None;
+                self.ends.clear();
+                return;
+            }
         }
         // Never beyond its reset: what was told until then is over.
         let has_ended = self
@@ -299,9 +309,10 @@ impl Series {
         if self.is_stale(end, answer) {
             return;
         }
-        self.reports = self.reports.saturating_add(1);
+        self.streak = self.streak.saturating_add(1);
+        self.is_known |= self.streak >= CORROBORATED;
         self.untold = 0;
-        self.is_odd &= self.reports == 1;
+        self.is_odd &= self.streak == 1;
         self.accepted = self.accepted.saturating_add(u64::from(answer.is_success));
         let is_lie = self.note_lie(remaining, answer);
         self.longest_reset = self.longest_reset.max(reset.unwrap_or_default());
@@ -454,6 +465,9 @@ impl Series {
         if answer.sent < self.left_heard {
             return;
         }
+        self.streak = 0;
+        self.is_odd = !self.is_known;
+        self.agreed &= self.is_known;
         let (Some(limit), Some(of_other)) = (self.key.limit, other.limit) else {
             self.left = None;
             self.ends.clear();
@@ -472,7 +486,7 @@ impl Series {
 
     /// Whether it is what the family usually tells.
     pub(super) fn is_known(&self) -> bool {
-        self.reports >= CORROBORATED
+        self.is_known
     }
 
     pub(super) fn last_told(&self) -> Moment {
