@@ -57,12 +57,9 @@ struct Quota {
 }
 
 impl Quota {
-    /// Past its first contact.
     fn new() -> Self {
-        let mut evidence = Evidence::default();
-        evidence.make_contact();
         Self {
-            evidence,
+            evidence: Evidence::default(),
             permits: InFlight::default(),
             in_flight: 0,
             believed: HOUR,
@@ -171,7 +168,6 @@ const FOR_AN_ANSWER: Chance = Chance::WhenAnswered(Moment::NEVER);
 #[test]
 fn before_the_first_answer_two_go_and_one_more_where_none_comes() {
     let mut quota = Quota::new();
-    quota.evidence = Evidence::default();
     assert_eq!(quota.herd().len(), 2);
     let Chance::WhenAnswered(later) = quota.chance() else {
         panic!("a third may go")
@@ -184,7 +180,6 @@ fn before_the_first_answer_two_go_and_one_more_where_none_comes() {
 #[test]
 fn the_first_report_ends_first_contact_and_one_that_was_reopened_is_none_again() {
     let mut quota = Quota::new();
-    quota.evidence = Evidence::default();
     quota.hear(&[told(500, 1_000, 60)]);
     assert!(quota.herd().len() > 100);
     quota.evidence.reopen();
@@ -332,23 +327,23 @@ fn a_window_that_says_three_times_that_nothing_is_left_and_accepts_is_void() {
 }
 
 #[test]
-fn a_lone_report_of_a_kind_that_was_never_told_is_tried_at_once() {
+fn what_was_never_told_before_is_tried_at_once_until_it_is_told_again() {
     let mut quota = Quota::new();
     for remaining in [18, 17, 16] {
         quota.hear(&[told(remaining, 20, 60)]);
     }
     quota.hear(&[told(0, 7, 3_600)]);
-    assert_eq!(quota.herd().len(), 1);
+    assert_eq!(quota.chance(), Chance::Now);
+    let scout = quota.send();
     assert_eq!(quota.chance(), FOR_AN_ANSWER);
+    quota.answer(scout, &[told(0, 7, 3_600)]);
+    assert_ne!(quota.chance(), Chance::Now);
 }
 
 #[test]
-fn the_same_report_in_another_family_is_not_odd() {
+fn what_the_first_answer_tells_is_not_odd() {
     let mut quota = Quota::new();
-    for remaining in [18, 17, 16] {
-        quota.hear(&[told(remaining, 20, 60)]);
-    }
-    quota.hear(&[told(15, 20, 60), of_burst(told(0, 7, 3_600))]);
+    quota.hear(&[told(18, 20, 60), of_burst(told(0, 7, 3_600))]);
     assert_ne!(quota.chance(), Chance::Now);
 }
 
