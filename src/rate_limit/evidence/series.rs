@@ -484,11 +484,6 @@ impl Series {
         self.key.family == report.family
     }
 
-    /// Whether it is what the family usually tells.
-    pub(super) fn is_known(&self) -> bool {
-        self.is_known
-    }
-
     pub(super) fn last_told(&self) -> Moment {
         self.last_told
     }
