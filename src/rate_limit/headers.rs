@@ -9,8 +9,6 @@
 //! report belongs to, if any.
 
 mod attribution;
-#[cfg(test)]
-mod dialect_tests;
 mod policies;
 pub(crate) mod report;
 #[cfg(test)]
@@ -37,8 +35,10 @@ pub(crate) struct Fields {
     names: WindowHeaders,
     named: bool,
     limit: u64,
-    /// As configured.
+    /// As configured; of a month, that of the longest.
     length: Duration,
+    /// The same, but of the shortest month.
+    shortest: Duration,
     is_calendar: bool,
     counts_requests: bool,
     reset_unit: ResetUnit,
@@ -78,7 +78,7 @@ pub(crate) fn read(windows: &[Fields], headers: &HeaderMap, now: Now) -> Told {
                         .limit
                         .filter(|limit| adopts || *limit == window.limit),
                     remaining: report.remaining,
-                    reset: reset.and_then(|span| window.bounded(span)),
+                    reset: reset.map(|span| window.bounded(span)),
                 });
             }
         }
@@ -88,10 +88,11 @@ pub(crate) fn read(windows: &[Fields], headers: &HeaderMap, now: Now) -> Told {
 }
 
 impl Reading {
-    /// Of two, the one with less left.
+    /// Of two, the one with less left; of those, the one that resets later.
     fn merge(&mut self, other: Self) {
         let left = |reading: &Self| reading.remaining.unwrap_or(u64::MAX);
-        if *self == Self::default() || left(&other) < left(self) {
+        let is_later = left(&other) == left(self) && other.reset > self.reset;
+        if *self == Self::default() || left(&other) < left(self) || is_later {
             *self = other;
         }
     }
@@ -104,22 +105,27 @@ impl Fields {
             named: window.headers.are_named(),
             limit: window.limit,
             length: window.length(),
+            shortest: match window.span {
+                Span::Rolling(length) => length,
+                Span::Calendar(period) => period.shortest(),
+            },
             is_calendar: matches!(window.span, Span::Calendar(_)),
             counts_requests: &*window.unit == REQUESTS,
             reset_unit: window.headers.reset_unit,
         }
     }
 
-    /// At most the window's length, and a rounded-up second more: a sliding counter forgets all
-    /// only after two windows, and says so. None is known that counts a day that way.
-    fn bounded(&self, span: Duration) -> Option<Duration> {
-        let longest = self.length.saturating_add(Duration::from_secs(1));
-        match self.length <= LONGEST_COUNTER {
-            true => Some(span.min(longest)),
-            false => {
-                Some(span.min(longest)).filter(|_| span <= self.length.saturating_add(RESET_GRAIN))
-            }
-        }
+    /// How far off a reset of this window may be: a sliding counter forgets all only after two
+    /// windows, and says so. None is known that counts a day that way.
+    fn longest_reset(&self) -> Duration {
+        let may_slide = !self.is_calendar && self.length <= LONGEST_COUNTER;
+        let windows = if may_slide { 2 } else { 1 };
+        (self.length.saturating_mul(windows)).saturating_add(RESET_GRAIN)
+    }
+
+    /// At most the window's length, and a rounded-up second more.
+    fn bounded(&self, span: Duration) -> Duration {
+        span.min(self.length.saturating_add(Duration::from_secs(1)))
     }
 }
 

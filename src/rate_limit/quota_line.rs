@@ -1,6 +1,8 @@
 //! One quota: its ledger and line behind a lock, and what its responses say.
 
 mod offers;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Arc, PoisonError, TryLockError};
 use std::time::Duration;

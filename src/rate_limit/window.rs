@@ -48,11 +48,11 @@ const LONGEST: Duration = Duration::from_nanos(u64::MAX);
 /// 00:00 UTC), `10000/utc-month`, and `5000/day-06:00` or `20000/month+01:00` (resets at 00:00 by a
 /// clock of that offset: [`per_local_day`](Self::per_local_day)).
 ///
-/// Responses may report on it. Without header names of its own a window reads those in common use:
-/// the IETF's `RateLimit` and `RateLimit-Policy` (drafts 06 to 10; the policy of its length or
-/// limit), else `X-RateLimit-*`, `X-Rate-Limit-*` or `X-BurstLimit-*`. Where there are several
-/// windows, the shortest reads `X-BurstLimit-*` and the longest the other two, unless they tell the
-/// limit of another window.
+/// Responses may report on it. The header names that a window is given are its own. Those in common
+/// use belong to the window whose length they tell (the IETF's `RateLimit` and `RateLimit-Policy`,
+/// drafts 06 to 10; `X-RateLimit-Limit-Minute` and the like), else to the one whose limit they tell
+/// (`X-RateLimit-*`, `X-Rate-Limit-*`, `X-BurstLimit-*`, or the IETF's without a length). What they
+/// say of another limit is obeyed until the reset that they tell, and changes no window.
 ///
 /// ```
 /// use std::time::Duration;
@@ -128,7 +128,9 @@ impl Window {
     }
 
     /// Whether a limit that the server tells is taken too where it is above the configured one;
-    /// default false. A lower one is taken always.
+    /// default false. A lower one is taken always. Both only where it is clear whose limit it is:
+    /// the window names the [`limit_header`](Self::limit_header), or the response tells the
+    /// window's length.
     ///
     /// For an account whose limits the vendor raises now and then, and tells so in its responses
     /// alone. A higher limit counts until the server tells another one, or for ten windows after it
@@ -136,9 +138,7 @@ impl Window {
     /// [`quota_store`](crate::AccountBuilder::quota_store).
     ///
     /// Not where several machines divide a limit by configuration, 500 of 1000 each: every one of
-    /// them would take all that the server tells. Nor where responses may tell the limit of another
-    /// window: the usual names do not say whose it is, so it is better to name the
-    /// [`limit_header`](Self::limit_header).
+    /// them would take all that the server tells.
     ///
     /// ```
     /// use reqwest_tollgate::Window;

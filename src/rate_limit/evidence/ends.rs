@@ -63,3 +63,6 @@ pub(super) fn agree(one: Moment, other: Moment, span: Duration) -> bool {
     let off = (one - other).max(other - one);
     off <= Duration::from_secs(2) + span / 100
 }
+
+#[cfg(test)]
+mod tests;

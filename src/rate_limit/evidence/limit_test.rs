@@ -166,3 +166,6 @@ impl LimitTests {
         Some((answer.now + answer.pause.unwrap_or_default()) - first)
     }
 }
+
+#[cfg(test)]
+mod tests;

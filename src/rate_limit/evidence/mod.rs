@@ -23,6 +23,8 @@ mod ends;
 mod limit_test;
 mod series;
 mod silent;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

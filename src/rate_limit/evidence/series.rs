@@ -332,6 +332,10 @@ impl Series {
         let grew = self.take_left(remaining, scout.filter(|_| !is_lie), answer);
         self.last_told = answer.now;
         self.tried = answer.now;
+        let span = reset.unwrap_or_default();
+        let is_known = |end| self.ends.iter().any(|known| agree(known, end, span));
+        // Before a rejection clears them: two that tell the same end corroborate it.
+        self.agreed |= end.is_some_and(is_known);
         if answer.is_rejected {
             self.is_confirmed = true;
             self.ends.clear();
@@ -342,8 +346,6 @@ impl Series {
             self.found_nothing(scout);
         }
         if let Some(end) = end {
-            let span = reset.unwrap_or_default();
-            self.agreed |= self.ends.iter().any(|known| agree(known, end, span));
             self.ends
                 .add(end, self.key.length.unwrap_or(self.longest_reset));
         }
@@ -491,11 +493,6 @@ impl Series {
 
     pub(super) fn is_family_of(&self, report: &Report) -> bool {
         self.key.family == report.family
-    }
-
-    /// Whether it is what the family usually tells.
-    pub(super) fn is_known(&self) -> bool {
-        self.is_known
     }
 
     pub(super) fn last_told(&self) -> Moment {

@@ -1,24 +1,32 @@
 //! Which configured window a report speaks of.
 //!
-//! | the report                                                   | speaks of                        |
-//! |---------------------------------------------------------------|----------------------------------|
-//! | in the headers that a window names, of its limit or a lower one that is no sibling's | that window; the limit is adopted |
-//! | tells a window's length                                        | that window; the limit is adopted |
-//! | tells a length that no window has                              | a window that is learned          |
-//! | of a window's limit; of several, the shortest as long as its reset | that window                   |
-//! | tells what remains                                             | a window that is learned          |
-//! | tells a limit alone                                            | it is not known: it is tested     |
+//! | the report                                                         | speaks of               |
+//! |--------------------------------------------------------------------|-------------------------|
+//! | in headers that a window names, its limit or one that no other has | that window; adopted    |
+//! | tells a window's length                                            | that window; adopted    |
+//! | tells a length that no window has                                  | a window to be learned  |
+//! | a window's limit; of several, the shortest as long as the reset    | that window             |
+//! | tells what remains                                                 | a window to be learned  |
+//! | tells a limit alone                                                | it is not known: tested |
 //!
-//! Each row but the last also asks whether the reset fits: a rolling window's is at most two
-//! lengths off, since a sliding counter forgets all only then. Attribution by the mere place of a
-//! header is what stopped crawls: a gateway's 20 in 2 s, taken for a limit of 20 a day.
+//! "Adopted": the limit that it tells is proof enough to change the configured one.
+//!
+//! The first row is no proof where two windows name the same headers, nor of another limit that is
+//! told with another length: Envoy lists all of its policies under one name.
+//!
+//! Each row of a window also asks whether the reset fits: one of up to an hour may be a sliding
+//! counter's, which forgets all only after two lengths; any other's is at most one length off.
+//! Attribution by the mere place of a header is what stopped crawls: a gateway's 20 in 2 s, taken
+//! for a limit of 20 a day.
 //!
 //! Pure.
 
 use std::time::Duration;
 
+use http::HeaderName;
+
 use super::report::{FamilyName, Report};
-use super::{Fields, LONGEST_COUNTER, RESET_GRAIN};
+use super::{Fields, LONGEST_COUNTER};
 
 /// What a report speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +43,7 @@ pub(crate) enum Owner {
     Learned,
     /// It tells a limit, and nothing of whose it is.
     LimitAlone,
-    /// Of a window whose own headers say it better, or of none.
+    /// A reset alone, or a limit of a length that no window has.
     Nothing,
 }
 
@@ -58,7 +66,8 @@ pub(super) fn attribute(report: &Report, windows: &[Fields]) -> (Owner, Option<D
     };
     match found {
         Some((index, adopts, reset)) => {
-            let is_weighed = windows.get(index).is_some_and(Fields::is_weighed);
+            let of_its_kind = windows.get(index).is_some_and(Fields::is_weighed);
+            let is_weighed = of_its_kind && report.remaining.is_some();
             let owner = Owner::Window {
                 index,
                 adopts,
@@ -67,7 +76,10 @@ pub(super) fn attribute(report: &Report, windows: &[Fields]) -> (Owner, Option<D
             (owner, reset)
         }
         None if report.remaining.is_some() => (Owner::Learned, report.reset),
-        None if report.limit.is_some() => (Owner::LimitAlone, report.reset),
+        // That of another length is no window's.
+        None if report.limit.is_some() && report.length.is_none() => {
+            (Owner::LimitAlone, report.reset)
+        }
         None => (Owner::Nothing, report.reset),
     }
 }
@@ -76,28 +88,25 @@ type Found = Option<(usize, bool, Option<Duration>)>;
 
 fn of_the_named(report: &Report, index: usize, windows: &[Fields]) -> Found {
     let window = windows.get(index)?;
-    let is_its = |limit: u64| limit >= window.limit || !windows.iter().any(|w| w.limit == limit);
-    if report.limit.is_some_and(|limit| !is_its(limit)) {
-        return of_its_limit(report, windows);
+    if !window.may_own(report, index, windows) {
+        return of_its_length(report, windows).or_else(|| of_its_limit(report, windows));
     }
     let reset = window.reset_of(report)?;
     Some((index, true, reset))
 }
 
-/// Whole seconds are told.
+/// Of several, the one of its limit; else it counts requests.
 fn of_its_length(report: &Report, windows: &[Fields]) -> Found {
     let told = report.length?;
-    let has_it = |window: &&(usize, &Fields)| {
-        let begun = u64::from(window.1.length.subsec_nanos() > 0);
-        window.1.length.as_secs().saturating_add(begun) == told.as_secs()
-    };
-    let windows: smallvec::SmallVec<[_; 4]> = windows.iter().enumerate().collect();
-    let same_limit = |(_, window): &&(usize, &Fields)| report.limit == Some(window.limit);
-    let of_length = || windows.iter().filter(has_it);
-    let (index, window) = (of_length().find(same_limit))
-        .or_else(|| of_length().find(|(_, window)| window.counts_requests))?;
+    let of_length = windows.iter().enumerate().filter_map(|(index, window)| {
+        let is_of_another_limit = report.limit != Some(window.limit);
+        let may_be_its = !is_of_another_limit || window.counts_requests;
+        let rank = (is_of_another_limit, !window.counts_requests);
+        (may_be_its && window.has_length(told)).then_some((rank, index, window))
+    });
+    let (_, index, window) = of_length.min_by_key(|(rank, ..)| *rank)?;
     let reset = window.reset_of(report)?;
-    Some((*index, true, reset))
+    Some((index, true, reset))
 }
 
 fn of_its_limit(report: &Report, windows: &[Fields]) -> Found {
@@ -108,13 +117,54 @@ fn of_its_limit(report: &Report, windows: &[Fields]) -> Found {
     let fitting = windows.iter().enumerate().filter_map(|(index, window)| {
         let reset = window.reset_of(report).filter(|_| window.limit == limit)?;
         let is_shorter = reset.is_some_and(|reset| window.length < reset);
-        Some((is_shorter, window.length, index, reset))
+        let is_thousandth = reset != report.reset;
+        let rank = (
+            is_thousandth,
+            is_shorter,
+            window.length,
+            !window.counts_requests,
+        );
+        Some((rank, index, reset))
     });
-    let (_, _, index, reset) = fitting.min_by_key(|(short, length, ..)| (*short, *length))?;
+    let (_, index, reset) = fitting.min_by_key(|(rank, ..)| *rank)?;
     Some((index, false, reset))
 }
 
 impl Fields {
+    /// Whether a report in the headers that this window names can be its own.
+    fn may_own(&self, report: &Report, index: usize, windows: &[Self]) -> bool {
+        if report.limit == Some(self.limit) {
+            return true;
+        }
+        let mut others = (windows.iter().enumerate()).filter(|(other, _)| *other != index);
+        let has_its_length = report.length.is_none_or(|told| self.has_length(told));
+        has_its_length
+            && !others.any(|(_, other)| {
+                // A higher one may be a raise, where the other has headers of its own.
+                let is_of_its_limit =
+                    report.limit == Some(other.limit) && (other.limit < self.limit || !other.named);
+                is_of_its_limit || self.names_as(other)
+            })
+    }
+
+    /// Whether a header is named by both.
+    fn names_as(&self, other: &Self) -> bool {
+        let (own, others) = (&self.names, &other.names);
+        let is_same =
+            |one: &Option<HeaderName>, other: &Option<HeaderName>| one.is_some() && one == other;
+        is_same(&own.limit, &others.limit) || is_same(&own.remaining, &others.remaining)
+    }
+
+    /// Whole seconds are told.
+    fn has_length(&self, told: Duration) -> bool {
+        let rounded_up = |length: Duration| {
+            let begun = u64::from(length.subsec_nanos() > 0);
+            length.as_secs().saturating_add(begun)
+        };
+        let lengths = rounded_up(self.shortest)..=rounded_up(self.length);
+        lengths.contains(&told.as_secs())
+    }
+
     /// Of a rolling window beyond an hour nothing is learned that its own count needs: a counter of
     /// a day told what was left, and a client that did not listen used 0.2 of it.
     fn is_weighed(&self) -> bool {
@@ -127,13 +177,11 @@ impl Fields {
         let Some(reset) = report.reset else {
             return Some(None);
         };
-        let lengths = if self.is_calendar { 1 } else { 2 };
-        let longest = self
-            .length
-            .saturating_mul(lengths)
-            .saturating_add(RESET_GRAIN);
         let read = [Some(reset), report.reset_is_bare.then(|| reset / 1_000)];
-        let fits = |span: &Duration| *span <= longest;
+        let fits = |span: &Duration| *span <= self.longest_reset();
         read.into_iter().flatten().find(fits).map(Some)
     }
 }
+
+#[cfg(test)]
+mod tests;

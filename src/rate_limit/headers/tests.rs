@@ -1,27 +1,27 @@
 use std::time::SystemTime;
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use proptest::prelude::*;
 
 use super::*;
 use crate::clock::Moment;
-use crate::header_value::{LONGEST_PAUSE, retry_after};
 
-/// Sun, 06 Nov 1994 08:49:37 GMT, the moment of RFC 9110's examples.
-const EXAMPLE: u64 = 784_111_777;
+/// Seconds since 1970 at 2026-07-15T10:36:17Z; the answers arrive 30 s before it.
+const EXAMPLE: u64 = 1_784_111_777;
 
 fn now() -> Now {
-    let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(EXAMPLE - 30);
     Now {
         moment: Moment::after_start(Duration::from_secs(1_000)),
-        wall,
+        wall: SystemTime::UNIX_EPOCH + Duration::from_secs(EXAMPLE - 30),
     }
 }
 
-fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+fn headers(lines: &[&str]) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    for (name, value) in pairs {
-        headers.append(*name, HeaderValue::from_str(value).expect("a value"));
+    for line in lines {
+        let (name, value) = line.split_once(": ").expect("name: value");
+        let name: HeaderName = name.parse().expect("a name");
+        headers.append(name, HeaderValue::from_bytes(value.as_bytes()).expect(line));
     }
     headers
 }
@@ -30,83 +30,53 @@ fn fields(windows: &[Window]) -> Vec<Fields> {
     windows.iter().map(Fields::of).collect()
 }
 
-/// One for each window.
-fn readings(fields: &[Fields], headers: &HeaderMap, now: Now) -> Vec<Reading> {
-    let mut readings = read(fields, headers, now).readings.to_vec();
-    readings.resize(fields.len(), Reading::default());
-    readings
+/// What the lines say about the only window.
+fn told(window: &Window, lines: &[&str]) -> Reading {
+    let fields = fields(std::slice::from_ref(window));
+    let told = read(&fields, &headers(lines), now());
+    told.readings.first().copied().unwrap_or_default()
 }
 
-/// About the first window.
-fn told(windows: &[Window], headers: &HeaderMap) -> Reading {
-    readings(&fields(windows), headers, now())[0]
+fn window(text: &str) -> Window {
+    text.parse().expect("a window")
 }
 
-fn retry(value: &str) -> Option<u64> {
-    retry_after(&headers(&[("retry-after", value)]), now().wall).map(|span| span.as_secs())
+/// With header names of its own.
+fn named(text: &str) -> Window {
+    window(text)
+        .limit_header("X-Own-Limit")
+        .remaining_header("X-Own-Remaining")
+        .reset_header("X-Own-Reset")
+        .reset_time_header("X-Own-ResetTime")
 }
 
-fn reset(window: &str, value: &str) -> Option<Duration> {
-    let window: Window = window.parse().expect("a window");
-    told(&[window], &headers(&[("x-ratelimit-reset", value)])).reset
-}
-
-#[test]
-fn retry_after_reads_seconds_and_the_three_forms_of_a_date() {
-    assert_eq!(retry("120"), Some(120));
-    assert_eq!(retry("Sun, 06 Nov 1994 08:49:37 GMT"), Some(30));
-    assert_eq!(retry("Sunday, 06-Nov-94 08:49:37 GMT"), Some(30));
-    assert_eq!(retry("Sun Nov  6 08:49:37 1994"), Some(30));
-    assert_eq!(retry("Sun, 06 Nov 1994 08:49:37 -0000"), Some(30));
-}
-
-#[test]
-fn a_date_is_measured_from_the_responses_own_date() {
-    let both = headers(&[
-        ("date", "Sun, 06 Nov 1994 08:49:27 GMT"),
-        ("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT"),
-    ]);
-    assert_eq!(
-        retry_after(&both, now().wall),
-        Some(Duration::from_secs(10))
-    );
+/// The same of a window with names of its own, and of one whose limit is told under a usual name.
+#[track_caller]
+fn reset(text: &str, value: &str) -> Option<Duration> {
+    let own = format!("X-Own-Reset: {value}");
+    let usual = format!("X-RateLimit-Reset: {value}");
+    let window = window(text);
+    let limit = format!("X-RateLimit-Limit: {}", window.limit());
+    let of_own = told(&named(text), &[&own]).reset;
+    assert_eq!(told(&window, &[&limit, &usual]).reset, of_own, "{value}");
+    of_own
 }
 
 #[test]
-fn a_retry_after_of_zero_or_in_the_past_is_absent() {
-    for value in ["0", "0.0", "Sun, 06 Nov 1994 08:00:00 GMT"] {
-        assert_eq!(retry(value), None, "{value}");
-    }
-}
-
-#[test]
-fn hostile_values_are_absent_or_clamped() {
+fn what_cannot_be_read_is_absent() {
     for value in [
-        "-5", "NaN", "inf", "1e300", "+5", "²", "", ".", "1.2.3", "soon", "0x10",
+        "-5", "NaN", "inf", "1e300", "+5", "²", "٣٠", "", ".", "1.2.3", "soon", "0x10", "1,000",
     ] {
-        let value = HeaderValue::from_bytes(value.as_bytes()).expect("bytes");
-        let mut headers = HeaderMap::new();
-        headers.insert("retry-after", value.clone());
-        headers.insert("x-ratelimit-reset", value.clone());
-        headers.insert("x-ratelimit-remaining", value.clone());
-        assert_eq!(retry_after(&headers, now().wall), None, "{value:?}");
-        let reading = told(&[Window::per_minute(9)], &headers);
-        assert_eq!(
-            (reading.remaining, reading.reset),
-            (None, None),
-            "{value:?}"
-        );
+        let lines = ["Limit", "Remaining", "Reset", "ResetTime"]
+            .map(|field| format!("X-Own-{field}: {value}"));
+        let lines = lines.each_ref().map(String::as_str);
+        assert_eq!(told(&named("9/min"), &lines), Reading::default(), "{value}");
     }
-    assert_eq!(retry("99999999"), Some(LONGEST_PAUSE.as_secs()));
-    assert_eq!(retry("9".repeat(400).as_str()), None);
 }
 
 /// Each row: who sends it, the window, the value, the seconds it means.
 #[test]
-fn a_reset_is_read_by_its_size() {
-    // Half a minute before 2026-07-15T10:36:17Z, which is 1784111777.
-    let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1_784_111_777 - 30);
-    let now = Now { wall, ..now() };
+fn a_reset_is_read_by_its_size_and_its_window() {
     let rows = [
         (
             "DigiKey, official: seconds to go",
@@ -139,7 +109,14 @@ fn a_reset_is_read_by_its_size() {
             "86382593",
             86_382.593,
         ),
+        (
+            "TE: milliseconds to go in any 24 hours",
+            "5000/day",
+            "86382593",
+            86_382.593,
+        ),
         ("express-rate-limit, rounded up", "20/2s", "3", 3.0),
+        ("rounded up, and one added", "10/min", "61", 61.0),
         (
             "a sliding counter: all is forgotten after two windows",
             "10/min",
@@ -148,6 +125,12 @@ fn a_reset_is_read_by_its_size() {
         ),
         ("beyond that it is milliseconds", "10/min", "3000", 3.0),
         ("and beyond a day", "1000/utc-day", "90000", 90.0),
+        (
+            "no counter of a day is known that slides",
+            "1000/day",
+            "90000",
+            90.0,
+        ),
         ("a second's window told in milliseconds", "10/s", "500", 0.5),
         ("an ISO date", "10/min", "2026-07-15T10:36:17Z", 30.0),
         (
@@ -156,373 +139,165 @@ fn a_reset_is_read_by_its_size() {
             "2026-07-15T10:36:17",
             30.0,
         ),
+        (
+            "RFC 9110, a date",
+            "10/min",
+            "Wed, 15 Jul 2026 10:36:17 GMT",
+            30.0,
+        ),
     ];
     for (who, window, value, expected) in rows {
-        let window: Window = window.parse().expect("a window");
-        // Sourcengine documents one name and shows the other.
-        for name in ["x-ratelimit-reset", "ratelimit-reset", "x-rate-limit-reset"] {
-            let headers = headers(&[(name, value)]);
-            let read = readings(&fields(std::slice::from_ref(&window)), &headers, now)[0].reset;
-            let read = read.unwrap_or_else(|| panic!("{who}: nothing read"));
-            assert!(
-                (read.as_secs_f64() - expected).abs() < 1e-3,
-                "{who}: {read:?}"
-            );
-        }
+        let read = reset(window, value).unwrap_or_else(|| panic!("{who}: nothing read"));
+        assert!(
+            (read.as_secs_f64() - expected).abs() < 1e-3,
+            "{who}: {read:?}"
+        );
     }
 }
 
 #[test]
-fn a_reset_beyond_the_window_is_clamped_to_it() {
-    assert_eq!(
-        reset("10/min", "Sun, 06 Nov 2094 08:49:37 GMT"),
-        Some(Duration::from_secs(61))
-    );
+fn a_reset_is_clamped_to_the_window_and_beyond_two_of_them_it_is_another_windows() {
+    let minute = Some(Duration::from_secs(61));
+    assert_eq!(reset("10/min", "121.5s"), minute);
+    assert_eq!(reset("10/min", "122s"), None);
+    assert_eq!(reset("10/min", "2026-07-15T10:37:47Z"), minute);
+    assert_eq!(reset("10/min", "2094-01-01T00:00:00Z"), None);
+    assert_eq!(reset("10/min", "99999999999999999999"), None);
+    let day = Some(Duration::from_secs(86_401));
+    for text in ["10/day", "10/utc-day"] {
+        assert_eq!(reset(text, "86401s"), day, "{text}");
+        assert_eq!(reset(text, "86402s"), None, "{text}");
+    }
 }
 
 #[test]
-fn reset_time_goes_before_reset() {
-    let windows = [Window::per_minute(120), Window::per_utc_day(1000)];
-    let both = headers(&[
-        ("x-burstlimit-resettime", "1994-11-06T08:49:12Z"),
-        ("x-burstlimit-reset", "44"),
-    ]);
-    let reading = told(&windows, &both);
-    assert_eq!(reading.reset, Some(Duration::from_secs(5)));
-}
-
-#[test]
-fn of_two_windows_the_short_one_reads_burst_and_the_long_one_rate() {
-    let windows = [Window::per_minute(120), Window::per_utc_day(1000)];
-    let six = headers(&[
-        ("x-ratelimit-limit", "1000"),
-        ("x-ratelimit-remaining", "17"),
-        ("x-burstlimit-limit", "120"),
-        ("x-burstlimit-remaining", "3"),
-    ]);
-    let [minute, day] = readings(&fields(&windows), &six, now())[..] else {
-        panic!("one for each window")
+fn the_unit_of_a_reset_is_the_windows_whatever_its_size() {
+    let reset = |unit, value: &str| {
+        let window = named("10/min").reset_unit(unit);
+        let reset = told(&window, &[&format!("X-Own-Reset: {value}")]).reset;
+        reset.map(|span| span.as_secs_f64())
     };
-    assert_eq!((minute.limit, minute.remaining), (Some(120), Some(3)));
-    assert_eq!((day.limit, day.remaining), (Some(1000), Some(17)));
+    assert_eq!(reset(ResetUnit::Seconds, "42"), Some(42.0));
+    assert_eq!(reset(ResetUnit::Milliseconds, "42"), Some(0.042));
+    assert_eq!(reset(ResetUnit::UnixSeconds, "1784111777"), Some(30.0));
+    assert_eq!(
+        reset(ResetUnit::UnixMilliseconds, "1784111777000"),
+        Some(30.0)
+    );
+    assert_eq!(reset(ResetUnit::Date, "42"), None);
+    assert_eq!(reset(ResetUnit::Date, "2026-07-15T10:36:17Z"), Some(30.0));
 }
 
 #[test]
-fn the_only_window_reads_the_family_that_tells_its_limit() {
-    let day_and_burst = headers(&[
-        ("x-ratelimit-limit", "1000"),
-        ("x-ratelimit-remaining", "900"),
-        ("x-burstlimit-limit", "40"),
-        ("x-burstlimit-remaining", "39"),
-    ]);
-    let window = Window::new(40, Duration::from_secs(2));
-    let reading = told(&[window], &day_and_burst);
-    assert_eq!((reading.limit, reading.remaining), (Some(40), Some(39)));
+fn a_date_goes_before_a_number() {
+    let lines = ["X-Own-ResetTime: 2026-07-15T10:35:52Z", "X-Own-Reset: 44"];
+    let reset = told(&named("120/min"), &lines).reset;
+    assert_eq!(reset, Some(Duration::from_secs(5)));
 }
 
 #[test]
 fn the_limit_of_draft_06_is_its_leading_integer() {
-    let window = Window::per_minute(100).limit_header("RateLimit-Limit");
-    let policy = headers(&[("ratelimit-limit", "100, 100;w=60")]);
-    assert_eq!(told(&[window], &policy).limit, Some(100));
+    let window = window("100/min").limit_header("RateLimit-Limit");
+    let lines = ["RateLimit-Limit: 100, 100;w=60"];
+    assert_eq!(told(&window, &lines).limit, Some(100));
 }
 
-/// A row: who sends it, the windows, the header lines, and what they say about each window.
-type Row<'r> = (
-    &'r str,
-    &'r [&'r str],
-    &'r [(&'static str, &'r str)],
-    &'r [Said],
-);
-type Said = (Option<u64>, Option<u64>, Option<u64>);
-
-const NOTHING: Said = (None, None, None);
-
-fn said(limit: u64, remaining: u64, reset: u64) -> Said {
-    (Some(limit), Some(remaining), Some(reset))
-}
-
-#[track_caller]
-fn check(rows: &[Row<'_>]) {
-    for (who, windows, lines, expected) in rows {
-        let windows = windows.iter().map(|text| text.parse().expect("a window"));
-        let windows: Vec<Window> = windows.collect();
-        let found: Vec<Said> = readings(&fields(&windows), &headers(lines), now())
-            .iter()
-            .map(|it| (it.limit, it.remaining, it.reset.map(|span| span.as_secs())))
-            .collect();
-        assert_eq!(found, *expected, "{who}");
+/// Each row: who sends it, the lines, and the limit, what remains and the seconds until the reset
+/// of a window of 100 a minute.
+#[test]
+fn of_all_that_is_told_of_a_window_the_least_left_counts_and_the_later_reset() {
+    let rows = [
+        (
+            "a policy, and the gateway's fields in front of it",
+            &[
+                "RateLimit-Policy: 100;w=60",
+                "RateLimit: limit=100, remaining=50, reset=30",
+                "X-RateLimit-Limit: 100",
+                "X-RateLimit-Remaining: 51",
+                "X-RateLimit-Reset: 40",
+            ][..],
+            (100, 50, 30),
+        ),
+        (
+            "the same, and the gateway has less left",
+            &[
+                "RateLimit-Policy: 100;w=60",
+                "RateLimit: limit=100, remaining=50, reset=30",
+                "X-RateLimit-Limit: 100",
+                "X-RateLimit-Remaining: 49",
+                "X-RateLimit-Reset: 40",
+            ],
+            (100, 49, 40),
+        ),
+        (
+            "draft 10: two partitions of one policy, and neither is said to be ours",
+            &[
+                r#"RateLimit-Policy: "peruser";q=100;w=60"#,
+                r#"RateLimit: "peruser";r=50;t=30;pk=:QQ==:, "peruser";r=90;t=7;pk=:Qg==:"#,
+            ],
+            (100, 50, 30),
+        ),
+        (
+            "the same, with as much left of each: until the later reset",
+            &[
+                r#"RateLimit-Policy: "peruser";q=100;w=60"#,
+                r#"RateLimit: "peruser";r=50;t=7;pk=:Qg==:, "peruser";r=50;t=30;pk=:QQ==:"#,
+            ],
+            (100, 50, 30),
+        ),
+        (
+            "the same, the other way round",
+            &[
+                r#"RateLimit-Policy: "peruser";q=100;w=60"#,
+                r#"RateLimit: "peruser";r=50;t=30;pk=:QQ==:, "peruser";r=50;t=7;pk=:Qg==:"#,
+            ],
+            (100, 50, 30),
+        ),
+        (
+            "the same, with a policy for each, and what is left of one",
+            &[
+                r#"RateLimit-Policy: "user";q=100;w=60;pk=:Qg==:, "user";q=100;w=60;pk=:QQ==:"#,
+                r#"RateLimit: "user";r=50;t=30;pk=:QQ==:"#,
+            ],
+            (100, 50, 30),
+        ),
+        (
+            "the same, and one is lower: both count every request",
+            &[
+                r#"RateLimit-Policy: "user";q=9;w=60;pk=:Qg==:, "user";q=100;w=60;pk=:QQ==:"#,
+                r#"RateLimit: "user";r=50;t=30;pk=:QQ==:, "user";r=2;t=7;pk=:Qg==:"#,
+            ],
+            (9, 2, 7),
+        ),
+    ];
+    for (who, lines, (limit, remaining, seconds)) in rows {
+        let expected = Reading {
+            limit: Some(limit),
+            remaining: Some(remaining),
+            reset: Some(Duration::from_secs(seconds)),
+        };
+        assert_eq!(told(&window("100/min"), lines), expected, "{who}");
     }
 }
 
 #[test]
-fn each_draft_of_the_ietf_is_understood() {
-    let drafts_06_and_07 = [
-        (
-            "draft 06, section 6.1: the policy behind the limit",
-            &["100/min"][..],
-            &[
-                ("ratelimit-limit", "100, 100;w=60"),
-                ("ratelimit-remaining", "50"),
-                ("ratelimit-reset", "50"),
-            ][..],
-            &[said(100, 50, 50)][..],
-        ),
-        (
-            "express-rate-limit 8, draft-6",
-            &["40/2s"],
-            &[
-                ("ratelimit-policy", "20;w=2"),
-                ("ratelimit-limit", "20"),
-                ("ratelimit-remaining", "19"),
-                ("ratelimit-reset", "2"),
-            ],
-            &[said(20, 19, 2)],
-        ),
-        (
-            "draft 06 with two policies: the limit tells which of them is meant",
-            &["100/min", "1000/h"],
-            &[
-                ("ratelimit-limit", "1000, 100;w=60, 1000;w=3600"),
-                ("ratelimit-remaining", "7"),
-                ("ratelimit-reset", "1800"),
-            ],
-            &[(Some(100), None, None), said(1000, 7, 1800)],
-        ),
-        (
-            "express-rate-limit 8, draft-7",
-            &["40/2s"],
-            &[
-                ("ratelimit-policy", "20;w=2"),
-                ("ratelimit", "limit=20, remaining=19, reset=2"),
-            ],
-            &[said(20, 19, 2)],
-        ),
-        (
-            "draft 07 without its policy, and not quite a dictionary",
-            &["100/min"],
-            &[("ratelimit", "Limit=100;Remaining=50; Reset=5")],
-            &[said(100, 50, 5)],
-        ),
-        (
-            "draft 07, a quota of two windows: the one nearest to its end is told",
-            &["20/2s", "1000/day"],
-            &[
-                ("ratelimit-policy", "20;w=2, 1000;w=86400"),
-                ("ratelimit", "limit=20, remaining=0, reset=1"),
-            ],
-            &[said(20, 0, 1), (Some(1000), None, None)],
-        ),
+fn a_window_that_never_ends_is_read_too() {
+    let endless = Window::new(9, Duration::MAX);
+    let lines = [
+        "X-RateLimit-Limit: 9",
+        "X-RateLimit-Remaining: 5",
+        "X-RateLimit-Reset: 99999999999999999999",
     ];
-    check(&drafts_06_and_07);
-}
-
-#[test]
-fn the_structured_fields_of_drafts_08_to_10_are_understood() {
-    check(&[
-        (
-            "express-rate-limit 8, draft-8",
-            &["40/2s"],
-            &[
-                ("ratelimit", r#""burst"; r=19; t=2"#),
-                (
-                    "ratelimit-policy",
-                    r#""burst"; q=20; w=2; pk=:MTI3LjAuMC4x:"#,
-                ),
-            ],
-            &[said(20, 19, 2)],
-        ),
-        (
-            "express-rate-limit 8, two limiters: two lines of each",
-            &["20/2s", "1000/day"],
-            &[
-                ("ratelimit", r#""burst"; r=19; t=2"#),
-                ("ratelimit", r#""day"; r=998; t=86400"#),
-                ("ratelimit-policy", r#""burst"; q=20; w=2; pk=:MTI3:"#),
-                ("ratelimit-policy", r#""day"; q=1000; w=86400; pk=:MTI3:"#),
-            ],
-            &[said(20, 19, 2), said(1000, 998, 86_400)],
-        ),
-        (
-            "draft 08: both in one line, in another order, named by tokens",
-            &["20/2s", "1000/day"],
-            &[
-                ("ratelimit", "day;r=998;t=86400, burst;r=19;t=2"),
-                ("ratelimit-policy", "burst;q=20;w=2, day;q=1000;w=86400"),
-            ],
-            &[said(20, 19, 2), said(1000, 998, 86_400)],
-        ),
-        (
-            "a window of half a second is a policy of one",
-            &["20/500ms", "1000/day"],
-            &[
-                ("ratelimit", r#""burst";r=3;t=1"#),
-                ("ratelimit-policy", r#""burst";q=10;w=1"#),
-            ],
-            &[said(10, 3, 1), NOTHING],
-        ),
-        (
-            "no policy: the only one is that of the only window",
-            &["20/2s"],
-            &[("ratelimit", r#""default";r=3;t=1"#)],
-            &[(None, Some(3), Some(1))],
-        ),
-        (
-            "no policy, two windows: whose it is, nobody knows",
-            &["20/2s", "1000/day"],
-            &[("ratelimit", r#""default";r=3;t=1"#)],
-            &[NOTHING, NOTHING],
-        ),
-        (
-            "the policy of a shorter time is not that of the minute",
-            &["100/min"],
-            &[
-                ("ratelimit", r#""second";r=3;t=1"#),
-                ("ratelimit-policy", r#""second";q=10;w=1"#),
-            ],
-            &[NOTHING],
-        ),
-        (
-            "draft 10, quota units: bytes are no requests",
-            &["100/min"],
-            &[
-                ("ratelimit", r#""bytes";r=5;t=9, "calls";r=7;t=9"#),
-                (
-                    "ratelimit-policy",
-                    r#""bytes";q=99;w=60;qu="content-bytes", "calls";q=100;w=60;qu="requests""#,
-                ),
-            ],
-            &[said(100, 7, 9)],
-        ),
-        (
-            "a malformed line is absent, the other is not",
-            &["100/min"],
-            &[
-                ("ratelimit", r#""burst;r=50;t=5"#),
-                ("ratelimit-policy", r#""burst";q=100;w=60"#),
-            ],
-            &[(Some(100), None, None)],
-        ),
-        (
-            "numbers below zero and decimals are no counts",
-            &["100/min"],
-            &[("ratelimit", r#""burst";r=-5;t=1.5"#)],
-            &[NOTHING],
-        ),
-    ]);
-}
-
-#[test]
-fn each_family_of_three_fields_is_understood() {
-    check(&[
-        (
-            "express-rate-limit, legacy headers",
-            &["20/2s"],
-            &[
-                ("x-ratelimit-limit", "20"),
-                ("x-ratelimit-remaining", "19"),
-                ("x-ratelimit-reset", "2"),
-            ],
-            &[said(20, 19, 2)],
-        ),
-        (
-            "X-Rate-Limit-*, with dashes (design 3.4)",
-            &["450/15min"],
-            &[
-                ("x-rate-limit-limit", "450"),
-                ("x-rate-limit-remaining", "449"),
-                ("x-rate-limit-reset", "890"),
-            ],
-            &[said(450, 449, 890)],
-        ),
-        (
-            "IBM API Connect: the name before the count",
-            &["100/h"],
-            &[
-                ("x-ratelimit-limit", "name=rate-limit,100;"),
-                ("x-ratelimit-remaining", "name=rate-limit,99;"),
-            ],
-            &[(Some(100), Some(99), None)],
-        ),
-        (
-            "IBM API Connect with two limits",
-            &["1000/day"],
-            &[
-                ("x-ratelimit-limit", "name=hourly,100;name=daily,1000;"),
-                ("x-ratelimit-remaining", "name=hourly,9; name=daily,909;"),
-            ],
-            &[(Some(1000), Some(909), None)],
-        ),
-        (
-            "IBM API Connect, none of them ours",
-            &["7/day"],
-            &[
-                ("x-ratelimit-limit", "name=hourly,100;name=daily,1000;"),
-                ("x-ratelimit-remaining", "name=hourly,9; name=daily,909;"),
-            ],
-            &[NOTHING],
-        ),
-        (
-            "DigiKey: the day on every response",
-            &["120/min", "1000/utc-day"],
-            &[
-                ("x-ratelimit-limit", "1000"),
-                ("x-ratelimit-remaining", "17"),
-            ],
-            &[NOTHING, (Some(1000), Some(17), None)],
-        ),
-        (
-            "one limiter before two windows: the day's names tell the limit of the burst",
-            &["20/2s", "1000/day"],
-            &[
-                ("x-ratelimit-limit", "20"),
-                ("x-ratelimit-remaining", "3"),
-                ("x-ratelimit-reset", "1"),
-            ],
-            &[said(20, 3, 1), NOTHING],
-        ),
-        (
-            "express-rate-limit, draft-7 and legacy: the policy has the finer reset",
-            &["20/2s"],
-            &[
-                ("ratelimit-policy", "20;w=2"),
-                ("ratelimit", "limit=20, remaining=18, reset=1"),
-                ("x-ratelimit-limit", "20"),
-                ("x-ratelimit-remaining", "18"),
-                ("x-ratelimit-reset", "2"),
-            ],
-            &[said(20, 18, 1)],
-        ),
-    ]);
-}
-
-#[test]
-fn a_window_that_never_ends_is_compared_with_a_policy() {
-    let window = Window::new(9, Duration::MAX);
-    let policy = headers(&[
-        ("ratelimit-policy", r#""b";q=9;w=60"#),
-        ("ratelimit", r#""b";r=5;t=9"#),
-    ]);
-    assert_eq!(told(&[window], &policy).remaining, Some(5));
-}
-
-#[test]
-fn retry_after_may_be_seconds_since_1970_but_not_in_the_past() {
-    let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1_784_111_777 - 30);
-    let now = Now { wall, ..now() };
-    let retry = |value| retry_after(&headers(&[("retry-after", value)]), now.wall);
-    let half_a_minute = Some(Duration::from_secs(30));
-    assert_eq!(retry("1784111777"), half_a_minute);
-    assert_eq!(retry("1784111777000"), half_a_minute);
-    assert_eq!(retry("1784111700"), None);
-    assert_eq!(retry("Wed, 15 Jul 2026 10:36:17 -0000"), half_a_minute);
+    assert_eq!(told(&endless, &lines).remaining, Some(5));
+    // Found by the property below.
+    let policy = [r#"RateLimit-Policy: "b";t=0;w=0"#];
+    assert_eq!(told(&endless, &policy), Reading::default());
 }
 
 /// Every field that is read, without names of one's own.
-const READ: [&str; 24] = [
+const READ: [&str; 23] = [
     "retry-after",
     "date",
-    "age",
     "ratelimit",
     "ratelimit-policy",
     "ratelimit-limit",
@@ -546,18 +321,6 @@ const READ: [&str; 24] = [
     "x-own-resettime",
 ];
 
-/// Found by the property below.
-#[test]
-fn the_longest_window_there_is_reads_policies_too() {
-    let mut headers = HeaderMap::new();
-    headers.insert(
-        "ratelimit-policy",
-        HeaderValue::from_static("\"b\";t=0;w=0"),
-    );
-    let windows = [Window::new(u64::MAX, Duration::MAX)];
-    assert_eq!(readings(&fields(&windows), &headers, now()).len(), 1);
-}
-
 /// Bytes, and texts that come close to what servers send.
 fn values() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
@@ -569,14 +332,9 @@ fn values() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn quotas() -> impl Strategy<Value = Vec<Window>> {
-    let own = Window::per_minute(9)
-        .limit_header("x-own-limit")
-        .remaining_header("x-own-remaining")
-        .reset_header("x-own-reset")
-        .reset_time_header("x-own-resettime");
     prop::sample::select(vec![
         vec![Window::per_minute(9)],
-        vec![own],
+        vec![named("9/min")],
         vec![Window::new(u64::MAX, Duration::MAX)],
         vec![
             Window::per_second(1),
@@ -604,6 +362,5 @@ proptest! {
             prop_assert!(reading.reset.is_none_or(|span| span <= longest));
             prop_assert_ne!(reading.limit, Some(0));
         }
-        prop_assert!(retry_after(&headers, now().wall).is_none_or(|span| span <= LONGEST_PAUSE));
     }
 }

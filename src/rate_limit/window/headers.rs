@@ -52,8 +52,9 @@ impl ResetUnit {
 #[non_exhaustive]
 pub enum ResetUnit {
     /// Told by its size: below 10⁹ seconds to go (milliseconds where seconds would exceed the
-    /// window, or two of up to an hour), then seconds, milliseconds or microseconds since 1970; a
-    /// date is read as a date, and a span with its units (`6m0s`, `3000ms`, `PT3S`) as such.
+    /// window, or two of up to an hour, and where a `Retry-After` beside it says the same in
+    /// seconds), then seconds, milliseconds or microseconds since 1970; a date is read as a date,
+    /// and a span with its units (`6m0s`, `3000ms`, `PT3S`) as such.
     #[default]
     Auto,
     /// Seconds to go.

@@ -244,6 +244,22 @@ fn each_draft_of_the_ietf_is_a_report_with_its_length() {
             ],
         ),
         (
+            "both in one line, in another order, named by tokens",
+            &[
+                "RateLimit: day;r=998;t=86400, burst;r=19;t=2",
+                "RateLimit-Policy: burst;q=20;w=2, day;q=1000;w=86400",
+            ],
+            &[
+                r#"RateLimit "day": 998 of 1000 per 86400 until 86400"#,
+                r#"RateLimit "burst": 19 of 20 per 2 until 2"#,
+            ],
+        ),
+        (
+            "numbers below zero and decimals are no counts",
+            &[r#"RateLimit: "burst";r=-5;t=1.5"#],
+            &[],
+        ),
+        (
             "draft 10: of two partitions nobody says which is ours: each is a family",
             &[
                 r#"RateLimit-Policy: "peruser";q=100;w=60"#,
@@ -252,6 +268,17 @@ fn each_draft_of_the_ietf_is_a_report_with_its_length() {
             &[
                 r#"RateLimit "peruser" of A: 50 of 100 per 60 until 30"#,
                 r#"RateLimit "peruser" of B: 90 of 100 per 60 until 7"#,
+            ],
+        ),
+        (
+            "the same, with a policy for each, and what is left of one",
+            &[
+                r#"RateLimit-Policy: "peruser";q=9;w=60;pk=:Qg==:, "peruser";q=100;w=60;pk=:QQ==:"#,
+                r#"RateLimit: "peruser";r=50;t=30;pk=:QQ==:"#,
+            ],
+            &[
+                r#"RateLimit "peruser" of A: 50 of 100 per 60 until 30"#,
+                r#"RateLimit "peruser" of B: of 9 per 60"#,
             ],
         ),
         (
@@ -365,7 +392,10 @@ fn each_limit_of_a_list_with_names_is_a_family() {
         ),
         (
             "a count in groups of digits",
-            &["X-RateLimit-Limit: name=hourly,1,000;"],
+            &[
+                "X-RateLimit-Limit: name=hourly,1,000;",
+                "X-RateLimit-Remaining: name=hourly,1,000;",
+            ],
             &[],
         ),
     ]);
@@ -470,9 +500,23 @@ fn several_lines_of_one_name_are_the_gateways_report_and_the_services() {
             &["X-RateLimit-*: of 200", "X-RateLimit-*: of 2000"],
         ),
         (
+            "the same, if the day were short: it may be one number as well",
+            &["X-RateLimit-Limit: 300,600"],
+            &[],
+        ),
+        (
             "a number that a template writes for people, or two numbers",
             &["X-RateLimit-Limit: 1,000", "X-RateLimit-Remaining: 999"],
             &["X-RateLimit-*: 999"],
+        ),
+        (
+            "the same of millions",
+            &[
+                "RateLimit-Limit: 4,000,000",
+                "RateLimit-Remaining: 3,999,999",
+                "RateLimit-Reset: 30",
+            ],
+            &["RateLimit-*: until ~30"],
         ),
     ]);
 }
@@ -557,12 +601,28 @@ fn each_way_to_write_a_reset_is_understood() {
         "1e300",
         "38/40",
         "1,000",
+        "86,400",
+        "99999999999999999999",
+        "2094-01-01T00:00:00Z",
         "1000000000",
         "2025-12-31T23:59:00Z",
     ] {
         let line = format!("X-RateLimit-Reset: {nothing}");
         assert_eq!(reported(&[], &[&line]), [""; 0], "{nothing}");
     }
+}
+
+#[test]
+fn a_reset_is_at_most_400_days_off() {
+    let date = "Date: Wed, 31 Dec 2025 23:59:30 GMT";
+    for value in ["99999999999999999999", "2094-01-01T00:00:00Z"] {
+        let line = format!("X-RateLimit-Reset: {value}");
+        let expected = "X-RateLimit-*: until 34560000";
+        assert_eq!(reported(&[], &[date, &line]), [expected], "{value}");
+    }
+    let structured = r#"RateLimit: "b";r=3;t=999999999999999"#;
+    let expected = r#"RateLimit "b": 3 until 34560000"#;
+    assert_eq!(reported(&[], &[structured]), [expected]);
 }
 
 #[test]
