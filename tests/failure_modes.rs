@@ -29,8 +29,8 @@ use common::{
 use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use reqwest_tollgate::{
-    Account, BoxFuture, Clock, Error, ErrorKind, Now, Pacing, PausedClock, Quota, Recovery,
-    RequestOptions, SystemClock, Window,
+    Account, BoxFuture, Clock, ErrorKind, Now, Pacing, PausedClock, Quota, RequestOptions,
+    SystemClock, Window,
 };
 use tokio::time::{Instant, advance, sleep};
 

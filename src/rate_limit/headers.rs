@@ -9,6 +9,7 @@
 //! report belongs to, if any.
 
 mod attribution;
+mod fields;
 mod policies;
 pub(crate) mod report;
 #[cfg(test)]
@@ -21,28 +22,9 @@ use smallvec::SmallVec;
 
 pub(crate) use self::attribution::Owner;
 use self::attribution::attribute;
+pub(crate) use self::fields::{Fields, RESET_GRAIN};
 use self::report::Report;
-use super::window::{ResetUnit, Span, Window, WindowHeaders};
 use crate::clock::Now;
-use crate::cost::REQUESTS;
-
-/// Servers round a reset to the second, and some add another half on the way.
-pub(super) const RESET_GRAIN: Duration = Duration::from_millis(1_500);
-
-/// What tells one window of a quota from the others in what responses report.
-#[derive(Clone, Debug)]
-pub(crate) struct Fields {
-    names: WindowHeaders,
-    named: bool,
-    limit: u64,
-    /// As configured; of a month, that of the longest.
-    length: Duration,
-    /// The same, but of the shortest month.
-    shortest: Duration,
-    is_calendar: bool,
-    counts_requests: bool,
-    reset_unit: ResetUnit,
-}
 
 /// What a response says about one window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,37 +79,3 @@ impl Reading {
         }
     }
 }
-
-impl Fields {
-    pub(crate) fn of(window: &Window) -> Self {
-        Self {
-            names: window.headers.clone(),
-            named: window.headers.are_named(),
-            limit: window.limit,
-            length: window.length(),
-            shortest: match window.span {
-                Span::Rolling(length) => length,
-                Span::Calendar(period) => period.shortest(),
-            },
-            is_calendar: matches!(window.span, Span::Calendar(_)),
-            counts_requests: &*window.unit == REQUESTS,
-            reset_unit: window.headers.reset_unit,
-        }
-    }
-
-    /// How far off a reset of this window may be: a sliding counter forgets all only after two
-    /// windows, and says so. None is known that counts a day that way.
-    fn longest_reset(&self) -> Duration {
-        let may_slide = !self.is_calendar && self.length <= LONGEST_COUNTER;
-        let windows = if may_slide { 2 } else { 1 };
-        (self.length.saturating_mul(windows)).saturating_add(RESET_GRAIN)
-    }
-
-    /// At most the window's length, and a rounded-up second more.
-    fn bounded(&self, span: Duration) -> Duration {
-        span.min(self.length.saturating_add(Duration::from_secs(1)))
-    }
-}
-
-/// Windows up to this length may be a sliding counter's.
-const LONGEST_COUNTER: Duration = Duration::from_secs(60 * 60);

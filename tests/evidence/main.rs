@@ -2,8 +2,53 @@
 //! configured with windows that are not tighter, or with none. What comes of it is judged by the
 //! server's own record.
 
+#![allow(clippy::disallowed_methods, clippy::expect_used, clippy::unwrap_used)]
+
+mod rows;
 mod run;
 mod server;
 mod world;
 
-fn main() {}
+use run::{Outcome, run};
+use world::{Variant, World};
+
+/// In the suite; `cargo bench --bench evidence` runs as many as one likes.
+const WORLDS: u64 = 60;
+
+fn outcomes(variant: Variant, is_configured: bool, worlds: u64) -> Vec<(u64, Outcome)> {
+    let worlds = (1_001..=1_000 + worlds).map(|seed| World::new(seed, variant, is_configured));
+    // Large limits are for the bench: here nothing is optimized.
+    let worlds = worlds.filter(|world| world.rules.iter().all(|rule| rule.limit <= 2_000));
+    worlds.map(|world| (world.seed, run(&world, 0))).collect()
+}
+
+fn mean(outcomes: &[(u64, Outcome)], of: impl Fn(&Outcome) -> f64) -> f64 {
+    outcomes.iter().map(|(_, outcome)| of(outcome)).sum::<f64>() / outcomes.len() as f64
+}
+
+#[track_caller]
+fn nothing_stops(outcomes: &[(u64, Outcome)], least: f64) {
+    for (seed, outcome) in outcomes {
+        assert!(outcome.used >= least, "world {seed}: {outcome:?}");
+    }
+}
+
+#[test]
+fn windows_that_are_not_tighter_stop_no_crawl_and_start_no_herd() {
+    let outcomes = outcomes(Variant::Plain, true, WORLDS);
+    nothing_stops(&outcomes, 0.3);
+    let good = mean(&outcomes, |outcome| f64::from(u8::from(outcome.is_good())));
+    assert!(good >= 0.8, "{good}");
+    let rejected = mean(&outcomes, |outcome| outcome.rejected as f64);
+    assert!(rejected <= 3.5, "{rejected}");
+}
+
+#[test]
+fn without_a_window_what_is_told_suffices() {
+    let outcomes = outcomes(Variant::Plain, false, WORLDS);
+    nothing_stops(&outcomes, 0.3);
+    let good = mean(&outcomes, |outcome| f64::from(u8::from(outcome.is_good())));
+    assert!(good >= 0.8, "{good}");
+    let rejected = mean(&outcomes, |outcome| outcome.rejected as f64);
+    assert!(rejected <= 3.5, "{rejected}");
+}

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use super::Chance;
-use super::series::Answer;
+use super::answer::Answer;
+use super::chance::Chance;
 use crate::clock::Moment;
 use crate::rate_limit::in_flight::PermitId;
 

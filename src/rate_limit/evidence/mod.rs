@@ -19,6 +19,8 @@
 //!
 //! `series` holds R2 to R21, `limit_test` R22 and R23. Pure: `now` is an argument.
 
+mod answer;
+mod chance;
 mod ends;
 mod limit_test;
 mod series;
@@ -28,9 +30,10 @@ mod tests;
 
 use std::time::Duration;
 
+pub(super) use self::answer::Answer;
+pub(super) use self::chance::Chance;
 use self::limit_test::LimitTests;
 pub(super) use self::limit_test::Verdict;
-pub(super) use self::series::Answer;
 use self::series::{Key, Series};
 use super::headers::Owner;
 use super::headers::report::Report;
@@ -45,18 +48,6 @@ const FIRST_CONTACT: u64 = 2;
 
 /// One more goes for each so long that the first answer does not come.
 const FIRST_PATIENCE: Duration = Duration::from_secs(5);
-
-/// When a request may leave by what is known here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Chance {
-    Now,
-    /// Not before this moment.
-    At(Moment),
-    /// At this moment one goes and tries; what holds it up is too doubtful to refuse a caller for.
-    Try(Moment),
-    /// Not before a request in flight is answered, or this moment.
-    WhenAnswered(Moment),
-}
 
 /// What is known of one quota beside its windows.
 #[derive(Clone, Debug, Default)]
@@ -243,21 +234,5 @@ impl Evidence {
     /// The learned windows.
     pub(crate) fn learned(&self) -> impl Iterator<Item = &Series> {
         self.series.iter().filter(|series| !series.is_owned())
-    }
-}
-
-impl Chance {
-    /// When both allow it: at the later moment, and firm as soon as one of them is.
-    pub(crate) fn and(self, other: Self) -> Self {
-        use Chance::{At, Now, Try, WhenAnswered};
-        match (self, other) {
-            (Now, chance) | (chance, Now) => chance,
-            (WhenAnswered(one), WhenAnswered(other)) => WhenAnswered(one.min(other)),
-            (WhenAnswered(at), _) | (_, WhenAnswered(at)) => WhenAnswered(at),
-            (At(one), At(other)) => At(one.max(other)),
-            (Try(one), Try(other)) => Try(one.max(other)),
-            (At(firm), Try(soft)) | (Try(soft), At(firm)) if firm >= soft => At(firm),
-            (At(_), Try(soft)) | (Try(soft), At(_)) => Try(soft),
-        }
     }
 }

@@ -13,7 +13,8 @@
 
 use std::time::Duration;
 
-use super::Chance;
+use super::answer::Answer;
+use super::chance::Chance;
 use super::ends::{Ends, agree};
 use super::silent::Silent;
 use crate::clock::Moment;
@@ -35,21 +36,6 @@ const MOST_FAILED_LOOKS: u32 = 3;
 
 /// A series ends with its evidence: after so many answers without it, and two of its periods.
 const SILENT_ANSWERS: u64 = 20;
-
-/// What an answer says beside its reports.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Answer {
-    pub(crate) permit: PermitId,
-    pub(crate) sent: Moment,
-    pub(crate) now: Moment,
-    /// Others that are still in flight.
-    pub(crate) in_flight: u64,
-    pub(crate) is_rejected: bool,
-    /// Neither a rejection nor an error that a gateway may have given without counting it.
-    pub(crate) is_success: bool,
-    /// How long to pause, by its own word.
-    pub(crate) pause: Option<Duration>,
-}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Key {

@@ -25,8 +25,8 @@ use std::time::Duration;
 
 use http::HeaderName;
 
+use super::fields::{Fields, LONGEST_COUNTER};
 use super::report::{FamilyName, Report};
-use super::{Fields, LONGEST_COUNTER};
 
 /// What a report speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

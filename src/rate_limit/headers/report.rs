@@ -16,14 +16,17 @@ use http::HeaderMap;
 use smallvec::SmallVec;
 
 use self::base::{Base, HOUR, bounded};
-pub(crate) use self::family_name::{FamilyName, Prefix, Unit};
+pub(crate) use self::family_name::FamilyName;
+#[cfg(test)]
+pub(crate) use self::family_name::{Prefix, Unit};
 use self::found::{Found, Group};
 use self::lines::Lines;
 pub(crate) use self::unreadable::unreadable;
+use super::fields::Fields;
 use super::policies::{self, Policy, Reset};
-use super::{Fields, ResetUnit};
 use crate::clock::Now;
 use crate::header_value::MOST_MEMBERS;
+use crate::rate_limit::window::ResetUnit;
 
 /// No server counts that far: it is a mistake, or means "unlimited".
 const HIGHEST_COUNT: u64 = 1 << 40;

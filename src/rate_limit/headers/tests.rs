@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::clock::Moment;
+use crate::rate_limit::window::{ResetUnit, Window};
 
 /// Seconds since 1970 at 2026-07-15T10:36:17Z; the answers arrive 30 s before it.
 const EXAMPLE: u64 = 1_784_111_777;

@@ -8,11 +8,11 @@ use http::HeaderMap;
 use http::header::RETRY_AFTER;
 use smallvec::SmallVec;
 
-use super::super::ResetUnit;
 use super::super::policies::Reset;
 use super::lines::Values;
 use crate::clock::Now;
 use crate::header_value::{self, MOST_MEMBERS, When};
+use crate::rate_limit::window::ResetUnit;
 
 /// Longer spans are cut. Nothing counts for longer than a year.
 const LONGEST_SPAN: Duration = Duration::from_secs(400 * 86_400);

@@ -5,10 +5,10 @@
 use http::{HeaderMap, HeaderName};
 use smallvec::SmallVec;
 
-use super::super::Fields;
+use super::super::fields::Fields;
 use super::super::policies::{self, Policies};
+use super::family_name::{Prefix, Unit};
 use super::lines::{Lines, Values};
-use super::{Prefix, Unit};
 use crate::header_value::{Budget, MOST_MEMBERS};
 
 /// All of an answer.

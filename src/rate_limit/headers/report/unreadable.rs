@@ -4,7 +4,7 @@
 
 use http::{HeaderMap, HeaderName};
 
-use super::super::Fields;
+use super::super::fields::Fields;
 use super::lines::is_count;
 use crate::header_value::{self, Budget};
 use crate::printable::one_line;
