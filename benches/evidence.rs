@@ -60,12 +60,21 @@ fn main() {
         VariantName::TwoEndpoints => Variant::TwoEndpoints,
     };
     let sides = [Side::Configured, Side::Nothing];
-    for side in sides.into_iter().filter(|side| options.side.is_none_or(|only| only == *side)) {
+    for side in sides
+        .into_iter()
+        .filter(|side| options.side.is_none_or(|only| only == *side))
+    {
         let is_configured = side == Side::Configured;
         if let Ok(seed) = std::env::var("TOLLGATE_EVIDENCE_WORLD") {
             let world = World::new(seed.parse().unwrap(), variant, is_configured);
             println!("{world:#?}");
-            println!("{:?}", run(&world, std::env::var("FIRST").map_or(400, |n| n.parse().unwrap())));
+            println!(
+                "{:?}",
+                run(
+                    &world,
+                    std::env::var("FIRST").map_or(400, |n| n.parse().unwrap())
+                )
+            );
             continue;
         }
         let runs = runs(&options, variant, is_configured);
@@ -102,8 +111,15 @@ fn report(side: Side, runs: &[(World, Outcome)]) {
         let share = |is: fn(&Outcome) -> bool| {
             100.0 * runs.iter().filter(|(_, outcome)| is(outcome)).count() as f64 / count
         };
-        let used = runs.iter().map(|(_, outcome)| outcome.used.min(1.0)).sum::<f64>() / count;
-        let rejected = runs.iter().map(|(_, outcome)| outcome.rejected).sum::<u64>();
+        let used = runs
+            .iter()
+            .map(|(_, outcome)| outcome.used.min(1.0))
+            .sum::<f64>()
+            / count;
+        let rejected = runs
+            .iter()
+            .map(|(_, outcome)| outcome.rejected)
+            .sum::<u64>();
         println!(
             "{side:10?} {name:22} n {:4} good {:5.1} <0.1 {:4.1} <0.3 {:4.1} <0.9 {:5.1} used {used:.3} \
              rejections {:8.2} none {:5.1} <=1 {:5.1}",
@@ -122,22 +138,50 @@ fn report(side: Side, runs: &[(World, Outcome)]) {
         let of_kind = runs.iter().filter(|(world, _)| run::is_large(world, kind));
         of_kind.collect::<Vec<_>>()
     };
-    show("one exact, from 20", &is_large(|kind| kind != Kind::Counter));
-    show("one counter, from 20", &is_large(|kind| kind == Kind::Counter));
+    show(
+        "one exact, from 20",
+        &is_large(|kind| kind != Kind::Counter),
+    );
+    show(
+        "one counter, from 20",
+        &is_large(|kind| kind == Kind::Counter),
+    );
 }
 
 fn list(mut runs: Vec<(World, Outcome)>) {
     let show = |(world, outcome): &(World, Outcome)| {
         let rules = world.rules.iter().map(|rule| {
-            let flags = [(rule.floored, "floored"), (rule.next_free, "next"), (rule.counts_rejected, "counts"), (rule.tells_length, "w")];
-            let flags: Vec<_> = flags.iter().filter(|(is, _)| *is).map(|(_, name)| *name).collect();
-            format!("{:?} {}/{}s {}", rule.kind, rule.limit, rule.length, flags.join(","))
+            let flags = [
+                (rule.floored, "floored"),
+                (rule.next_free, "next"),
+                (rule.counts_rejected, "counts"),
+                (rule.tells_length, "w"),
+            ];
+            let flags: Vec<_> = flags
+                .iter()
+                .filter(|(is, _)| *is)
+                .map(|(_, name)| *name)
+                .collect();
+            format!(
+                "{:?} {}/{}s {}",
+                rule.kind,
+                rule.limit,
+                rule.length,
+                flags.join(",")
+            )
         });
         println!(
             "  {:4} used {:.2} rejected {:4} of {:5} | {} | one name {} late {} | {} workers, {:.2}s | {:?}",
-            world.seed, outcome.used, outcome.rejected, outcome.accepted,
-            rules.collect::<Vec<_>>().join(" + "), world.one_name && world.rules.len() > 1, world.late,
-            world.workers, world.round_trip, world.configured,
+            world.seed,
+            outcome.used,
+            outcome.rejected,
+            outcome.accepted,
+            rules.collect::<Vec<_>>().join(" + "),
+            world.one_name && world.rules.len() > 1,
+            world.late,
+            world.workers,
+            world.round_trip,
+            world.configured,
         );
     };
     runs.sort_by(|(_, one), (_, other)| one.used.total_cmp(&other.used));

@@ -36,7 +36,7 @@ async fn a_higher_limit_lets_those_go_who_wait() {
 #[tokio::test(start_paused = true)]
 async fn a_lower_limit_counts_what_is_answered_and_what_flies() {
     let account = acme().window("5/min".parse().unwrap()).build().unwrap();
-    let stub = Stub::new(|_| answer(200).after(seconds(4)));
+    let stub = Stub::after_contact(|_| answer(200).after(seconds(4)));
     let client = client(&account, &stub);
     let change = async {
         sleep(seconds(2)).await;
@@ -44,7 +44,7 @@ async fn a_lower_limit_counts_what_is_answered_and_what_flies() {
         assert_eq!(left(&account), [(2, 0)]);
     };
     tokio::join!(send_all(&client, 7), change);
-    // Five until a minute after their answers; then two, and two.
+    // One until a minute after its answer, four until one after theirs; then two.
     assert_eq!(stub.arrivals(), [0, 0, 0, 0, 0, 64, 64]);
 }
 

@@ -768,7 +768,7 @@ fn the_id_of_an_exchange_is_cut_at_128_characters_in_every_event_and_error() {
     };
     let error = common::under_paused_time(async {
         let account = acme().bearer("t").request_id_header("X-Id");
-        let account = account.window(Window::per_minute(10)).observer(observer);
+        let account = account.window(Window::per_utc_day(10)).observer(observer);
         let account = account.build().unwrap();
         let long = "x".repeat(4000);
         let stub = Stub::answering([answer(429).header("retry-after", 9999).header("X-Id", long)]);

@@ -23,7 +23,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::{
-    API, Stub, acme, answer, client, millis, noon, paused_runtime, seconds, send_all, watched,
+    API, Stub, acme, answer, client, contact, millis, noon, paused_runtime, seconds, send_all,
+    watched,
 };
 use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -58,8 +59,15 @@ async fn a_stale_remaining_gives_nothing_back() {
 /// An answer that was under way while the window began anew tells of the one before.
 #[tokio::test(start_paused = true)]
 async fn an_answer_of_the_window_before_raises_no_limit_and_stops_nobody() {
-    let account = acme().window("5/10s".parse().unwrap()).build().unwrap();
+    let window: Window = "5/10s".parse().unwrap();
+    let window = window
+        .limit_header("x-ratelimit-limit")
+        .remaining_header("x-ratelimit-remaining")
+        .reset_header("x-ratelimit-reset");
+    let account = acme().window(window).build().unwrap();
     let permit = || account.try_permit(API, &RequestOptions::new()).unwrap();
+    let first = permit().unwrap();
+    assert!(first.answered(StatusCode::OK, &told(5, 4, 10)).is_none());
     let old = [permit().unwrap(), permit().unwrap()];
     // The server's window ends, and its next one allows less.
     sleep(seconds(2)).await;
@@ -155,7 +163,7 @@ async fn others_go_on_while_one_waits() {
 /// Retry layers sleep for the first `Retry-After` and then send, whatever was said meanwhile.
 #[tokio::test(start_paused = true)]
 async fn who_waited_once_asks_again_before_it_goes() {
-    let account = acme().window("9/10s".parse().unwrap()).build().unwrap();
+    let account = acme().window("9/min".parse().unwrap()).build().unwrap();
     let stub = Stub::answering([
         answer(429).header("retry-after", 30),
         // To the probe: another while.
@@ -176,8 +184,10 @@ async fn who_waited_once_asks_again_before_it_goes() {
 /// what never comes.
 #[tokio::test(start_paused = true)]
 async fn a_limit_lowered_beneath_what_is_used_is_no_negative_capacity() {
-    let account = acme().window("10/10s".parse().unwrap()).build().unwrap();
-    let stub = Stub::new(|_| {
+    let window: Window = "10/10s".parse().unwrap();
+    let window = window.limit_header("x-ratelimit-limit");
+    let account = acme().window(window).build().unwrap();
+    let stub = Stub::after_contact(|_| {
         answer(200)
             .header("x-ratelimit-limit", 4)
             .header("x-ratelimit-reset", 10)
@@ -263,7 +273,8 @@ async fn the_late_429s_of_one_burst_cut_the_rate_once() {
     let account = acme().window("11/10s".parse().unwrap()).build().unwrap();
     let arrived = AtomicUsize::new(0);
     let stub = Stub::new(move |_| match arrived.fetch_add(1, Ordering::Relaxed) {
-        number @ 0..11 => answer(429)
+        0 => contact(),
+        number @ 1..11 => answer(429)
             .header("retry-after", 2)
             .after(millis(1 + 100 * number as u64)),
         _ => answer(200),
@@ -272,7 +283,7 @@ async fn the_late_429s_of_one_burst_cut_the_rate_once() {
     let after: Vec<_> = stub.seen()[11..].iter().map(|seen| seen.at).collect();
     let gaps: Vec<_> = after.windows(2).map(|pair| pair[1] - pair[0]).collect();
     // Spread at the full rate, 10 s by 10 and what the way may shift: not at 0.7 of it, nor less.
-    assert_eq!(after.len(), 11);
+    assert_eq!(after.len(), 10);
     assert!(
         gaps.iter().skip(1).all(|gap| *gap < millis(1200)),
         "{gaps:?}"
@@ -286,14 +297,9 @@ async fn no_retry_after_makes_anybody_sleep_for_years() {
     let stub = Stub::answering([answer(429).header("retry-after", "99999999999")]);
     let begun = Instant::now();
     let result = client(&account, &stub).get(API).send().await;
-    let error = result.expect_err("too far off");
-    let error = Error::find(&error).expect("ours");
-    assert_eq!(error.kind(), ErrorKind::QuotaExceeded);
-    let Recovery::WaitUntil(time) = error.recovery() else {
-        panic!("{error:?}")
-    };
-    assert!(time <= noon() + seconds(32 * 86_400));
-    assert_eq!(begun.elapsed(), Duration::ZERO);
+    assert_eq!(result.expect("an answer").status(), 200);
+    // Nothing corroborates it: after the longest window one goes and asks again.
+    assert_eq!(begun.elapsed(), seconds(10));
 }
 
 /// Who takes `Retry-After: 0` at its word sends again at once, and again.

@@ -109,7 +109,9 @@ async fn a_permit_granted_to_one_who_is_dropped_before_it_looks_goes_back() {
 
 #[tokio::test(start_paused = true)]
 async fn it_learns_from_the_headers_like_the_layer() {
-    let account = account("10/10s");
+    let window: Window = "10/10s".parse().unwrap();
+    let window = window.remaining_header("x-ratelimit-remaining");
+    let account = acme().window(window).build().unwrap();
     let headers = headers("x-ratelimit-remaining", 4);
     let rejected = permit(&account).await.answered(StatusCode::OK, &headers);
     assert!(rejected.is_none());
@@ -118,7 +120,7 @@ async fn it_learns_from_the_headers_like_the_layer() {
 
 #[tokio::test(start_paused = true)]
 async fn a_rejection_closes_the_quota_and_the_rejected_goes_first() {
-    let account = account("10/s");
+    let account = account("10/min");
     let headers = headers("retry-after", 30);
     let rejected = permit(&account).await;
     let rejected = rejected.answered(StatusCode::TOO_MANY_REQUESTS, &headers);

@@ -16,7 +16,7 @@ use std::future::Future;
 use std::io::Write as _;
 use std::panic::resume_unwind;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::task::{Context, Poll};
@@ -118,6 +118,11 @@ pub struct Seen {
     pub body: Option<Vec<u8>>,
 }
 
+/// An answer that says no more than that the server reports.
+pub fn contact() -> Answer {
+    answer(200).header("x-ratelimit-reset", 1)
+}
+
 impl Stub {
     pub fn new(script: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Arc<Self> {
         Self::distant(|| Duration::ZERO, script)
@@ -148,6 +153,20 @@ impl Stub {
                 .pop_front()
                 .unwrap_or_else(|| answer(200))
         })
+    }
+
+    /// A first answer that says no more than that the server reports, so that more than two may
+    /// leave at once; then these.
+    pub fn after_contact(
+        answers: impl Fn(&Request) -> Answer + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        let is_first = AtomicBool::new(true);
+        Self::new(
+            move |request| match is_first.swap(false, Ordering::Relaxed) {
+                true => contact(),
+                false => answers(request),
+            },
+        )
     }
 
     pub fn seen(&self) -> Vec<Seen> {

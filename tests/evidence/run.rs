@@ -38,11 +38,18 @@ struct Server {
 impl Server {
     fn answer(&mut self, endpoint: usize, at: f64) -> (StatusCode, HeaderMap) {
         let two = self.world.variant == Variant::TwoEndpoints;
-        let all = if two { endpoint..endpoint + 1 } else { 0..self.meters.len() };
+        let all = if two {
+            endpoint..endpoint + 1
+        } else {
+            0..self.meters.len()
+        };
         let meters = &mut self.meters[all];
         meters.iter_mut().for_each(|meter| meter.advance(at));
         let accepted = meters.iter().all(|meter| meter.has_room(at));
-        let wait = meters.iter().map(|meter| meter.rounded(meter.wait(at))).max();
+        let wait = meters
+            .iter()
+            .map(|meter| meter.rounded(meter.wait(at)))
+            .max();
         for meter in meters.iter_mut() {
             if accepted || meter.rule.counts_rejected {
                 meter.count(at);
@@ -63,16 +70,33 @@ impl Server {
         let is_told = self.random.u64(..self.world.told_every) == 0 || !accepted;
         if nonsense {
             let random = &mut self.random;
-            let of = |random: &mut fastrand::Rng, all: &[&str]| all[random.usize(..all.len())].to_owned();
+            let of = |random: &mut fastrand::Rng, all: &[&str]| {
+                all[random.usize(..all.len())].to_owned()
+            };
             let limits = ["1", "0", "-1", "7", "100", "18446744073709551616", "banana"];
             add("x-ratelimit-limit", of(random, &limits));
-            add("x-ratelimit-remaining", of(random, &["0", "1", "3", "-5", "99999999"]));
-            let resets = ["0", "1", "60", "86400", "99999999", "1700000000", "253402300799"];
+            add(
+                "x-ratelimit-remaining",
+                of(random, &["0", "1", "3", "-5", "99999999"]),
+            );
+            let resets = [
+                "0",
+                "1",
+                "60",
+                "86400",
+                "99999999",
+                "1700000000",
+                "253402300799",
+            ];
             add("x-ratelimit-reset", of(random, &resets));
         } else if is_told {
             tell(&self.world, meters, at, &mut add);
         }
-        let status = if accepted { StatusCode::OK } else { StatusCode::TOO_MANY_REQUESTS };
+        let status = if accepted {
+            StatusCode::OK
+        } else {
+            StatusCode::TOO_MANY_REQUESTS
+        };
         if self.answers <= self.verbose {
             eprintln!("{at:12.3} {} {headers:?}", status.as_u16());
         }
@@ -92,10 +116,17 @@ fn tell(world: &World, meters: &[Meter], at: f64, add: &mut impl FnMut(&str, Str
         if meter.rule.tells_length {
             let name = if index == 0 { "first" } else { "second" };
             add("ratelimit", format!("{name:?};r={left};t={reset}"));
-            add("ratelimit-policy", format!("{name:?};q={limit};w={}", meter.rule.length as u64));
+            add(
+                "ratelimit-policy",
+                format!("{name:?};q={limit};w={}", meter.rule.length as u64),
+            );
             continue;
         }
-        let prefix = if index == 0 { "x-ratelimit" } else { "x-burstlimit" };
+        let prefix = if index == 0 {
+            "x-ratelimit"
+        } else {
+            "x-burstlimit"
+        };
         add(&format!("{prefix}-limit"), limit.to_string());
         add(&format!("{prefix}-remaining"), left.to_string());
         add(&format!("{prefix}-reset"), reset.to_string());
@@ -169,12 +200,24 @@ async fn crawl(world: &World, verbose: u64) -> Outcome {
         }
         _ => most(&world.rules, world.until, capacity),
     };
-    let shortest = world.rules.iter().map(|rule| rule.length).fold(f64::MAX, f64::min);
+    let shortest = world
+        .rules
+        .iter()
+        .map(|rule| rule.length)
+        .fold(f64::MAX, f64::min);
     // A run of eight periods may hold nine bursts, and those are luck.
-    let rates = world.rules.iter().map(|rule| rule.limit as f64 / rule.length);
-    let endpoints = if world.variant == Variant::TwoEndpoints { 2.0 } else { 1.0 };
+    let rates = world
+        .rules
+        .iter()
+        .map(|rule| rule.limit as f64 / rule.length);
+    let endpoints = if world.variant == Variant::TwoEndpoints {
+        2.0
+    } else {
+        1.0
+    };
     let steady = rates.fold(f64::MAX, f64::min) * world.until * endpoints;
-    let ideal = (best.min(capacity) as f64).min(steady) * shortest / (shortest + way * world.round_trip);
+    let ideal =
+        (best.min(capacity) as f64).min(steady) * shortest / (shortest + way * world.round_trip);
     Outcome {
         accepted: server.accepted,
         rejected: server.rejected,
@@ -192,7 +235,11 @@ async fn work(
     let options = RequestOptions::new().max_wait(Duration::from_secs(40 * 86_400));
     loop {
         let endpoint = random.usize(..2);
-        let path = if endpoint == 0 { "/search/v1" } else { "/core/v1" };
+        let path = if endpoint == 0 {
+            "/search/v1"
+        } else {
+            "/core/v1"
+        };
         let Ok(mut permit) = account.permit(path, &options).await else {
             sleep(Duration::from_secs(1)).await;
             continue;

@@ -15,7 +15,13 @@ pub enum Kind {
     Counter,
 }
 
-pub const KINDS: [Kind; 5] = [Kind::Fixed, Kind::FromFirst, Kind::Log, Kind::Bucket, Kind::Counter];
+pub const KINDS: [Kind; 5] = [
+    Kind::Fixed,
+    Kind::FromFirst,
+    Kind::Log,
+    Kind::Bucket,
+    Kind::Counter,
+];
 
 /// One limit of a server. All times in seconds since the start.
 #[derive(Clone, Debug)]
@@ -136,7 +142,11 @@ impl Meter {
                 let ends = self.period_ends(at);
                 let fits = |previous: f64, current: f64| {
                     let room = (limit - 1.0 - current).max(0.0);
-                    if previous > 0.0 { (room / previous).min(1.0) } else { 1.0 }
+                    if previous > 0.0 {
+                        (room / previous).min(1.0)
+                    } else {
+                        1.0
+                    }
                 };
                 if self.current + 1.0 <= limit {
                     return (ends - fits(self.previous, self.current) * length).max(0.0);
@@ -164,7 +174,11 @@ impl Meter {
 
     pub fn rounded(&self, seconds: f64) -> u64 {
         let seconds = seconds.max(0.0);
-        let whole = if self.rule.floored { seconds.floor() } else { (seconds - GRAIN).ceil() };
+        let whole = if self.rule.floored {
+            seconds.floor()
+        } else {
+            (seconds - GRAIN).ceil()
+        };
         whole.max(0.0) as u64
     }
 
@@ -179,7 +193,10 @@ pub fn most(rules: &[Rule], until: f64, most: u64) -> u64 {
     let (mut at, mut accepted) = (0.0, 0);
     while at < until && accepted < most {
         meters.iter_mut().for_each(|meter| meter.advance(at));
-        let wait = meters.iter().map(|meter| meter.wait(at)).fold(0.0, f64::max);
+        let wait = meters
+            .iter()
+            .map(|meter| meter.wait(at))
+            .fold(0.0, f64::max);
         if wait > 0.0 {
             at += wait + 1e-6;
             continue;

@@ -42,7 +42,9 @@ fn log_uniform(random: &mut fastrand::Rng, least: f64, most: f64) -> f64 {
 }
 
 fn length(random: &mut fastrand::Rng) -> f64 {
-    let nice = [1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 300.0, 600.0, 900.0, 3_600.0, DAY];
+    let nice = [
+        1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 300.0, 600.0, 900.0, 3_600.0, DAY,
+    ];
     if random.bool() {
         return nice[random.usize(..nice.len())];
     }
@@ -79,7 +81,10 @@ impl World {
             rules.push(second);
         }
         let one_name = one_name || variant == Variant::TwoEndpoints;
-        let shortest = rules.iter().map(|rule| rule.length).fold(f64::MAX, f64::min);
+        let shortest = rules
+            .iter()
+            .map(|rule| rule.length)
+            .fold(f64::MAX, f64::min);
         let longest = rules.iter().map(|rule| rule.length).fold(0.0, f64::max);
         let round_trip = log_uniform(&mut random, 0.02, 2.0).min(shortest / 20.0);
         let workers = log_uniform(&mut random, 2.0, 512.0).round() as usize;
@@ -102,7 +107,11 @@ impl World {
             workers,
             round_trip,
             late,
-            configured: if is_configured { configured } else { Vec::new() },
+            configured: if is_configured {
+                configured
+            } else {
+                Vec::new()
+            },
             until,
         }
     }

@@ -106,7 +106,7 @@ async fn however_digikey_tells_the_end_of_a_spent_day_everybody_knows_it_at_once
         }
         let day_ends = SystemTime::now() + DAY;
         let tally = Tally::default();
-        let account = account(&server, "digikey", "20/2s")?;
+        let account = account(&server, "digikey", "20/2s")?.window(Window::per_day(3));
         let client = client(&account.observer(tally.clone()).build()?);
         for _ in 0..5 {
             let error = client.get(&url).send().await.expect_err("spent");

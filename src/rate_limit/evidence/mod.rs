@@ -157,7 +157,8 @@ impl Evidence {
         let mut told = [false; MOST_SERIES];
         for (report, owner) in reports {
             if owner.is_weighed() {
-                let at = self.series_of(report, answer);
+                let is_owned = *owner != Owner::Learned;
+                let at = self.series_of(report, is_owned, answer);
                 if let Some(series) = self.series.get_mut(at) {
                     series.hear(report, answer);
                     told[at] = true;
@@ -174,7 +175,7 @@ impl Evidence {
                 .find(|(report, _)| series.is_family_of(report))
             {
                 Some((other, _)) => series.outdone(other, answer),
-                None => series.heard_nothing(answer),
+                None => series.heard_nothing(!reports.is_empty(), answer),
             }
         }
         self.series.retain(|series| !series.is_over(answer.now));
@@ -185,13 +186,13 @@ impl Evidence {
         self.tests.heard(alone, window, answer)
     }
 
-    fn series_of(&mut self, report: &Report, answer: Answer) -> usize {
+    fn series_of(&mut self, report: &Report, is_owned: bool, answer: Answer) -> usize {
         let key = Key::of(report);
         if let Some(at) = self.series.iter().position(|series| series.key == key) {
             return at;
         }
         // Whatever the first answers did not tell is odd until it is told again.
-        let new = Series::new(key, self.is_told, answer);
+        let new = Series::new(key, is_owned, self.is_told, answer);
         if self.series.len() < MOST_SERIES {
             self.series.push(new);
             return self.series.len() - 1;
@@ -241,7 +242,7 @@ impl Evidence {
 
     /// The learned windows.
     pub(crate) fn learned(&self) -> impl Iterator<Item = &Series> {
-        self.series.iter()
+        self.series.iter().filter(|series| !series.is_owned())
     }
 }
 

@@ -89,6 +89,8 @@ struct Scout {
 #[derive(Clone, Debug)]
 pub(crate) struct Series {
     pub(super) key: Key,
+    /// A configured window owns it, and shows it.
+    is_owned: bool,
     /// The least that was told and still holds; none: nothing is known.
     left: Option<u64>,
     /// When the request left, and its answer arrived, that told it.
@@ -132,9 +134,10 @@ pub(crate) struct Series {
 }
 
 impl Series {
-    pub(super) fn new(key: Key, is_odd: bool, answer: Answer) -> Self {
+    pub(super) fn new(key: Key, is_owned: bool, is_odd: bool, answer: Answer) -> Self {
         Self {
             key,
+            is_owned,
             left: None,
             left_sent: answer.sent,
             left_heard: Moment::ZERO,
@@ -192,6 +195,9 @@ impl Series {
     fn next_scout(&self, believed: Duration) -> (Moment, bool) {
         let left = self.left(0).unwrap_or(0);
         let told = self.tried;
+        if self.is_odd && !self.is_confirmed {
+            return (told, false);
+        }
         let end = self.ends.first().map(|end| end + self.late);
         let Some(mut at) = end else {
             let length = self.key.length.unwrap_or(self.longest_reset);
@@ -205,9 +211,6 @@ impl Series {
         } else if self.may_look() && left > 0 {
             let rest = at - self.left_heard;
             at = at.min(self.left_heard + rest.mul_f64(0.6));
-        }
-        if self.is_odd && !self.is_confirmed {
-            return (told, false);
         }
         let mut is_firm = true;
         let is_doubtful = left == 0
@@ -266,9 +269,19 @@ impl Series {
         self.since.add(now);
     }
 
-    /// An answer that tells nothing of the family.
-    pub(super) fn heard_nothing(&mut self, answer: Answer) {
+    /// The server tells something else by now: what it said once or twice may be a slip.
+    fn doubt(&mut self) {
+        self.streak = 0;
+        self.is_odd = !self.is_known;
+        self.agreed &= self.is_known;
+    }
+
+    /// An answer that tells nothing of the family; whether it tells anything of others.
+    pub(super) fn heard_nothing(&mut self, tells_others: bool, answer: Answer) {
         let scout = self.take_scout(answer);
+        if tells_others && answer.sent >= self.left_heard {
+            self.doubt();
+        }
         self.untold = self.untold.saturating_add(1);
         self.count_silent(answer.now);
         if let Some(scout) = scout {
@@ -465,9 +478,7 @@ impl Series {
         if answer.sent < self.left_heard {
             return;
         }
-        self.streak = 0;
-        self.is_odd = !self.is_known;
-        self.agreed &= self.is_known;
+        self.doubt();
         let (Some(limit), Some(of_other)) = (self.key.limit, other.limit) else {
             self.left = None;
             self.ends.clear();
@@ -495,6 +506,10 @@ impl Series {
 
     pub(super) fn corroborates(&self, end: Moment, span: Duration) -> bool {
         self.is_corroborated() && self.ends.iter().any(|known| agree(known, end, span))
+    }
+
+    pub(super) fn is_owned(&self) -> bool {
+        self.is_owned
     }
 
     /// How long its window is, where that was told.
