@@ -3,6 +3,13 @@ use std::time::SystemTime;
 use super::*;
 use crate::clock::Moment;
 
+type Row<'r> = (
+    &'r str,
+    u16,
+    &'r [(HeaderName, &'static str)],
+    Option<Option<Duration>>,
+);
+
 /// By an answer that arrives 30 s before 2026.
 fn told(status: u16, lines: &[(HeaderName, &'static str)]) -> Option<Option<Duration>> {
     let now = Now {
@@ -20,7 +27,7 @@ fn told(status: u16, lines: &[(HeaderName, &'static str)]) -> Option<Option<Dura
 fn a_429_is_a_rejection_and_a_503_that_says_when_and_nothing_else() {
     use http::header::{DATE, RETRY_AFTER};
     let seconds = |seconds| Some(Some(Duration::from_secs(seconds)));
-    let rows: [(&str, u16, &[(HeaderName, &str)], _); 10] = [
+    let rows: [Row<'_>; 10] = [
         ("DigiKey", 429, &[(RETRY_AFTER, "12397")], seconds(12_397)),
         (
             "a server with a clock of its own, as Python's formatdate() writes it",
