@@ -136,9 +136,9 @@ impl Gate {
         until
     }
 
-    /// A word that nothing corroborates is believed for a while, and then tried by a probe. Told the
-    /// same end again, the probe has corroborated it: a log that counts what it rejects would be
-    /// kept full by probes (0.00 instead of 1.00 used).
+    /// A word that nothing corroborates is believed for a while, and then a probe goes. If that is
+    /// told the same end again, the word is corroborated: a log that counts what it rejects would
+    /// be kept full by probes (0.00 instead of 1.00 used).
     fn believed(&mut self, told: Told, closes: bool, now: Moment) -> Duration {
         let end = now + told.span;
         let off = |known: Moment| (known - end).max(end - known);

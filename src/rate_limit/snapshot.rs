@@ -63,7 +63,7 @@ pub struct WindowSnapshot {
     /// What it counts: `"requests"`, or what [`Window::unit`](crate::Window::unit) says.
     pub unit: Arc<str>,
     /// The limit in force: the configured one, or the server's if that is lower and proven, or if
-    /// the window [follows raises](crate::Window::follow_raises). Of a learned window the limit that
+    /// the window [follows raises](crate::Window::follow_raises). Of a learned window, the one that
     /// was told, or 0.
     pub limit: u64,
     /// How much is left, in its unit: the smaller of the server's count and ours.

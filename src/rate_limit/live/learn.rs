@@ -126,8 +126,8 @@ impl Live {
         }
     }
 
-    /// A first word that nothing is left, told by one answer alone, stops a day for an hour at most;
-    /// then one request goes and tries.
+    /// A first word that nothing is left, told by one answer alone, stops a day for an hour at
+    /// most; then one request goes and tries.
     fn believed(&mut self, at: Moment, known: Option<Reset>, now: Now) -> Moment {
         let latest = now.moment + evidence::believed(None);
         let calendar = self.answered.calendar_end().map(|end| now.moment_at(end));

@@ -9,7 +9,6 @@ use http::header::RETRY_AFTER;
 use smallvec::SmallVec;
 
 use super::super::policies::Reset;
-use super::lines::Values;
 use crate::clock::Now;
 use crate::header_value::{self, MOST_MEMBERS, When};
 use crate::rate_limit::window::ResetUnit;
@@ -27,6 +26,9 @@ const SURELY: f64 = 10.0;
 pub(super) fn bounded(seconds: u64) -> Duration {
     Duration::from_secs(seconds).min(LONGEST_SPAN)
 }
+
+/// The values of one field, each line's in their order.
+pub(super) type Values<'h> = SmallVec<[&'h str; 1]>;
 
 /// What a reset is read with.
 #[derive(Clone, Copy)]

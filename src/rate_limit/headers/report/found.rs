@@ -7,8 +7,9 @@ use smallvec::SmallVec;
 
 use super::super::fields::Fields;
 use super::super::policies::{self, Policies};
+use super::base::Values;
 use super::family_name::{Prefix, Unit};
-use super::lines::{Lines, Values};
+use super::lines::Lines;
 use crate::header_value::{Budget, MOST_MEMBERS};
 
 /// All of an answer.

@@ -5,10 +5,8 @@
 use smallvec::SmallVec;
 
 use super::super::policies::{self, Policies, Policy, Reset};
-use super::base::Base;
+use super::base::{Base, Values};
 use crate::header_value::{self, MOST_MEMBERS};
-
-pub(super) type Values<'h> = SmallVec<[&'h str; 1]>;
 
 /// The lines of one family, each field's in their order.
 #[derive(Clone, Debug, Default)]
