@@ -185,8 +185,8 @@ fn list(mut runs: Vec<(World, Outcome)>) {
         );
     };
     runs.sort_by(|(_, one), (_, other)| one.used.total_cmp(&other.used));
-    runs.iter().take(60).for_each(show);
+    runs.iter().take(30).for_each(show);
     println!("  --");
     runs.sort_by_key(|(_, outcome)| std::cmp::Reverse(outcome.rejected));
-    runs.iter().take(60).for_each(show);
+    runs.iter().take(30).for_each(show);
 }

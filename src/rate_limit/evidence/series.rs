@@ -280,16 +280,29 @@ impl Series {
                 return;
             }
         }
-        // Never beyond its reset: what was told until then is over.
-        let has_ended = self
-            .ends
-            .first()
-            .is_some_and(|end| end + self.late <= answer.now);
+        let has_ended = (self.ends.first()).is_some_and(|end| end + self.late <= answer.now);
         if scout.is_some_and(|scout| !scout.is_look) && has_ended && answer.is_success {
-            self.ends.pass(answer.now);
-            self.left = self.key.limit;
-            self.since.clear();
-            self.since.add(answer.now);
+            self.ended_silently(answer);
+        }
+    }
+
+    /// A scout at an end was accepted, and its answer reports nothing.
+    fn ended_silently(&mut self, answer: Answer) {
+        match self.nature {
+            // The next scout goes at once: it is told more, or rejected, which tells too.
+            Nature::Unknown => {}
+            Nature::AtOnce => {
+                self.ends.pass(answer.now);
+                self.left = self.key.limit;
+                self.since.clear();
+                self.since.add(answer.now);
+            }
+            // What came back was taken by the scout.
+            Nature::BitByBit => {
+                self.ends.pass(answer.now);
+                let period = self.key.length.unwrap_or(self.longest_reset);
+                self.ends.add(answer.now + self.longest_reset, period);
+            }
         }
     }
 
@@ -363,8 +376,8 @@ impl Series {
         answer.sent < self.left_sent && end + RESET_GRAIN < first
     }
 
-    /// Accepted before the end though nothing was left, by a server that was never seen to give back
-    /// bit by bit.
+    /// Accepted before the end though nothing was left, by a server that was never seen to give
+    /// back bit by bit.
     fn note_lie(&mut self, remaining: u64, answer: Answer) -> bool {
         let before_end = self.ends.first().is_some_and(|end| end > answer.now);
         let was_spent = self.left == Some(0) && answer.sent >= self.left_heard;
