@@ -1,20 +1,35 @@
 //! The command line. It is kept stable: scripts use it.
 
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{Args, Parser};
+use clap::{ArgAction, Args, Parser};
 use reqwest::Method;
 use reqwest_tollgate::Window;
 use reqwest_tollgate::sandbox::{Enforcement, Fault, parse_range, parse_span};
+
+use crate::course::Limits;
+use crate::progress::Mode;
+
+/// What the program ends with.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  every part was answered
+  1  some parts failed, or were not asked about
+  2  the command line or the configuration is wrong
+  3  the quota is spent; stderr says until when
+  4  a person has to log in (cargo run --example login)
+
+The first Ctrl-C (or SIGTERM) lets what is on the wire come in, stores the tokens and reports; the
+second one ends at once, with 130. With --out the same command goes on where it stopped.";
 
 /// Asks an API about every part of a list, through both layers of reqwest-tollgate.
 ///
 /// Without --config it starts a sandbox, a distributor in a box on a loopback port with short
 /// windows and short-lived tokens, and crawls that.
 #[derive(Debug, Parser)]
-#[command(name = "crawl")]
+#[command(name = "crawl", version, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
     /// The accounts, as in examples/tollgate.toml, instead of the sandbox
     #[arg(long, value_name = "FILE")]
@@ -50,13 +65,31 @@ pub(crate) struct Cli {
     )]
     pub(crate) content_type: String,
 
-    /// The parts: CSV with a column `part`, or one part number per line [default: the example's]
+    /// The parts: CSV with a column `part`, or one part number per line; - is stdin [default: the
+    /// example's]
     #[arg(long, value_name = "FILE")]
     pub(crate) parts: Option<PathBuf>,
 
     /// How many requests to make, repeating the list if it is shorter [default: one per part]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub(crate) requests: Option<usize>,
+
+    /// Asks about so many parts at most; those that were answered before do not count
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub(crate) limit: Option<usize>,
+
+    /// Says what it would do, and sends nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Stops once so many parts in a row have failed with the same status; 0: never. A 404 counts
+    /// until the first part is found
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) stop_after: usize,
+
+    /// For how long a server that cannot be reached is probed before the crawl stops
+    #[arg(long, value_name = "SPAN", default_value = "10min", value_parser = parse_span)]
+    pub(crate) outage: Duration,
 
     /// How many parts are asked about at once
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = at_least_one)]
@@ -66,7 +99,8 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) deadline: Option<Duration>,
 
-    /// Where the answers go, as JSON lines; parts that are answered there already are skipped
+    /// Where the answers go, as JSON lines; parts that are answered there already are skipped. With
+    /// - to stdout, and the summary to stderr
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
 
@@ -77,6 +111,14 @@ pub(crate) struct Cli {
     /// Prints the summary as one JSON object too, as the last line
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// How the progress is shown, on stderr
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = Mode::Auto)]
+    pub(crate) progress: Mode,
+
+    /// Logs more: once what happens to tokens and quotas, twice each request; RUST_LOG goes before
+    #[arg(short, long, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
 
     #[command(flatten)]
     pub(crate) sandbox: SandboxOptions,
@@ -151,6 +193,20 @@ impl Cli {
             None => Method::GET,
         };
         self.method.clone().unwrap_or(fitting)
+    }
+
+    /// When the crawl stops by itself.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            workers: self.workers,
+            stop_after: (self.stop_after > 0).then_some(self.stop_after),
+            outage: self.outage,
+        }
+    }
+
+    /// Whether the answers go to stdout.
+    pub(crate) fn answers_to_stdout(&self) -> bool {
+        self.out.as_deref() == Some(Path::new("-"))
     }
 }
 

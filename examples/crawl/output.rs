@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::files;
 use crate::parts::Part;
 
 /// One line.
@@ -54,10 +54,13 @@ impl Answered {
     }
 }
 
-/// The file, open for more lines.
+/// Where lines go.
 pub(crate) struct Output {
-    path: PathBuf,
-    file: Mutex<File>,
+    name: String,
+    /// None: stdout.
+    path: Option<PathBuf>,
+    /// Open once there is a line: a crawl without any leaves no empty file.
+    file: Option<File>,
 }
 
 impl Output {
@@ -77,27 +80,47 @@ impl Output {
         };
         let (kept, answered) = sift(&old).with_context(|| format!("{name} is left alone"))?;
         if kept != old {
-            replace(path, &kept).with_context(|| format!("cannot write {name}"))?;
+            files::replace(path, &kept).with_context(|| format!("cannot write {name}"))?;
         }
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(path)
-            .with_context(|| format!("cannot write {name}"))?;
+        files::check(path).with_context(|| format!("cannot write {name}"))?;
         let output = Self {
-            path: path.to_owned(),
-            file: Mutex::new(file),
+            name: name.to_string(),
+            path: Some(path.to_owned()),
+            file: None,
         };
         Ok((output, answered))
     }
 
+    /// Lines go to stdout.
+    pub(crate) fn stdout() -> Self {
+        Self {
+            name: "stdout".to_owned(),
+            path: None,
+            file: None,
+        }
+    }
+
     /// Adds a line, by one write: a kill tears the last line at most.
-    pub(crate) fn write(&self, line: &Line<'_>) -> Result<()> {
+    pub(crate) fn write(&mut self, line: &Line<'_>) -> Result<()> {
         let mut text = serde_json::to_string(line)?;
         text.push('\n');
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.write_all(text.as_bytes())
-            .with_context(|| format!("cannot write {}", self.path.display()))
+        let written = self.append(text.as_bytes());
+        written.with_context(|| format!("cannot write {}", self.name))
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Some(path) = &self.path else {
+            let mut stdout = io::stdout().lock();
+            return stdout.write_all(bytes).and_then(|()| stdout.flush());
+        };
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => {
+                let file = OpenOptions::new().create(true).append(true).open(path)?;
+                self.file.insert(file)
+            }
+        };
+        file.write_all(bytes)
     }
 }
 
@@ -125,17 +148,6 @@ fn is_ours(torn: &[u8]) -> bool {
     const START: &[u8] = br#"{"part":"#;
     let common = torn.len().min(START.len());
     torn[..common] == START[..common]
-}
-
-/// Puts a new file in the old one's place, all at once: a kill leaves one or the other.
-fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let new = path.with_file_name(name);
-    let mut file = File::create(&new)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(new, path)
 }
 
 #[cfg(test)]
@@ -185,7 +197,7 @@ mod tests {
     #[test]
     fn a_second_run_asks_only_for_what_is_not_answered() {
         let scratch = Scratch::new("second-run", "");
-        let (output, _) = Output::open(&scratch.0).unwrap();
+        let (mut output, _) = Output::open(&scratch.0).unwrap();
         output.write(&answer("A#+")).unwrap();
         output.write(&answer("B,1")).unwrap();
         drop(output);
@@ -197,7 +209,7 @@ mod tests {
     fn a_part_that_failed_is_asked_about_again_and_has_one_line_in_the_end() {
         let failed = "{\"part\":\"A\",\"error\":\"status_503\"}\n";
         let scratch = Scratch::new("failed", failed);
-        let (output, answered) = Output::open(&scratch.0).unwrap();
+        let (mut output, answered) = Output::open(&scratch.0).unwrap();
         assert_eq!(answered.leaves(parts(&["A"])), parts(&["A"]));
         output.write(&answer("A")).unwrap();
         assert_eq!(

@@ -23,8 +23,11 @@ pub(crate) fn read(path: Option<&Path>) -> Result<Vec<Part>> {
     let Some(path) = path else {
         return parse(BUILT_IN).context("the built-in list of parts");
     };
-    let text = fs::read_to_string(path)
-        .with_context(|| format!("cannot read the list of parts {}", path.display()))?;
+    let text = match path == Path::new("-") {
+        true => std::io::read_to_string(std::io::stdin()),
+        false => fs::read_to_string(path),
+    };
+    let text = text.with_context(|| format!("cannot read the list of parts {}", path.display()))?;
     parse(&text).with_context(|| format!("in the list of parts {}", path.display()))
 }
 

@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result, anyhow};
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
+use crate::files;
 use crate::summary::Summary;
 use crate::tally::Mark;
 
@@ -35,14 +36,6 @@ const ALLOWED: RGBColor = RGBColor(69, 90, 100);
 
 type Root<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
-
-/// Whether a picture can be written there.
-pub(crate) fn check(path: &Path) -> Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    let file = options.create(true).append(true).open(path);
-    file.map(drop)
-        .with_context(|| format!("cannot write {}", path.display()))
-}
 
 /// So many requests in so long.
 #[derive(Clone, Copy, Debug)]
@@ -85,10 +78,20 @@ impl Picture {
 
     /// Draws it as SVG.
     pub(crate) fn draw(&self, path: &Path) -> Result<()> {
-        let root = SVGBackend::new(path, SIZE).into_drawing_area();
-        self.draw_on(&root)
-            .and_then(|()| root.present().map_err(|error| anyhow!("{error}")))
-            .with_context(|| format!("cannot draw {}", path.display()))
+        let drawn = self.svg().and_then(|svg| {
+            files::replace(path, svg.as_bytes())?;
+            Ok(())
+        });
+        drawn.with_context(|| format!("cannot draw {}", path.display()))
+    }
+
+    fn svg(&self) -> Result<String> {
+        let mut svg = String::new();
+        let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+        self.draw_on(&root)?;
+        root.present().map_err(|error| anyhow!("{error}"))?;
+        drop(root);
+        Ok(svg)
     }
 
     fn draw_on(&self, root: &Root<'_>) -> Result<()> {
@@ -432,6 +435,9 @@ mod tests {
             ..crate::summary::Outcomes::default()
         };
         Summary {
+            account: "acme".to_owned(),
+            began: std::time::SystemTime::UNIX_EPOCH,
+            ending: None,
             skipped: 0,
             outcomes,
             counts,
