@@ -30,7 +30,11 @@ impl Middleware for Wire {
         next: Next<'_>,
     ) -> Result<Response> {
         let state = extensions.get::<OnWire>().cloned();
-        let set = |is_on| state.iter().for_each(|state| drop(state.0.send(is_on)));
+        let set = |is_on| {
+            if let Some(OnWire(state)) = &state {
+                state.send_replace(is_on);
+            }
+        };
         set(true);
         let answer = next.run(request, extensions).await;
         set(false);
