@@ -10,6 +10,7 @@ use reqwest_tollgate::Window;
 use reqwest_tollgate::sandbox::{Enforcement, Fault, parse_range, parse_span};
 
 use crate::course::Limits;
+use crate::plot::Ground;
 use crate::progress::Mode;
 
 /// What the program ends with.
@@ -104,9 +105,13 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
 
-    /// Draws the crawl as an SVG picture
+    /// Draws the crawl as a picture: PNG if the name ends with .png, else SVG
     #[arg(long, value_name = "FILE")]
     pub(crate) plot: Option<PathBuf>,
+
+    /// What the picture stands on
+    #[arg(long, value_name = "GROUND", value_enum, default_value_t = Ground::Auto, requires = "plot")]
+    pub(crate) plot_ground: Ground,
 
     /// Prints the summary as one JSON object too, as the last line
     #[arg(long)]

@@ -336,7 +336,10 @@ fn report(cli: &Cli, source: &Source, summary: &Summary, out: &mut impl io::Writ
 
 fn draw(cli: &Cli, source: &Source, summary: &Summary) -> Result<()> {
     match &cli.plot {
-        Some(path) => Picture::new(summary, allowance(&source.account, &summary.counts)).draw(path),
+        Some(path) => {
+            let allowance = allowance(&source.account, &summary.counts);
+            Picture::new(summary, allowance).draw(path, cli.plot_ground)
+        }
         None => Ok(()),
     }
 }

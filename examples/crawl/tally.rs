@@ -42,6 +42,8 @@ pub(crate) enum Mark {
     Renewed,
     Unauthorized,
     RateLimited,
+    ServerError,
+    Lost,
 }
 
 impl Counts {
@@ -74,6 +76,7 @@ impl Counts {
             }
             Event::Lost { elapsed, .. } => {
                 self.lost += 1;
+                self.marks.push((at, Mark::Lost));
                 self.sent_at.push(at.saturating_sub(*elapsed));
             }
             Event::Waited { span, .. } => self.waited += *span,
@@ -93,6 +96,7 @@ impl Counts {
         match status {
             StatusCode::UNAUTHORIZED => self.marks.push((at, Mark::Unauthorized)),
             StatusCode::TOO_MANY_REQUESTS => self.marks.push((at, Mark::RateLimited)),
+            status if status.is_server_error() => self.marks.push((at, Mark::ServerError)),
             _ => {}
         }
     }
