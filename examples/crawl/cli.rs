@@ -10,6 +10,8 @@ use reqwest_tollgate::Window;
 use reqwest_tollgate::sandbox::{Enforcement, Fault, parse_range, parse_span};
 
 use crate::course::Limits;
+use crate::fields::Field;
+use crate::output::Format;
 use crate::plot::Ground;
 use crate::progress::Mode;
 
@@ -66,10 +68,14 @@ pub(crate) struct Cli {
     )]
     pub(crate) content_type: String,
 
-    /// The parts: CSV with a column `part`, or one part number per line; - is stdin [default: the
-    /// example's]
+    /// The parts: a table with a column `part` or `MPN` (see --column), with commas, semicolons or
+    /// tabs, or one part number per line; - is stdin [default: the example's]
     #[arg(long, value_name = "FILE")]
     pub(crate) parts: Option<PathBuf>,
+
+    /// Which column of the table has the part numbers: its name, or its number from 1
+    #[arg(long, value_name = "NAME")]
+    pub(crate) column: Option<String>,
 
     /// How many requests to make, repeating the list if it is shorter [default: one per part]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
@@ -100,10 +106,25 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) deadline: Option<Duration>,
 
-    /// Where the answers go, as JSON lines; parts that are answered there already are skipped. With
-    /// - to stdout, and the summary to stderr
+    /// Where the answers go, with the other columns of the list; parts that are answered there
+    /// already are skipped. What is used of the quotas is kept beside it, in crawl-quotas, unless
+    /// the configuration has a quota_store. With - to stdout, and the summary to stderr
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+
+    /// How they are written [default: csv if the name of --out ends with .csv, else jsonl]
+    #[arg(long, value_name = "HOW", value_enum, requires = "out")]
+    pub(crate) format: Option<Format>,
+
+    /// What is taken out of each answer instead of all of it, by JSON pointers, such as
+    /// price=/Product/UnitPrice,/Product/Description
+    #[arg(
+        long,
+        value_name = "[NAME=]POINTER,...",
+        value_delimiter = ',',
+        requires = "out"
+    )]
+    pub(crate) fields: Vec<Field>,
 
     /// Draws the crawl as a picture: PNG if the name ends with .png, else SVG
     #[arg(long, value_name = "FILE")]
@@ -209,6 +230,22 @@ impl Cli {
         }
     }
 
+    /// The format: what was said, else what the name of the file says.
+    pub(crate) fn format(&self) -> Format {
+        let ending = self.out.as_deref().and_then(Path::extension);
+        let is_csv = ending.is_some_and(|ending| ending.eq_ignore_ascii_case("csv"));
+        self.format.unwrap_or(match is_csv {
+            true => Format::Csv,
+            false => Format::Jsonl,
+        })
+    }
+
+    /// The folder in which what is used of the quotas is kept.
+    pub(crate) fn quotas(&self) -> Option<PathBuf> {
+        let out = self.out.as_deref().filter(|_| !self.answers_to_stdout())?;
+        Some(out.with_file_name("crawl-quotas"))
+    }
+
     /// Whether the answers go to stdout.
     pub(crate) fn answers_to_stdout(&self) -> bool {
         self.out.as_deref() == Some(Path::new("-"))
@@ -295,6 +332,21 @@ mod tests {
     fn a_sandbox_option_beside_a_configuration_is_refused() {
         let error = parse(&["--config", "x.toml", "--sandbox-day", "5"]).unwrap_err();
         assert!(error.contains("cannot be used with"), "{error}");
+    }
+
+    #[test]
+    fn the_format_is_what_was_said_or_what_the_name_says() {
+        for (arguments, format) in [
+            (["--out", "x.jsonl", "--workers", "1"], Format::Jsonl),
+            (["--out", "x.CSV", "--workers", "1"], Format::Csv),
+            (["--out", "-", "--format", "csv"], Format::Csv),
+            (["--out", "x.csv", "--format", "jsonl"], Format::Jsonl),
+        ] {
+            assert_eq!(parse(&arguments).unwrap().format(), format);
+        }
+        let folder = |out| parse(&["--out", out]).unwrap().quotas();
+        assert_eq!(folder("a/x.csv"), Some(PathBuf::from("a/crawl-quotas")));
+        assert_eq!(folder("-"), None);
     }
 
     #[test]

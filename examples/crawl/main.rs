@@ -13,10 +13,12 @@ mod accounts;
 mod ask;
 mod cli;
 mod course;
+mod fields;
 mod files;
+mod list;
+mod lock;
 mod log;
 mod output;
-mod parts;
 mod plot;
 #[cfg(test)]
 mod program;
@@ -54,8 +56,8 @@ use reqwest_tollgate::{
 use crate::ask::Question;
 use crate::cli::Cli;
 use crate::course::Course;
-use crate::output::{Answered, Output};
-use crate::parts::Part;
+use crate::list::{List, Part};
+use crate::output::{Answered, Output, Shape};
 use crate::plot::{Allowance, Picture};
 use crate::progress::Progress;
 use crate::screen::Screen;
@@ -112,19 +114,26 @@ async fn start(cli: Cli) -> u8 {
 /// The code that the program ends with.
 async fn run(cli: Cli, stop: &Stop, screen: &Screen, out: &mut impl io::Write) -> Result<u8> {
     let tally = Tally::start();
-    let list = parts::cycle(parts::read(cli.parts.as_deref())?, cli.requests);
+    let list = list::read(cli.parts.as_deref(), cli.column.as_deref())?;
     let source = Source::open(&cli, tally.clone()).await?;
     let template = template(&cli, &source, screen)?;
     if let Some(path) = &cli.plot {
         // Now, not after an hour.
         files::check(path).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    let (output, answered) = output(&cli)?;
-    let requested = list.len();
-    let mut open = answered.leaves(list);
+    let (output, answered) = output(&cli, &list)?;
+    let parts = list.cycle(cli.requests);
+    let requested = parts.len();
+    let mut open = answered.leaves(parts);
     let skipped = requested - open.len();
     open.truncate(cli.limit.unwrap_or(usize::MAX));
-    announce(&source, &template, &open, skipped, screen)?;
+    screen.say(announcement(
+        &source,
+        &template,
+        &list,
+        open.len(),
+        skipped,
+    )?);
     if cli.dry_run {
         return rehearse(&cli, &source, &template, &open, out);
     }
@@ -219,25 +228,35 @@ fn template(cli: &Cli, source: &Source, screen: &Screen) -> Result<Template> {
     Ok(template)
 }
 
-/// Says how much there is to do, and how long it takes by the account's limits.
-fn announce(
+/// How much there is to do, and how long it takes by the account's limits.
+fn announcement(
     source: &Source,
     template: &Template,
-    open: &[Part],
+    list: &List,
+    open: usize,
     skipped: usize,
-    screen: &Screen,
-) -> Result<()> {
-    let mut text = text::count(open.len(), "part");
+) -> Result<String> {
+    let mut notes = Vec::new();
+    if list.duplicates > 0 {
+        notes.push(text::count(list.duplicates, "duplicate"));
+    }
+    if list.blank > 0 {
+        notes.push(format!("{} without a part", text::count(list.blank, "row")));
+    }
     if skipped > 0 {
-        text = format!("{text} ({skipped} answered before)");
+        notes.push(format!("{skipped} answered before"));
+    }
+    let mut text = text::count(open, "part");
+    if !notes.is_empty() {
+        text = format!("{text} ({})", notes.join(", "));
     }
     let quota = quota(&source.account, template)?;
     let windows = quota.as_ref().map(QuotaSnapshot::windows);
-    if let Some(estimate) = rate::estimate(open.len(), windows.unwrap_or_default()) {
-        text = format!("{text}, {estimate}");
-    }
-    screen.say(text);
-    Ok(())
+    let estimate = rate::estimate(open, windows.unwrap_or_default());
+    Ok(match estimate.filter(|_| open > 0) {
+        Some(estimate) => format!("{text}, {estimate}"),
+        None => text,
+    })
 }
 
 /// The quota that the requests are counted in.
@@ -276,11 +295,19 @@ fn rehearse(
     Ok(0)
 }
 
-fn output(cli: &Cli) -> Result<(Option<Output>, Answered)> {
+fn output(cli: &Cli, list: &List) -> Result<(Option<Output>, Answered)> {
+    let shape = Shape {
+        format: cli.format(),
+        columns: list.columns.clone(),
+        fields: cli.fields.clone(),
+    };
     match &cli.out {
-        Some(_) if cli.answers_to_stdout() => Ok((Some(Output::stdout()), Answered::default())),
+        Some(_) if cli.answers_to_stdout() => {
+            Ok((Some(Output::stdout(shape)), Answered::default()))
+        }
+        Some(path) if cli.dry_run => Ok((None, Output::peek(path, &shape)?)),
         Some(path) => {
-            let (output, answered) = Output::open(path)?;
+            let (output, answered) = Output::open(path, shape)?;
             Ok((Some(output), answered))
         }
         None => Ok((None, Answered::default())),

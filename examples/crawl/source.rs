@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use reqwest::Url;
 use reqwest_tollgate::sandbox::Sandbox;
-use reqwest_tollgate::{Account, Config, Window, distributors};
+use reqwest_tollgate::{Account, Config, FileStore, Window, distributors};
 use toml::{Table, Value};
 
 use crate::cli::{Cli, SandboxOptions};
@@ -29,22 +29,25 @@ impl Source {
     /// Makes the account; `tally` sees its events.
     pub(crate) async fn open(cli: &Cli, tally: Tally) -> Result<Self> {
         match &cli.config {
-            Some(path) => Self::configured(path, cli.account.as_deref(), tally),
+            Some(path) => Self::configured(path, cli, tally),
             None => Self::sandboxed(&cli.sandbox, tally).await,
         }
     }
 
-    fn configured(path: &Path, name: Option<&str>, tally: Tally) -> Result<Self> {
+    fn configured(path: &Path, cli: &Cli, tally: Tally) -> Result<Self> {
         let file = path.display();
         let text = fs::read_to_string(path)
             .with_context(|| format!("cannot read the configuration {file}"))?;
         let config = parse::<Config>(&text);
         let config = config.with_context(|| format!("in the configuration {file}"))?;
-        let name = choose(&config, name).with_context(|| format!("in {file}"))?;
+        let name = choose(&config, cli.account.as_deref()).with_context(|| format!("in {file}"))?;
         // The other accounts may refer to secrets that are not here.
+        let config = config.only(&name).observer(tally);
+        let config = match cli.quotas() {
+            Some(folder) => config.quota_store(FileStore::new(folder)),
+            None => config,
+        };
         let mut accounts = config
-            .only(&name)
-            .observer(tally)
             .build()
             .with_context(|| format!("in the configuration {file}"))?;
         let account = accounts.remove(&name).context("the account is gone")?;

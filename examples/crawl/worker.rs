@@ -10,8 +10,8 @@ use tokio::task::JoinSet;
 
 use crate::ask::{Failure, Found, Question};
 use crate::course::{self, Course, Limits, Next, Outage, Seen};
-use crate::output::{Line, Output};
-use crate::parts::Part;
+use crate::list::Part;
+use crate::output::{Entry, Output};
 use crate::progress::Progress;
 use crate::screen::Screen;
 use crate::stop::{Ending, Stop};
@@ -112,6 +112,12 @@ impl Run {
             self.take(done?);
         }
         self.outcomes.left = self.queue.len();
+        let output = self.crawl.output.iter();
+        let missing = output.flat_map(Output::missing).collect::<Vec<_>>();
+        if self.outcomes.succeeded > 0 && !missing.is_empty() {
+            let text = format!("no answer has {}: is --fields right?", missing.join(", "));
+            self.crawl.screen.say(text);
+        }
         Ok(self.outcomes)
     }
 
@@ -177,7 +183,7 @@ impl Run {
     fn record(&mut self, part: &Part, found: Found) {
         let failure = found.failure();
         if let Some(output) = &mut self.crawl.output {
-            if let Err(error) = output.write(&line(part, found, failure.as_ref())) {
+            if let Err(error) = output.write(&entry(part, found, failure.as_ref())) {
                 self.crawl.stop.end(Ending::Output(format!("{error:#}")));
             }
         }
@@ -196,17 +202,16 @@ impl Run {
     }
 }
 
-fn line<'a>(part: &'a Part, found: Found, failure: Option<&Failure>) -> Line<'a> {
+fn entry<'a>(part: &'a Part, found: Found, failure: Option<&'a Failure>) -> Entry<'a> {
     let (status, answer) = match found {
         Found::Answer(answer) => (Some(answer.status), Some(json_or_text(answer.body))),
         _ => (None, None),
     };
-    Line {
-        part: &part.number,
-        manufacturer: part.manufacturer.as_deref(),
+    Entry {
+        part,
         status,
         answer,
-        error: failure.map(|failure| failure.kind.clone()),
+        error: failure.map(|failure| failure.kind.as_str()),
     }
 }
 

@@ -5,6 +5,7 @@ use clap::ValueEnum;
 use plotters::style::RGBColor;
 use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg;
+use resvg::usvg::fontdb::{Database, Family, Query, Style};
 
 pub(super) const GROUND: RGBColor = RGBColor(255, 255, 255);
 pub(super) const INK: RGBColor = RGBColor(38, 50, 56);
@@ -87,15 +88,10 @@ pub(super) fn png(svg: &str) -> Result<Vec<u8>> {
     let mut options = usvg::Options::default();
     let fonts = options.fontdb_mut();
     fonts.load_system_fonts();
-    // Any is better than none, where the usual ones are missing.
-    let face = fonts.faces().next().and_then(|face| face.families.first());
-    let Some((family, _)) = face.cloned() else {
+    let Some(family) = sans_serif(fonts) else {
         bail!("a PNG needs a font, and there is none on this machine: take a name with .svg");
     };
-    let sans = fontdb_query(fonts);
-    if !sans {
-        fonts.set_sans_serif_family(family);
-    }
+    fonts.set_sans_serif_family(family);
     let tree = usvg::Tree::from_str(svg, &options).context("the SVG cannot be read")?;
     let size = tree.size().to_int_size().scale_by(ZOOM);
     let size = size.context("the picture is too large")?;
@@ -106,13 +102,22 @@ pub(super) fn png(svg: &str) -> Result<Vec<u8>> {
     pixels.encode_png().context("the PNG cannot be written")
 }
 
-/// Whether the machine's choice for a font without serifs is there.
-fn fontdb_query(fonts: &usvg::fontdb::Database) -> bool {
-    let query = usvg::fontdb::Query {
-        families: &[usvg::fontdb::Family::SansSerif],
-        ..usvg::fontdb::Query::default()
+/// The font for the text: the machine's choice, one that is called so, or any.
+fn sans_serif(fonts: &Database) -> Option<String> {
+    let query = Query {
+        families: &[Family::SansSerif],
+        ..Query::default()
     };
-    fonts.query(&query).is_some()
+    let chosen = fonts.query(&query).and_then(|id| fonts.face(id));
+    let named = || {
+        let mut faces = fonts.faces();
+        faces.find(|face| {
+            let name = face.families.first().map_or("", |(name, _)| name.as_str());
+            name.ends_with("Sans") && face.style == Style::Normal
+        })
+    };
+    let face = chosen.or_else(named).or_else(|| fonts.faces().next())?;
+    face.families.first().map(|(name, _)| name.clone())
 }
 
 #[cfg(test)]

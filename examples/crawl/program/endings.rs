@@ -1,7 +1,7 @@
 //! Why a crawl ends, by which code, and how much it sends in vain.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use reqwest_tollgate::sandbox::Sandbox;
 
@@ -83,22 +83,32 @@ async fn a_dead_server_is_probed_now_and_then_and_given_up() {
 
 #[tokio::test]
 async fn a_server_that_comes_back_gets_what_it_could_not_answer() {
-    let asked = AtomicUsize::new(0);
+    let (asked, is_back) = (AtomicUsize::new(0), Arc::new(AtomicBool::new(false)));
+    let switch = is_back.clone();
     let sandbox = Sandbox::builder().resource(move |_| {
-        let is_down = (20..40).contains(&asked.fetch_add(1, Ordering::Relaxed));
+        let was_up = asked.fetch_add(1, Ordering::Relaxed) < 20;
         let mut response = http::Response::new("{}");
-        *response.status_mut() = match is_down {
-            true => http::StatusCode::SERVICE_UNAVAILABLE,
-            false => http::StatusCode::OK,
+        *response.status_mut() = match was_up || is_back.load(Ordering::Relaxed) {
+            true => http::StatusCode::OK,
+            false => http::StatusCode::BAD_GATEWAY,
         };
         response
     });
     let sandbox = sandbox.start().await.unwrap();
     let scene = Scene::at(&sandbox, "").parts(100).out("answers.jsonl");
-    let ran = scene.and(&["--workers", "4", "--json"]).run().await;
+    let scene = scene.and(&["--workers", "4", "--json"]);
+    let ran = tokio::task::spawn_blocking(move || {
+        let mut running = scene.start();
+        running.wait_for("the server cannot be reached, looking again: 502 Bad Gateway");
+        switch.store(true, Ordering::Relaxed);
+        running.end()
+    });
+    let ran = ran.await.unwrap();
     ran.assert_code(0);
     assert_eq!(ran.says("the server is back"), 1, "{}", ran.stderr);
     assert_eq!(ran.json()["succeeded"], 100);
+    // Four workers with their tries, and a probe or two.
+    assert!(sandbox.counters().requests < 100 + 4 * 4 + 10);
 }
 
 #[tokio::test]
