@@ -90,11 +90,11 @@ pub(crate) async fn crawl(crawl: Crawl, parts: Vec<Part>) -> Result<Outcomes> {
         out: JoinSet::new(),
         outcomes: Outcomes::default(),
     };
-    run.to_the_end().await
+    run.run().await
 }
 
 impl Run {
-    async fn to_the_end(mut self) -> Result<Outcomes> {
+    async fn run(mut self) -> Result<Outcomes> {
         let stop = self.crawl.stop.clone();
         while stop.ending().is_none() {
             let next = self.send();
@@ -158,7 +158,7 @@ impl Run {
             // Last, so that one part that takes the server down does not hold up the others.
             return self.queue.push_back(queued);
         }
-        self.record(&queued.part, found);
+        self.record(queued, found);
     }
 
     /// Tells the course what was seen, and people what follows from it.
@@ -180,18 +180,20 @@ impl Run {
         }
     }
 
-    fn record(&mut self, part: &Part, found: Found) {
+    fn record(&mut self, queued: Queued, found: Found) {
         let failure = found.failure();
         if let Some(output) = &mut self.crawl.output {
-            if let Err(error) = output.write(&entry(part, found, failure.as_ref())) {
+            if let Err(error) = output.write(&entry(&queued.part, found, failure.as_ref())) {
                 self.crawl.stop.end(Ending::Output(format!("{error:#}")));
+                // An answer that nothing keeps is none.
+                return self.queue.push_front(queued);
             }
         }
         match failure {
             None => self.outcomes.succeeded += 1,
             Some(Failure { kind, text }) => {
                 if self.outcomes.fail(&kind, &text) {
-                    let part = &part.number;
+                    let part = &queued.part.number;
                     self.crawl
                         .screen
                         .say(format!("{kind}, part {part}: {text}"));

@@ -9,7 +9,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 use serde_json::Value;
 
@@ -78,6 +78,9 @@ pub(crate) struct Output {
     path: Option<PathBuf>,
     /// Open once there is a row: a crawl without any leaves no empty file.
     file: Option<File>,
+    /// How long the file is, torn rows aside.
+    length: u64,
+    is_broken: bool,
     needs_header: bool,
     /// How often each field was there.
     hits: Vec<usize>,
@@ -102,6 +105,7 @@ impl Output {
         files::check(path).with_context(|| format!("cannot write {name}"))?;
         let output = Self {
             needs_header: kept.is_empty(),
+            length: kept.len() as u64,
             path: Some(path.to_owned()),
             _lock: Some(lock),
             ..Self::to(name.to_string(), shape)
@@ -127,6 +131,8 @@ impl Output {
             name,
             path: None,
             file: None,
+            length: 0,
+            is_broken: false,
             needs_header: true,
             _lock: None,
         }
@@ -145,9 +151,20 @@ impl Output {
                 bytes.extend(table::rows(&self.shape, entry)?);
             }
         }
-        let written = self.append(&bytes);
+        if self.is_broken {
+            bail!("cannot write {}", self.name);
+        }
+        if let Err(error) = self.append(&bytes) {
+            // A row behind a torn one would make the file one that is not of a crawl.
+            self.is_broken = true;
+            if let Some(file) = &self.file {
+                let _ = file.set_len(self.length);
+            }
+            return Err(error).with_context(|| format!("cannot write {}", self.name));
+        }
+        self.length += bytes.len() as u64;
         self.needs_header = false;
-        written.with_context(|| format!("cannot write {}", self.name))
+        Ok(())
     }
 
     fn count(&mut self, entry: &Entry<'_>) {
@@ -185,6 +202,9 @@ impl Output {
 /// What is in the file, what is kept of it, and what that answers.
 fn sifted(path: &Path, shape: &Shape) -> Result<(Vec<u8>, Vec<u8>, Answered)> {
     let name = path.display();
+    if path.exists() && !path.is_file() {
+        bail!("{name} is no file; - is stdout");
+    }
     let old = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),

@@ -234,3 +234,27 @@ fn a_look_at_what_was_answered_touches_nothing() {
     assert_eq!(answered.leaves(parts(&["A", "B"])), parts(&["B"]));
     assert_eq!(scratch.content(), content);
 }
+
+#[test]
+fn what_is_no_file_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = Output::open(folder.path(), plain()).err().unwrap();
+    assert!(
+        error.to_string().ends_with("is no file; - is stdout"),
+        "{error}"
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn after_a_row_that_could_not_be_written_none_is() {
+    let mut output = Output {
+        path: Some("/dev/full".into()),
+        ..Output::to("full".to_owned(), plain())
+    };
+    for _ in 0..2 {
+        let error = output.write(&entry(&part("A"), "yes".into())).unwrap_err();
+        assert_eq!(error.to_string(), "cannot write full");
+    }
+    assert!(output.is_broken);
+}
