@@ -2,9 +2,14 @@
 //!
 //! ```text
 //! cargo run --release --example crawl                       # a sandbox in this process
-//! cargo run --release --example crawl -- --plot crawl.svg   # ... and a picture of the crawl
-//! cargo run --release --example crawl -- --config tollgate.toml --out answers.jsonl
+//! cargo run --release --example crawl -- --plot crawl.png   # ... and a picture of the crawl
+//! cargo run --release --example crawl -- --config tollgate.toml --parts bom.csv --column MPN \
+//!     --out prices.csv --fields price=/Product/UnitPrice    # what people want of it
+//! cargo run --release --example crawl -- --help             # all of it, and the exit codes
 //! ```
+//!
+//! It ends in order on Ctrl-C, and goes on where it was by the same command; it stops by itself
+//! where going on is useless, and says why.
 //!
 //! What it takes to keep tokens fresh and quotas whole is in [`client`]; all the rest is a crawl.
 
@@ -320,6 +325,13 @@ fn say_how_it_ended(cli: &Cli, summary: &Summary, screen: &Screen) {
         return;
     };
     screen.say(format!("stopped: {ending}"));
+    if let (stop::Ending::LogIn(_), Some(config)) = (ending, &cli.config) {
+        let (config, account) = (config.display(), &summary.account);
+        let command = "cargo run --example login";
+        screen.say(format!(
+            "{command} -- --config {config} --account {account}"
+        ));
+    }
     let left = summary.outcomes.left;
     if left == 0 || !ending.can_go_on() {
         return;

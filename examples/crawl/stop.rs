@@ -52,6 +52,14 @@ impl Ending {
         }
     }
 
+    /// When the same command has a chance again, if that is known.
+    pub(crate) fn until(&self) -> Option<SystemTime> {
+        match self {
+            Self::QuotaSpent(time) => Some(*time),
+            _ => None,
+        }
+    }
+
     /// Whether the same command goes on where this crawl stopped.
     pub(crate) fn can_go_on(&self) -> bool {
         !matches!(self, Self::SameStatus { .. } | Self::Reconfigure(_))

@@ -96,6 +96,7 @@ impl Summary {
             "texts": self.outcomes.texts,
             "left": self.outcomes.left,
             "stopped": self.ending.as_ref().map(ToString::to_string),
+            "until": self.ending.as_ref().and_then(Ending::until).map(text::rfc_3339),
             "exit_code": self.code(),
             "account": self.account,
             "began": text::rfc_3339(self.began),
@@ -228,9 +229,9 @@ mod tests {
         assert_eq!(summary.code(), 1);
         summary.ending = Some(Ending::QuotaSpent(SystemTime::UNIX_EPOCH));
         assert_eq!(summary.code(), 3);
-        assert_eq!(
-            summary.to_json()["stopped"],
-            "the quota is spent until 1970-01-01T00:00:00Z"
-        );
+        let json = summary.to_json();
+        let text = "the quota is spent until 1970-01-01T00:00:00Z";
+        assert_eq!(json["stopped"], text);
+        assert_eq!(json["until"], "1970-01-01T00:00:00Z");
     }
 }

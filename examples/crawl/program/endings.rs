@@ -130,6 +130,7 @@ async fn a_login_that_is_over_ends_a_crawl_before_its_first_request() {
         "{}",
         ran.stderr
     );
+    assert_eq!(ran.says("cargo run --example login -- --config "), 1);
     assert_eq!(sandbox.counters().requests, 0);
 }
 

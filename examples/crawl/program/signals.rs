@@ -112,3 +112,20 @@ async fn a_signal_while_nothing_is_on_the_wire_ends_a_crawl_that_would_wait_for_
     end(running).await.assert_code(1);
     assert_eq!(scene.lines("answers.jsonl").len(), 3);
 }
+
+#[tokio::test]
+async fn a_signal_while_there_is_no_token_yet_ends_a_crawl() {
+    let sandbox = Sandbox::builder().start().await.unwrap();
+    sandbox.inject("token-down=1h".parse().unwrap());
+    let scene = Scene::at(&sandbox, "").parts(3);
+    let ran = tokio::task::spawn_blocking(move || {
+        let mut running = scene.start();
+        running.wait_for("there is no token yet, trying again");
+        running.signal("-INT");
+        running.end()
+    });
+    let ran = ran.await.unwrap();
+    ran.assert_code(1);
+    assert_eq!(ran.says("stopped: interrupted"), 1, "{}", ran.stderr);
+    assert_eq!(sandbox.counters().requests, 0);
+}
