@@ -14,7 +14,7 @@ use crate::stop::Ending;
 
 /// So many parts in a row, and the server counts as unreachable.
 const UNREACHABLE: u32 = 3;
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
+pub(crate) const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// A part that has been asked about so often in vain is given up: perhaps it is the reason.
 pub(crate) const TRIES: u32 = 3;

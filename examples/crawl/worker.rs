@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use anyhow::Result;
-use reqwest_tollgate::{Account, Clock as _, Moment, SystemClock};
+use reqwest_tollgate::{Account, Clock as _, Moment, RequestOptions, SystemClock};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
@@ -48,6 +48,8 @@ struct Run {
 
 /// Gets a token before the first part goes. A server that does not answer is asked again.
 pub(crate) async fn warm_up(account: &Account, limits: Limits, stop: &Stop, screen: &Screen) {
+    // By default it would wait for minutes, without a word.
+    let account = account.with_options(RequestOptions::new().max_wait(course::FIRST_PAUSE));
     let mut outage: Option<Outage> = None;
     while stop.ending().is_none() {
         let warm = tokio::select! {
