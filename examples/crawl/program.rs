@@ -8,9 +8,11 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use clap::Parser as _;
 use reqwest_tollgate::sandbox::{Sandbox, SandboxBuilder};
+use reqwest_tollgate::{Clock as _, SystemClock};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -262,4 +264,11 @@ fn answering(status: u16) -> SandboxBuilder {
         *response.status_mut() = http::StatusCode::from_u16(status).unwrap();
         response
     })
+}
+
+/// Waits until something holds.
+async fn until(mut holds: impl FnMut() -> bool) {
+    while !holds() {
+        SystemClock.sleep(Duration::from_millis(5)).await;
+    }
 }

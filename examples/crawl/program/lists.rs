@@ -2,7 +2,7 @@
 
 use reqwest_tollgate::sandbox::{Fault, Sandbox};
 
-use super::{Running, Scene};
+use super::{Running, Scene, until};
 
 fn product() -> reqwest_tollgate::sandbox::SandboxBuilder {
     Sandbox::builder().resource(|_| http::Response::new("{\"Product\":{\"Price\":0.25}}"))
@@ -74,9 +74,7 @@ async fn two_crawls_do_not_write_one_file() {
     sandbox.inject(Fault::Hang { requests, span });
     let scene = Scene::at(&sandbox, "").parts(3).out("answers.jsonl");
     let first: Running = scene.start();
-    while sandbox.counters().injected == 0 {
-        tokio::task::yield_now().await;
-    }
+    until(|| sandbox.counters().injected > 0).await;
     let second = scene.run().await;
     second.assert_code(2);
     let text = format!(
@@ -97,7 +95,7 @@ async fn two_crawls_do_not_write_one_file() {
 #[tokio::test]
 async fn what_is_used_of_a_day_is_known_to_the_next_run() {
     let sandbox = Sandbox::builder().start().await.unwrap();
-    let table = "windows = [\"10/utc-day\"]";
+    let table = "windows = [\"10/12h\"]";
     let scene = Scene::at(&sandbox, table).parts(20).out("answers.jsonl");
     scene.run().await.assert_code(3);
     assert!(scene.path("crawl-quotas").is_dir());

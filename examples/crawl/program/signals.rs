@@ -6,16 +6,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use reqwest_tollgate::sandbox::{Fault, Sandbox};
-use reqwest_tollgate::{Clock as _, SystemClock};
 
-use super::{Running, Scene};
-
-/// Waits until something holds.
-async fn until(mut holds: impl FnMut() -> bool) {
-    while !holds() {
-        SystemClock.sleep(Duration::from_millis(5)).await;
-    }
-}
+use super::{Running, Scene, until};
 
 async fn end(running: Running) -> super::Ran {
     tokio::task::spawn_blocking(|| running.end()).await.unwrap()

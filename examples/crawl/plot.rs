@@ -291,11 +291,9 @@ fn legend(area: &Root<'_>, x: i32, name: &str) -> Result<i32> {
 
 fn title(summary: &Summary) -> String {
     let answered = summary.outcomes.succeeded;
+    let parts = summary.requested() + summary.outcomes.left as u64;
     let seconds = summary.elapsed.as_secs_f64();
-    format!(
-        "{answered} of {} parts answered in {seconds:.1} s",
-        summary.requested()
-    )
+    format!("{answered} of {parts} parts answered in {seconds:.1} s")
 }
 
 fn subtitle(summary: &Summary, allowance: Option<Allowance>) -> String {
@@ -433,6 +431,7 @@ mod tests {
     fn a_picture_says_why_parts_failed_and_why_the_crawl_ended() {
         let mut summary = bursts();
         summary.ending = Some(crate::stop::Ending::Interrupted);
+        summary.outcomes.left = 100;
         for _ in 0..3 {
             summary
                 .outcomes
@@ -441,6 +440,7 @@ mod tests {
         summary.outcomes.fail("status_500", "oops <&>");
         let svg = picture(&summary).svg().unwrap();
         for text in [
+            "896 of 1000 parts answered",
             "stopped: interrupted",
             "3 failed: no such part",
             "1 failed: oops &lt;&amp;&gt;",
