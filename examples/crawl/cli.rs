@@ -131,7 +131,13 @@ pub(crate) struct Cli {
     pub(crate) plot: Option<PathBuf>,
 
     /// What the picture stands on
-    #[arg(long, value_name = "GROUND", value_enum, default_value_t = Ground::Auto, requires = "plot")]
+    #[arg(
+        long,
+        value_name = "GROUND",
+        value_enum,
+        default_value_t = Ground::Auto,
+        requires = "plot"
+    )]
     pub(crate) plot_ground: Ground,
 
     /// Prints the summary as one JSON object too, as the last line

@@ -38,8 +38,8 @@ impl Lock {
                     return Err(error).with_context(|| format!("cannot lock {name}"));
                 }
             }
-            // Whoever had it may have removed it meanwhile: then this is not the file that others
-            // would lock.
+            // The process that had it may have removed it meanwhile: then this is not the file
+            // that others would lock.
             if is_at(&file, &lock) {
                 let mut held = Self { path: lock, file };
                 held.sign().context("cannot write the lock")?;
@@ -56,8 +56,8 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Still locked, so that nobody takes a file for theirs that goes. One that stays, as on
-        // Windows, harms nobody.
+        // Before the lock ends, so that no other process locks a file that is about to go. One
+        // that stays, as on Windows, does no harm.
         let _ = fs::remove_file(&self.path);
     }
 }

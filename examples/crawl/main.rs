@@ -127,11 +127,7 @@ async fn run(cli: Cli, stop: &Stop, screen: &Screen, out: &mut impl io::Write) -
         files::check(path).with_context(|| format!("cannot write {}", path.display()))?;
     }
     let (output, answered) = output(&cli, &list)?;
-    let parts = list.cycle(cli.requests);
-    let requested = parts.len();
-    let mut open = answered.leaves(parts);
-    let skipped = requested - open.len();
-    open.truncate(cli.limit.unwrap_or(usize::MAX));
+    let (open, skipped) = still_open(&cli, &list, answered);
     screen.say(announcement(
         &source,
         &template,
@@ -146,12 +142,7 @@ async fn run(cli: Cli, stop: &Stop, screen: &Screen, out: &mut impl io::Write) -
     let began = SystemClock.now().wall;
     let account = bounded(&source.account, cli.deadline);
     let crawl = Crawl {
-        question: Arc::new(Question {
-            client: client(&account, RETRIES)?,
-            probe: client(&account, 0)?,
-            method: cli.method(),
-            template,
-        }),
+        question: Arc::new(question(&cli, &account, template)?),
         output,
         course: Course::new(cli.limits()),
         has_deadline: cli.deadline.is_some(),
@@ -160,7 +151,6 @@ async fn run(cli: Cli, stop: &Stop, screen: &Screen, out: &mut impl io::Write) -
         progress: Progress::start(cli.progress, open.len(), &account, &tally, screen),
     };
     let outcomes = crawl_with(&account, crawl, open, &cli).await?;
-
     let summary = Summary {
         account: source.account.name().to_owned(),
         began,
@@ -177,6 +167,25 @@ async fn run(cli: Cli, stop: &Stop, screen: &Screen, out: &mut impl io::Write) -
         false => report(&cli, &source, &summary, out)?,
     }
     Ok(summary.code())
+}
+
+/// The parts to ask about, and how many were answered before.
+fn still_open(cli: &Cli, list: &List, answered: Answered) -> (Vec<Part>, usize) {
+    let parts = list.cycle(cli.requests);
+    let requested = parts.len();
+    let mut open = answered.leaves(parts);
+    let skipped = requested - open.len();
+    open.truncate(cli.limit.unwrap_or(usize::MAX));
+    (open, skipped)
+}
+
+fn question(cli: &Cli, account: &Account, template: Template) -> Result<Question> {
+    Ok(Question {
+        client: client(account, RETRIES)?,
+        probe: client(account, 0)?,
+        method: cli.method(),
+        template,
+    })
 }
 
 /// The crawl, between the first token and the last that has to be stored.

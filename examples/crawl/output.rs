@@ -1,5 +1,5 @@
-//! What was found: a row for each of a part's rows, as JSON lines or as CSV. A crawl that was killed
-//! goes on where it was.
+//! What was found: a row for each of a part's rows, as JSON lines or as CSV. A crawl that was
+//! killed goes on where it was.
 
 mod jsonl;
 mod table;

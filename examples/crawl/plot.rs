@@ -297,7 +297,7 @@ fn title(summary: &Summary) -> String {
 }
 
 fn subtitle(summary: &Summary, allowance: Option<Allowance>) -> String {
-    // `2026-12-01 12:03 UTC`: who looks at it later may be anywhere.
+    // `2026-12-01 12:03 UTC`: the picture may be looked at in any time zone.
     let began = text::rfc_3339(summary.began).replacen('T', " ", 1);
     let began = began.get(..16).map(|time| format!("{time} UTC"));
     let mut facts = vec![format!("account {}", summary.account)];

@@ -1,4 +1,4 @@
-//! Why a crawl ends before its list does, and how all who work for it learn of that.
+//! Why a crawl ends before its list does, and how its tasks learn of that.
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub(crate) enum Ending {
     Deadline,
     /// So many parts in a row failed with this status.
     SameStatus { status: u16, parts: usize },
-    /// The server could not be reached for so long; with the last reason.
+    /// The server could not be reached for this span; with the last reason.
     Unreachable { span: Duration, text: String },
     /// An answer could not be written.
     Output(String),

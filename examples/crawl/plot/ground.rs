@@ -40,7 +40,7 @@ const ZOOM: f32 = 2.0;
 /// What the picture stands on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Ground {
-    /// As whoever looks at it prefers; a PNG is light
+    /// As the viewer's system prefers; a PNG is light
     Auto,
     Light,
     Dark,
@@ -62,7 +62,7 @@ impl Ground {
     }
 }
 
-/// Rules for those who prefer dark.
+/// Rules for a viewer that prefers dark.
 fn style() -> String {
     let rules = DARK.iter().map(|(light, dark)| {
         let (from, to) = (quoted(*light), hex(*dark));

@@ -52,7 +52,7 @@ impl Mark {
         }
     }
 
-    /// Each has a shape of its own: not everybody tells the colours apart.
+    /// Each has a shape of its own: not every reader tells the colours apart.
     pub(super) fn draw(self, area: &Root<'_>, at: (i32, i32)) -> Result<()> {
         let color = self.color();
         let (x, y) = at;
