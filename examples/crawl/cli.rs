@@ -248,8 +248,16 @@ impl Cli {
 
     /// The folder in which what is used of the quotas is kept.
     pub(crate) fn quotas(&self) -> Option<PathBuf> {
-        let out = self.out.as_deref().filter(|_| !self.answers_to_stdout())?;
+        let out = self.out_file()?;
+        if self.dry_run {
+            return None; // It leaves nothing behind.
+        }
         Some(out.with_file_name("crawl-quotas"))
+    }
+
+    /// The file that the answers go to.
+    pub(crate) fn out_file(&self) -> Option<&PathBuf> {
+        self.out.as_ref().filter(|_| !self.answers_to_stdout())
     }
 
     /// Whether the answers go to stdout.

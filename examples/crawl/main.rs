@@ -120,12 +120,12 @@ async fn start(cli: Cli) -> u8 {
 async fn run(cli: Cli, stop: &Stop, screen: &Screen, out: &mut impl io::Write) -> Result<u8> {
     let tally = Tally::start();
     let list = list::read(cli.parts.as_deref(), cli.column.as_deref())?;
-    let source = Source::open(&cli, tally.clone()).await?;
-    let template = template(&cli, &source, screen)?;
-    if let Some(path) = &cli.plot {
-        // Now, not after an hour.
+    // Now, not after an hour.
+    for path in cli.plot.iter().chain(cli.out_file()) {
         files::check(path).with_context(|| format!("cannot write {}", path.display()))?;
     }
+    let source = Source::open(&cli, tally.clone()).await?;
+    let template = template(&cli, &source, screen)?;
     let (output, answered) = output(&cli, &list)?;
     let (open, skipped) = still_open(&cli, &list, answered);
     screen.say(announcement(

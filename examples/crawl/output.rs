@@ -102,7 +102,6 @@ impl Output {
         if kept != old {
             files::replace(path, &kept).with_context(|| format!("cannot write {name}"))?;
         }
-        files::check(path).with_context(|| format!("cannot write {name}"))?;
         let output = Self {
             needs_header: kept.is_empty(),
             length: kept.len() as u64,

@@ -224,7 +224,24 @@ async fn a_dry_run_shows_the_requests_and_sends_none() {
     );
     let counters = sandbox.counters();
     assert_eq!((counters.requests, counters.token_requests), (0, 0));
-    assert!(!scene.path("answers.jsonl").exists());
+    // The list and the configuration.
+    let files = std::fs::read_dir(scene.folder.path()).unwrap();
+    assert_eq!(files.count(), 2);
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_written_is_noticed_before_anything_is_sent_or_made() {
+    let sandbox = Sandbox::builder().start().await.unwrap();
+    for option in ["--out", "--plot"] {
+        let scene = Scene::at(&sandbox, "").parts(3);
+        let path = scene.path("missing").join("file");
+        let scene = scene.and(&[option, path.to_str().unwrap()]);
+        let ran = scene.run().await;
+        ran.assert_code(2);
+        assert_eq!(ran.says("cannot write"), 1, "{}", ran.stderr);
+        assert!(!scene.path("missing").exists());
+    }
+    assert_eq!(sandbox.counters().token_requests, 0);
 }
 
 #[tokio::test]
