@@ -51,7 +51,7 @@ pub(crate) struct Cli {
     )]
     pub(crate) url: String,
 
-    /// How [default: GET, or POST with --body]
+    /// The method [default: GET, or POST with --body]
     #[arg(long, value_parser = method)]
     pub(crate) method: Option<Method>,
 
@@ -70,50 +70,63 @@ pub(crate) struct Cli {
 
     /// The parts: a table with a column `part` or `MPN` (see --column), with commas, semicolons or
     /// tabs, or one part number per line; - is stdin [default: the example's]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "List")]
     pub(crate) parts: Option<PathBuf>,
 
     /// Which column of the table has the part numbers: its name, or its number from 1
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = "List")]
     pub(crate) column: Option<String>,
 
     /// How many requests to make, repeating the list if it is shorter [default: one per part]
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = "List")]
     pub(crate) requests: Option<usize>,
 
-    /// Asks about so many parts at most; those that were answered before do not count
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    /// Asks about N parts at most; those that were answered before do not count
+    #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = "Stops")]
     pub(crate) limit: Option<usize>,
 
     /// Says what it would do, and sends nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
 
-    /// Stops once so many parts in a row have failed with the same status; 0: never. A 404 counts
-    /// until the first part is found
-    #[arg(long, value_name = "N", default_value_t = 20)]
+    /// Stops once N parts in a row have failed with the same status; 0 never stops. A 404 counts
+    /// only until the first part is found
+    #[arg(long, value_name = "N", default_value_t = 20, help_heading = "Stops")]
     pub(crate) stop_after: usize,
 
-    /// For how long a server that cannot be reached is probed before the crawl stops
-    #[arg(long, value_name = "SPAN", default_value = "10min", value_parser = parse_span)]
+    /// Stops once the server could not be reached for this time. Meanwhile it is probed now and
+    /// then, by one request
+    #[arg(
+        long,
+        value_name = "SPAN",
+        default_value = "10min",
+        value_parser = parse_span,
+        help_heading = "Stops"
+    )]
     pub(crate) outage: Duration,
 
     /// How many parts are asked about at once
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = at_least_one)]
     pub(crate) workers: usize,
 
-    /// What has no turn after so long is given up
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    /// Stops when this time is over, with all that waits for its turn then
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Stops")]
     pub(crate) deadline: Option<Duration>,
 
     /// Where the answers go, with the other columns of the list; parts that are answered there
     /// already are skipped. What is used of the quotas is kept beside it, in crawl-quotas, unless
     /// the configuration has a quota_store. With - to stdout, and the summary to stderr
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub(crate) out: Option<PathBuf>,
 
     /// How they are written [default: csv if the name of --out ends with .csv, else jsonl]
-    #[arg(long, value_name = "HOW", value_enum, requires = "out")]
+    #[arg(
+        long,
+        value_name = "HOW",
+        value_enum,
+        requires = "out",
+        help_heading = "Output"
+    )]
     pub(crate) format: Option<Format>,
 
     /// What is taken out of each answer instead of all of it, by JSON pointers, such as
@@ -122,12 +135,13 @@ pub(crate) struct Cli {
         long,
         value_name = "[NAME=]POINTER,...",
         value_delimiter = ',',
-        requires = "out"
+        requires = "out",
+        help_heading = "Output"
     )]
     pub(crate) fields: Vec<Field>,
 
     /// Draws the crawl as a picture: PNG if the name ends with .png, else SVG
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub(crate) plot: Option<PathBuf>,
 
     /// What the picture stands on
@@ -136,20 +150,28 @@ pub(crate) struct Cli {
         value_name = "GROUND",
         value_enum,
         default_value_t = Ground::Auto,
-        requires = "plot"
+        requires = "plot",
+        help_heading = "Output"
     )]
     pub(crate) plot_ground: Ground,
 
     /// Prints the summary as one JSON object too, as the last line
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
 
     /// How the progress is shown, on stderr
-    #[arg(long, value_name = "HOW", value_enum, default_value_t = Mode::Auto)]
+    #[arg(
+        long,
+        value_name = "HOW",
+        value_enum,
+        default_value_t = Mode::Auto,
+        help_heading = "Output"
+    )]
     pub(crate) progress: Mode,
 
-    /// Logs more: once what happens to tokens and quotas, twice each request; RUST_LOG goes before
-    #[arg(short, long, action = ArgAction::Count)]
+    /// Logs what happens to tokens and quotas, and given twice, each request too. RUST_LOG, if it
+    /// is set, decides instead
+    #[arg(short, long, action = ArgAction::Count, help_heading = "Output")]
     pub(crate) verbose: u8,
 
     #[command(flatten)]
