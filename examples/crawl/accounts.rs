@@ -8,6 +8,8 @@ use reqwest_tollgate::sandbox::{Manners, Sandbox};
 use toml::Table;
 
 use crate::cli::Cli;
+use crate::screen::Screen;
+use crate::stop::Stop;
 use sample::{accounts, at_the_sandbox, manners};
 
 #[path = "../../tests/common/sample.rs"]
@@ -39,13 +41,10 @@ async fn crawl(name: &str, table: Table, distributor: &str, folder: &Path) {
     std::fs::write(&file, whole.to_string()).unwrap();
 
     let mut shown = Vec::new();
-    let all_answered = crate::run(command_line(&file, name, manners), &mut shown).await;
+    let cli = command_line(&file, name, manners);
+    let code = crate::run(cli, &Stop::new(), &Screen::default(), &mut shown).await;
     let shown = String::from_utf8(shown).unwrap();
-    assert!(
-        all_answered.unwrap(),
-        "{name}: {shown} {:?}",
-        sandbox.counters()
-    );
+    assert_eq!(code.unwrap(), 0, "{name}: {shown} {:?}", sandbox.counters());
     assert!(!shown.contains(Sandbox::CLIENT_SECRET), "{shown}");
     let counters = sandbox.counters();
     assert_eq!(

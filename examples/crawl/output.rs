@@ -1,51 +1,67 @@
-//! What was found: JSON lines, one per part. A crawl that was killed goes on where it was.
+//! What was found: a row for each of a part's rows, as JSON lines or as CSV. A crawl that was
+//! killed goes on where it was.
+
+mod jsonl;
+mod table;
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, bail};
-use serde::{Deserialize, Serialize};
+use clap::ValueEnum;
 use serde_json::Value;
 
-use crate::parts::Part;
+use crate::fields::Field;
+use crate::files;
+use crate::list::Part;
+use crate::lock::Lock;
 
-/// One line.
-#[derive(Debug, Deserialize, Serialize)]
-pub(crate) struct Line<'a> {
-    pub(crate) part: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) manufacturer: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+/// How answers are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// One JSON object per line
+    Jsonl,
+    /// A table with a header
+    Csv,
+}
+
+/// What a row is made of.
+#[derive(Clone, Debug)]
+pub(crate) struct Shape {
+    pub(crate) format: Format,
+    /// The list's other columns.
+    pub(crate) columns: Vec<String>,
+    /// None: the whole answer.
+    pub(crate) fields: Vec<Field>,
+}
+
+/// What came of a part.
+pub(crate) struct Entry<'a> {
+    pub(crate) part: &'a Part,
     pub(crate) status: Option<u16>,
     /// What the server said about the part: JSON as JSON, anything else as a string.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) answer: Option<Value>,
-    /// Why there is no answer, by the names that the summary counts.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) error: Option<String>,
+    /// Why it failed, by the names that the summary counts.
+    pub(crate) error: Option<&'a str>,
 }
 
-/// What has to be read back of a line.
-#[derive(Deserialize)]
-struct Seen {
-    part: String,
-    #[serde(default)]
-    error: Option<Value>,
-}
-
-/// How often each part was answered in earlier runs; more than once if the list was repeated.
+/// How many rows each part has from earlier runs.
 #[derive(Debug, Default)]
 pub(crate) struct Answered(HashMap<String, usize>);
 
 impl Answered {
-    /// The parts that still have to be asked about.
+    fn add(&mut self, part: String) {
+        *self.0.entry(part).or_default() += 1;
+    }
+
+    /// The parts that still have to be asked about. One may be in the list several times, if that
+    /// was repeated.
     pub(crate) fn leaves(mut self, parts: Vec<Part>) -> Vec<Part> {
         let mut is_open = |part: &Part| match self.0.get_mut(&part.number) {
-            Some(times) if *times > 0 => {
-                *times -= 1;
+            Some(rows) if *rows >= part.rows.len() => {
+                *rows -= part.rows.len();
                 false
             }
             _ => true,
@@ -54,195 +70,152 @@ impl Answered {
     }
 }
 
-/// The file, open for more lines.
+/// Where rows go.
 pub(crate) struct Output {
-    path: PathBuf,
-    file: Mutex<File>,
+    shape: Shape,
+    name: String,
+    /// None: stdout.
+    path: Option<PathBuf>,
+    /// Open once there is a row: a crawl without any leaves no empty file.
+    file: Option<File>,
+    /// How long the file is, torn rows aside.
+    length: u64,
+    is_broken: bool,
+    needs_header: bool,
+    /// How often each field was there.
+    hits: Vec<usize>,
+    _lock: Option<Lock>,
 }
 
 impl Output {
-    /// Opens the file, or begins one, and reads what was answered already.
+    /// Locks the file, and reads what was answered already.
     ///
-    /// Lines of parts that failed are dropped, since they are tried again, and so is the torn end
-    /// of a line that a kill left. A file with other content is left alone.
+    /// Rows of parts that failed are dropped, since they are tried again, and so is the torn end
+    /// of a row that a kill left. A file with other content is left alone.
     ///
     /// # Errors
-    /// If it cannot be read or written, or is not the output of a crawl.
-    pub(crate) fn open(path: &Path) -> Result<(Self, Answered)> {
+    /// If it cannot be read or written, another crawl writes it, or it is not the output of one.
+    pub(crate) fn open(path: &Path, shape: Shape) -> Result<(Self, Answered)> {
         let name = path.display();
-        let old = match fs::read(path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(error).with_context(|| format!("cannot read {name}")),
-        };
-        let (kept, answered) = sift(&old).with_context(|| format!("{name} is left alone"))?;
+        let lock = Lock::take(path)?;
+        let (old, kept, answered) = sifted(path, &shape)?;
         if kept != old {
-            replace(path, &kept).with_context(|| format!("cannot write {name}"))?;
+            files::replace(path, &kept).with_context(|| format!("cannot write {name}"))?;
         }
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(path)
-            .with_context(|| format!("cannot write {name}"))?;
         let output = Self {
-            path: path.to_owned(),
-            file: Mutex::new(file),
+            needs_header: kept.is_empty(),
+            length: kept.len() as u64,
+            path: Some(path.to_owned()),
+            _lock: Some(lock),
+            ..Self::to(name.to_string(), shape)
         };
         Ok((output, answered))
     }
 
-    /// Adds a line, by one write: a kill tears the last line at most.
-    pub(crate) fn write(&self, line: &Line<'_>) -> Result<()> {
-        let mut text = serde_json::to_string(line)?;
-        text.push('\n');
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.write_all(text.as_bytes())
-            .with_context(|| format!("cannot write {}", self.path.display()))
+    /// What was answered already, without touching anything.
+    pub(crate) fn peek(path: &Path, shape: &Shape) -> Result<Answered> {
+        let (_, _, answered) = sifted(path, shape)?;
+        Ok(answered)
     }
-}
 
-/// The lines to keep, and what they answer.
-fn sift(old: &[u8]) -> Result<(Vec<u8>, Answered)> {
-    let mut kept = Vec::with_capacity(old.len());
-    let mut answered = Answered::default();
-    for (index, line) in old.split_inclusive(|byte| *byte == b'\n').enumerate() {
-        let is_whole = line.ends_with(b"\n");
-        match serde_json::from_slice::<Seen>(line) {
-            Ok(seen) if seen.error.is_none() && is_whole => {
-                kept.extend_from_slice(line);
-                *answered.0.entry(seen.part).or_default() += 1;
-            }
-            Ok(_) => {} // It failed, or only its line end is missing: it is asked about again.
-            Err(_) if !is_whole && is_ours(line) => {}
-            Err(_) => bail!("line {} is not a line of a crawl", index + 1),
+    /// Rows go to stdout.
+    pub(crate) fn stdout(shape: Shape) -> Self {
+        Self::to("stdout".to_owned(), shape)
+    }
+
+    fn to(name: String, shape: Shape) -> Self {
+        Self {
+            hits: vec![0; shape.fields.len()],
+            shape,
+            name,
+            path: None,
+            file: None,
+            length: 0,
+            is_broken: false,
+            needs_header: true,
+            _lock: None,
         }
     }
-    Ok((kept, answered))
+
+    /// Adds the rows of a part, by one write: a kill tears the last one at most.
+    pub(crate) fn write(&mut self, entry: &Entry<'_>) -> Result<()> {
+        self.count(entry);
+        let mut bytes = Vec::new();
+        match self.shape.format {
+            Format::Jsonl => jsonl::write(&mut bytes, &self.shape, entry)?,
+            Format::Csv => {
+                if self.needs_header {
+                    bytes = table::header(&self.shape)?;
+                }
+                bytes.extend(table::rows(&self.shape, entry)?);
+            }
+        }
+        if self.is_broken {
+            bail!("cannot write {}", self.name);
+        }
+        if let Err(error) = self.append(&bytes) {
+            // A row behind a torn one would make the file one that is not of a crawl.
+            self.is_broken = true;
+            if let Some(file) = &self.file {
+                let _ = file.set_len(self.length);
+            }
+            return Err(error).with_context(|| format!("cannot write {}", self.name));
+        }
+        self.length += bytes.len() as u64;
+        self.needs_header = false;
+        Ok(())
+    }
+
+    fn count(&mut self, entry: &Entry<'_>) {
+        let Some(answer) = entry.answer.as_ref().filter(|_| entry.error.is_none()) else {
+            return;
+        };
+        for (field, hits) in self.shape.fields.iter().zip(&mut self.hits) {
+            *hits += usize::from(field.of(answer).is_some());
+        }
+    }
+
+    /// Fields that no answer had.
+    pub(crate) fn missing(&self) -> Vec<String> {
+        let fields = self.shape.fields.iter().zip(&self.hits);
+        let missing = fields.filter(|(_, hits)| **hits == 0);
+        missing.map(|(field, _)| field.to_string()).collect()
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Some(path) = &self.path else {
+            let mut stdout = io::stdout().lock();
+            return stdout.write_all(bytes).and_then(|()| stdout.flush());
+        };
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => {
+                let file = OpenOptions::new().create(true).append(true).open(path)?;
+                self.file.insert(file)
+            }
+        };
+        file.write_all(bytes)
+    }
 }
 
-/// Whether a torn line can be the beginning of one of ours.
-fn is_ours(torn: &[u8]) -> bool {
-    const START: &[u8] = br#"{"part":"#;
-    let common = torn.len().min(START.len());
-    torn[..common] == START[..common]
-}
-
-/// Puts a new file in the old one's place, all at once: a kill leaves one or the other.
-fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let new = path.with_file_name(name);
-    let mut file = File::create(&new)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(new, path)
+/// What is in the file, what is kept of it, and what that answers.
+fn sifted(path: &Path, shape: &Shape) -> Result<(Vec<u8>, Vec<u8>, Answered)> {
+    let name = path.display();
+    if path.exists() && !path.is_file() {
+        bail!("{name} is no file; - is stdout");
+    }
+    let old = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {name}")),
+    };
+    let sifted = match shape.format {
+        Format::Jsonl => jsonl::sift(&old),
+        Format::Csv => table::sift(&old, shape),
+    };
+    let (kept, answered) = sifted.with_context(|| format!("{name} is left alone"))?;
+    Ok((old, kept, answered))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A file that is gone when the test is over.
-    struct Scratch(PathBuf);
-
-    impl Scratch {
-        fn new(test: &str, content: &str) -> Self {
-            let name = format!("crawl-{}-{test}.jsonl", std::process::id());
-            let path = std::env::temp_dir().join(name);
-            fs::write(&path, content).unwrap();
-            Self(path)
-        }
-
-        fn content(&self) -> String {
-            fs::read_to_string(&self.0).unwrap()
-        }
-    }
-
-    impl Drop for Scratch {
-        fn drop(&mut self) {
-            let _ = fs::remove_file(&self.0);
-        }
-    }
-
-    fn parts(numbers: &[&str]) -> Vec<Part> {
-        let part = |number: &&str| Part {
-            manufacturer: None,
-            number: (*number).to_owned(),
-        };
-        numbers.iter().map(part).collect()
-    }
-
-    fn answer(part: &str) -> Line<'_> {
-        Line {
-            part,
-            manufacturer: None,
-            status: Some(200),
-            answer: Some(Value::from("yes")),
-            error: None,
-        }
-    }
-
-    #[test]
-    fn a_second_run_asks_only_for_what_is_not_answered() {
-        let scratch = Scratch::new("second-run", "");
-        let (output, _) = Output::open(&scratch.0).unwrap();
-        output.write(&answer("A#+")).unwrap();
-        output.write(&answer("B,1")).unwrap();
-        drop(output);
-        let (_, answered) = Output::open(&scratch.0).unwrap();
-        assert_eq!(answered.leaves(parts(&["A#+", "B,1", "C"])), parts(&["C"]));
-    }
-
-    #[test]
-    fn a_part_that_failed_is_asked_about_again_and_has_one_line_in_the_end() {
-        let failed = "{\"part\":\"A\",\"error\":\"status_503\"}\n";
-        let scratch = Scratch::new("failed", failed);
-        let (output, answered) = Output::open(&scratch.0).unwrap();
-        assert_eq!(answered.leaves(parts(&["A"])), parts(&["A"]));
-        output.write(&answer("A")).unwrap();
-        assert_eq!(
-            scratch.content(),
-            "{\"part\":\"A\",\"status\":200,\"answer\":\"yes\"}\n"
-        );
-    }
-
-    #[test]
-    fn the_torn_last_line_of_a_killed_run_is_dropped_wherever_it_was_cut() {
-        let whole = "{\"part\":\"A\",\"status\":200,\"answer\":\"yes\"}\n";
-        let torn = "{\"part\":\"µB\",\"status\":200,\"answer\":\"yes\"}";
-        for cut in (1..=torn.len()).filter(|cut| torn.is_char_boundary(*cut)) {
-            let content = format!("{whole}{}", &torn[..cut]);
-            let scratch = Scratch::new("torn", &content);
-            let (_, answered) = Output::open(&scratch.0).unwrap();
-            assert_eq!(
-                answered.leaves(parts(&["A", "µB"])),
-                parts(&["µB"]),
-                "{cut}"
-            );
-            assert_eq!(scratch.content(), whole);
-        }
-    }
-
-    #[test]
-    fn each_answer_of_a_repeated_list_counts_once() {
-        let line = "{\"part\":\"A\",\"status\":200}\n";
-        let scratch = Scratch::new("repeated", &line.repeat(2));
-        let (_, answered) = Output::open(&scratch.0).unwrap();
-        let left = answered.leaves(parts(&["A", "B", "A", "B", "A"]));
-        assert_eq!(left, parts(&["B", "B", "A"]));
-    }
-
-    #[test]
-    fn a_file_that_is_not_of_a_crawl_is_left_alone() {
-        for content in [
-            "dear diary\n",
-            "dear diary",
-            "{\"part\":\"A\"}\n\n{\"x\":1}\n",
-        ] {
-            let scratch = Scratch::new("foreign", content);
-            let error = Output::open(&scratch.0).err().unwrap();
-            assert!(format!("{error:#}").contains("is not a line of a crawl"));
-            assert_eq!(scratch.content(), content);
-        }
-    }
-}
+mod tests;

@@ -4,7 +4,9 @@
 //! it may touch the allowance and never pass it. The lower panel shows when the requests really
 //! left, window by window.
 
-use std::collections::BTreeSet;
+mod ground;
+mod marks;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,37 +14,33 @@ use anyhow::{Context as _, Result, anyhow};
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
+use self::ground::{ALLOWED, FAINT, GRID, GROUND, INK, RATE};
+use crate::files;
 use crate::summary::Summary;
 use crate::tally::Mark;
+use crate::text;
 
-const SIZE: (u32, u32) = (1200, 680);
+pub(crate) use self::ground::Ground;
+
+const WIDTH: u32 = 1200;
 /// Room for title and legend.
 const HEAD: u32 = 96;
-/// Where the upper panel ends.
-const MIDDLE: u32 = 500;
-/// Points of the line, and columns that marks fall into.
+const UPPER: u32 = 404;
+const LOWER: u32 = 180;
+/// Room for a reason why parts failed.
+const REASON: u32 = 20;
+/// So many of them are shown, each up to so many characters.
+const REASONS: usize = 4;
+const LONGEST_REASON: usize = 150;
+/// Points of the line.
 const STEPS: u32 = 600;
 /// Bars of the lower panel in a window.
 const BARS_PER_WINDOW: f64 = 20.0;
 /// The width of an axis' labels.
 const LABELS: u32 = 64;
 
-const INK: RGBColor = RGBColor(38, 50, 56);
-const FAINT: RGBColor = RGBColor(120, 134, 141);
-const GRID: RGBColor = RGBColor(233, 237, 239);
-const RATE: RGBColor = RGBColor(33, 118, 174);
-const ALLOWED: RGBColor = RGBColor(69, 90, 100);
-
 type Root<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
-
-/// Whether a picture can be written there.
-pub(crate) fn check(path: &Path) -> Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    let file = options.create(true).append(true).open(path);
-    file.map(drop)
-        .with_context(|| format!("cannot write {}", path.display()))
-}
 
 /// So many requests in so long.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +59,7 @@ impl Allowance {
 pub(crate) struct Picture {
     title: String,
     subtitle: String,
+    reasons: Vec<String>,
     sent_at: Vec<f64>,
     marks: Vec<(f64, Mark)>,
     end: f64,
@@ -76,6 +75,7 @@ impl Picture {
         Self {
             title: title(summary),
             subtitle: subtitle(summary, allowance),
+            reasons: reasons(summary),
             sent_at,
             marks: marks.map(|(at, mark)| (at.as_secs_f64(), *mark)).collect(),
             end: summary.elapsed.as_secs_f64().max(0.1),
@@ -83,21 +83,55 @@ impl Picture {
         }
     }
 
-    /// Draws it as SVG.
-    pub(crate) fn draw(&self, path: &Path) -> Result<()> {
-        let root = SVGBackend::new(path, SIZE).into_drawing_area();
-        self.draw_on(&root)
-            .and_then(|()| root.present().map_err(|error| anyhow!("{error}")))
-            .with_context(|| format!("cannot draw {}", path.display()))
+    /// Draws it, as PNG if the name says so, else as SVG.
+    pub(crate) fn draw(&self, path: &Path, ground: Ground) -> Result<()> {
+        let drawn = self.bytes(path, ground).and_then(|bytes| {
+            files::replace(path, &bytes)?;
+            Ok(())
+        });
+        drawn.with_context(|| format!("cannot draw {}", path.display()))
+    }
+
+    fn bytes(&self, path: &Path, ground: Ground) -> Result<Vec<u8>> {
+        let svg = self.svg()?;
+        match (is_png(path), ground) {
+            (true, Ground::Auto) => ground::png(&svg),
+            (true, _) => ground::png(&ground.paint(&svg)),
+            (false, _) => Ok(ground.paint(&svg).into_bytes()),
+        }
+    }
+
+    fn svg(&self) -> Result<String> {
+        let mut svg = String::new();
+        let size = (WIDTH, HEAD + UPPER + LOWER + self.foot());
+        let root = SVGBackend::with_string(&mut svg, size).into_drawing_area();
+        self.draw_on(&root)?;
+        root.present().map_err(|error| anyhow!("{error}"))?;
+        drop(root);
+        Ok(svg)
+    }
+
+    /// Room for all reasons.
+    fn foot(&self) -> u32 {
+        match self.reasons.len() as u32 {
+            0 => 0,
+            count => count * REASON + REASON / 2,
+        }
     }
 
     fn draw_on(&self, root: &Root<'_>) -> Result<()> {
-        root.fill(&WHITE)?;
+        root.fill(&GROUND)?;
         let (head, rest) = root.split_vertically(HEAD);
-        let (upper, lower) = rest.split_vertically(MIDDLE - HEAD);
+        let (upper, rest) = rest.split_vertically(UPPER);
+        let (lower, foot) = rest.split_vertically(LOWER);
         self.draw_head(&head)?;
         self.draw_rate(&upper)?;
-        self.draw_departures(&lower)
+        self.draw_departures(&lower)?;
+        for (line, reason) in self.reasons.iter().enumerate() {
+            let place = (LABELS as i32 + 12, line as i32 * REASON as i32);
+            foot.draw(&Text::new(reason.as_str(), place, font(14, INK)))?;
+        }
+        Ok(())
     }
 
     fn draw_head(&self, area: &Root<'_>) -> Result<()> {
@@ -126,12 +160,8 @@ impl Picture {
             x = legend(area, x + 32, "allowed")?;
         }
         for mark in Mark::ALL {
+            let count = self.of_kind(mark).count();
             mark.draw(area, (x + 6, 80))?;
-            let count = self
-                .marks
-                .iter()
-                .filter(|(_, other)| *other == mark)
-                .count();
             x = legend(area, x + 18, &format!("{} ({count})", mark.name()))?;
         }
         Ok(())
@@ -162,16 +192,28 @@ impl Picture {
         let plane = chart.plotting_area().clone();
         let root = plane.strip_coord_spec();
         let (left, upper) = root.get_base_pixel();
-        for (at, mark) in thinned(&self.marks, self.end) {
+        for mark in Mark::ALL {
             let y = top * mark.row();
-            if mark == Mark::Renewed {
-                let ends = vec![(at, 0.0), (at, y)];
-                chart.draw_series([PathElement::new(ends, mark.color().mix(0.35))])?;
+            let place = |at| plane.map_coordinate(&(at, y));
+            let mut all: Vec<i32> = self.of_kind(mark).map(|at| place(at).0 - left).collect();
+            all.sort_unstable();
+            let y = place(0.0).1 - upper;
+            for (x, count) in marks::groups(&all) {
+                if mark == Mark::Renewed {
+                    let bottom = plane.map_coordinate(&(0.0, 0.0)).1 - upper;
+                    let style = mark.color().mix(0.35);
+                    root.draw(&PathElement::new([(x, bottom), (x, y)], style))?;
+                }
+                mark.draw_group(&root, (x, y), count)?;
             }
-            let (x, y) = plane.map_coordinate(&(at, y));
-            mark.draw(&root, (x - left, y - upper))?;
         }
         Ok(())
+    }
+
+    /// When those of a kind happened.
+    fn of_kind(&self, mark: Mark) -> impl Iterator<Item = f64> + '_ {
+        let same = self.marks.iter().filter(move |(_, other)| *other == mark);
+        same.map(|(at, _)| *at)
     }
 
     /// When requests left, in bars that are a fraction of a window wide.
@@ -198,46 +240,6 @@ impl Picture {
     fn window(&self) -> f64 {
         self.allowance
             .map_or(1.0, |allowance| allowance.window.as_secs_f64())
-    }
-}
-
-impl Mark {
-    const ALL: [Self; 3] = [Self::Renewed, Self::Unauthorized, Self::RateLimited];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Renewed => "token renewed",
-            Self::Unauthorized => "401",
-            Self::RateLimited => "429",
-        }
-    }
-
-    fn color(self) -> RGBColor {
-        match self {
-            Self::Renewed => RGBColor(46, 139, 87),
-            Self::Unauthorized => RGBColor(232, 136, 20),
-            Self::RateLimited => RGBColor(200, 38, 53),
-        }
-    }
-
-    /// How high it stands in the upper panel.
-    fn row(self) -> f64 {
-        match self {
-            Self::Renewed => 0.94,
-            Self::Unauthorized => 0.87,
-            Self::RateLimited => 0.80,
-        }
-    }
-
-    /// Each has a shape of its own: not everybody tells the colours apart.
-    fn draw(self, area: &Root<'_>, at: (i32, i32)) -> Result<()> {
-        let color = self.color();
-        match self {
-            Self::Renewed => area.draw(&TriangleMarker::new(at, 7, color.filled()))?,
-            Self::Unauthorized => area.draw(&Circle::new(at, 5, color.filled()))?,
-            Self::RateLimited => area.draw(&Cross::new(at, 5, color.stroke_width(3)))?,
-        }
-        Ok(())
     }
 }
 
@@ -289,15 +291,17 @@ fn legend(area: &Root<'_>, x: i32, name: &str) -> Result<i32> {
 
 fn title(summary: &Summary) -> String {
     let answered = summary.outcomes.succeeded;
+    let parts = summary.requested() + summary.outcomes.left as u64;
     let seconds = summary.elapsed.as_secs_f64();
-    format!(
-        "{answered} of {} parts answered in {seconds:.1} s",
-        summary.requested()
-    )
+    format!("{answered} of {parts} parts answered in {seconds:.1} s")
 }
 
 fn subtitle(summary: &Summary, allowance: Option<Allowance>) -> String {
-    let mut facts = Vec::new();
+    // `2026-12-01 12:03 UTC`: the picture may be looked at in any time zone.
+    let began = text::rfc_3339(summary.began).replacen('T', " ", 1);
+    let began = began.get(..16).map(|time| format!("{time} UTC"));
+    let mut facts = vec![format!("account {}", summary.account)];
+    facts.extend(began);
     if let Some(Allowance { limit, window }) = allowance {
         facts.push(format!(
             "{limit} requests allowed in {}",
@@ -315,6 +319,30 @@ fn subtitle(summary: &Summary, allowance: Option<Allowance>) -> String {
         }
     }
     facts.join("  ·  ")
+}
+
+/// Why it ended early, and why parts failed, the most frequent first.
+fn reasons(summary: &Summary) -> Vec<String> {
+    let outcomes = &summary.outcomes;
+    let ending = summary.ending.iter();
+    let ending = ending.map(|ending| format!("stopped: {ending}"));
+    let mut errors: Vec<_> = outcomes.errors.iter().collect();
+    errors.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    let failures = errors.into_iter().map(|(kind, count)| {
+        let text = outcomes.texts.get(kind).map_or("", String::as_str);
+        format!("{count} failed: {text}")
+    });
+    let all = ending.chain(failures).take(REASONS);
+    all.map(|text| match text.char_indices().nth(LONGEST_REASON) {
+        Some((end, _)) => format!("{}…", text[..end].trim_end_matches('…')),
+        None => text,
+    })
+    .collect()
+}
+
+fn is_png(path: &Path) -> bool {
+    let ending = path.extension();
+    ending.is_some_and(|ending| ending.eq_ignore_ascii_case("png"))
 }
 
 /// Seconds as people write them.
@@ -352,17 +380,6 @@ fn histogram(sent_at: &[f64], width: f64, end: f64) -> Vec<u32> {
     bars
 }
 
-/// One mark of a kind per column: a thousand 401s at once are one dot, and the file stays small.
-fn thinned(marks: &[(f64, Mark)], end: f64) -> Vec<(f64, Mark)> {
-    let mut seen = BTreeSet::new();
-    let mut is_new = |at: f64, mark: Mark| {
-        let column = (at / end * f64::from(STEPS)) as u32;
-        seen.insert((mark.name(), column))
-    };
-    let marks = marks.iter().copied();
-    marks.filter(|(at, mark)| is_new(*at, *mark)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -383,32 +400,69 @@ mod tests {
         assert_eq!(bars.len(), 11);
     }
 
-    #[test]
-    fn a_thousand_marks_at_once_are_one() {
-        let marks = vec![(1.0, Mark::Unauthorized); 1_000];
-        assert_eq!(thinned(&marks, 10.0).len(), 1);
-    }
-
-    #[test]
-    fn a_picture_shows_what_was_sent_what_was_allowed_and_the_marks() {
+    fn picture(summary: &Summary) -> Picture {
         let allowance = Allowance {
             limit: 120,
             window: Duration::from_secs(2),
         };
-        let picture = Picture::new(&bursts(), Some(allowance));
-        let name = format!("crawl-{}-picture.svg", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        picture.draw(&path).unwrap();
-        let svg = std::fs::read_to_string(&path).unwrap();
-        std::fs::remove_file(&path).unwrap();
+        Picture::new(summary, Some(allowance))
+    }
+
+    #[test]
+    fn a_picture_shows_what_was_sent_what_was_allowed_and_the_marks() {
+        let svg = picture(&bursts()).svg().unwrap();
         for text in [
+            "account acme  ·  1970-01-01 00:00 UTC",
             "allowed",
             "token renewed (2)",
             "401 (1)",
             "429 (1)",
+            "5xx (31)",
+            "no answer (0)",
+            "\n30\n",
             "seconds since",
+            "height=\"680\"",
         ] {
             assert!(svg.contains(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_picture_says_why_parts_failed_and_why_the_crawl_ended() {
+        let mut summary = bursts();
+        summary.ending = Some(crate::stop::Ending::Interrupted);
+        summary.outcomes.left = 100;
+        for _ in 0..3 {
+            summary
+                .outcomes
+                .fail("status_404", &"no such part ".repeat(50));
+        }
+        summary.outcomes.fail("status_500", "oops <&>");
+        let svg = picture(&summary).svg().unwrap();
+        for text in [
+            "896 of 1000 parts answered",
+            "stopped: interrupted",
+            "3 failed: no such part",
+            "1 failed: oops &lt;&amp;&gt;",
+        ] {
+            assert!(svg.contains(text), "{text}");
+        }
+        assert!(svg.contains("height=\"750\""));
+    }
+
+    #[test]
+    fn the_name_says_whether_it_is_a_png() {
+        let folder = tempfile::tempdir().unwrap();
+        let picture = picture(&bursts());
+        let path = folder.path().join("crawl.svg");
+        picture.draw(&path, Ground::Auto).unwrap();
+        let svg = std::fs::read_to_string(&path).unwrap();
+        assert!(svg.starts_with("<svg") && svg.contains("prefers-color-scheme"));
+        let path = folder.path().join("crawl.PNG");
+        // A machine without fonts gets a reason instead.
+        match picture.draw(&path, Ground::Dark) {
+            Ok(()) => assert!(std::fs::read(&path).unwrap().starts_with(b"\x89PNG")),
+            Err(error) => assert!(format!("{error:#}").contains("needs a font")),
         }
     }
 
@@ -419,12 +473,16 @@ mod tests {
         let counts = crate::tally::Counts {
             sent_at: sent_at.collect(),
             statuses: [(200, 896)].into(),
-            marks: vec![
+            marks: [
                 (at(20), Mark::Renewed),
                 (at(3_900), Mark::Renewed),
                 (at(5_000), Mark::Unauthorized),
                 (at(7_000), Mark::RateLimited),
-            ],
+                (at(2_000), Mark::ServerError),
+            ]
+            .into_iter()
+            .chain([(at(9_000), Mark::ServerError); 30])
+            .collect(),
             ..crate::tally::Counts::default()
         };
         let outcomes = crate::summary::Outcomes {
@@ -432,6 +490,9 @@ mod tests {
             ..crate::summary::Outcomes::default()
         };
         Summary {
+            account: "acme".to_owned(),
+            began: std::time::SystemTime::UNIX_EPOCH,
+            ending: None,
             skipped: 0,
             outcomes,
             counts,

@@ -4,8 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
+use reqwest::Url;
 use reqwest_tollgate::sandbox::Sandbox;
-use reqwest_tollgate::{Account, Config, Window};
+use reqwest_tollgate::{Account, Config, FileStore, Window, distributors};
+use toml::{Table, Value};
 
 use crate::cli::{Cli, SandboxOptions};
 use crate::syntax::problem;
@@ -17,36 +19,46 @@ pub(crate) struct Source {
     pub(crate) sandbox: Option<Sandbox>,
     /// What that sandbox allows.
     pub(crate) windows: Vec<Window>,
+    /// Where the account acts besides its base URL.
+    origins: Vec<Url>,
+    /// What the account puts into a URL by itself.
+    pub(crate) placeholder: Option<&'static str>,
 }
 
 impl Source {
     /// Makes the account; `tally` sees its events.
     pub(crate) async fn open(cli: &Cli, tally: Tally) -> Result<Self> {
         match &cli.config {
-            Some(path) => Self::configured(path, cli.account.as_deref(), tally),
+            Some(path) => Self::configured(path, cli, tally),
             None => Self::sandboxed(&cli.sandbox, tally).await,
         }
     }
 
-    fn configured(path: &Path, name: Option<&str>, tally: Tally) -> Result<Self> {
+    fn configured(path: &Path, cli: &Cli, tally: Tally) -> Result<Self> {
         let file = path.display();
         let text = fs::read_to_string(path)
             .with_context(|| format!("cannot read the configuration {file}"))?;
-        let config = toml::from_str::<Config>(&text);
-        let config = config.map_err(|error| anyhow::anyhow!("{}", problem(&text, &error)));
+        let config = parse::<Config>(&text);
         let config = config.with_context(|| format!("in the configuration {file}"))?;
-        let name = choose(&config, name).with_context(|| format!("in {file}"))?;
+        let name = choose(&config, cli.account.as_deref()).with_context(|| format!("in {file}"))?;
         // The other accounts may refer to secrets that are not here.
+        let config = config.only(&name).observer(tally);
+        let config = match cli.quotas() {
+            Some(folder) => config.quota_store(FileStore::new(folder)),
+            None => config,
+        };
         let mut accounts = config
-            .only(&name)
-            .observer(tally)
             .build()
             .with_context(|| format!("in the configuration {file}"))?;
         let account = accounts.remove(&name).context("the account is gone")?;
+        let table = parse::<Table>(&text)?;
+        let table = table.get("accounts").and_then(|table| table.get(&name));
         Ok(Self {
             account,
             sandbox: None,
             windows: Vec::new(),
+            origins: table.map(origins).unwrap_or_default(),
+            placeholder: table.and_then(placeholder),
         })
     }
 
@@ -65,7 +77,51 @@ impl Source {
             account: sandbox.account().observer(tally).build()?,
             sandbox: Some(sandbox),
             windows: windows.to_vec(),
+            origins: Vec::new(),
+            placeholder: None,
         })
+    }
+
+    /// Whether the account's credentials and limits hold for this URL. Elsewhere its layers let a
+    /// request pass untouched.
+    pub(crate) fn acts_at(&self, url: &Url) -> bool {
+        let base = std::iter::once(self.account.base_url());
+        let mut all = base.chain(&self.origins);
+        all.any(|own| own.origin() == url.origin())
+    }
+}
+
+fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T> {
+    toml::from_str(text).map_err(|error| anyhow::anyhow!("{}", problem(text, &error)))
+}
+
+/// What a table says of more origins.
+fn origins(account: &Value) -> Vec<Url> {
+    let origins = account.get("origins").and_then(Value::as_array);
+    let texts = origins.into_iter().flatten().filter_map(resolved);
+    texts
+        .filter_map(|text| Url::parse(text.trim()).ok())
+        .collect()
+}
+
+/// A string, or what it refers to.
+fn resolved(value: &Value) -> Option<String> {
+    if let Some(text) = value.as_str() {
+        return Some(text.to_owned());
+    }
+    let text = |key: &str| value.get(key).and_then(Value::as_str);
+    match (text("env"), text("file")) {
+        (Some(name), _) => std::env::var(name).ok(),
+        (_, Some(path)) => fs::read_to_string(path).ok(),
+        _ => None,
+    }
+}
+
+fn placeholder(account: &Value) -> Option<&'static str> {
+    match account.get("distributor")?.as_str()? {
+        "masterelectronics" => Some(distributors::masterelectronics::PLACEHOLDER),
+        "onlinecomponents" => Some(distributors::onlinecomponents::PLACEHOLDER),
+        _ => None,
     }
 }
 

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use crate::stop::Ending;
 use crate::tally::Counts;
+use crate::text;
 
 /// How the parts fared.
 #[derive(Clone, Debug, Default)]
@@ -15,21 +17,21 @@ pub(crate) struct Outcomes {
     pub(crate) succeeded: u64,
     /// By kind.
     pub(crate) errors: BTreeMap<String, u64>,
+    /// The first text of each kind.
+    pub(crate) texts: BTreeMap<String, String>,
+    /// Parts that are still to be asked about, because the crawl ended early.
+    pub(crate) left: usize,
 }
 
 impl Outcomes {
-    pub(crate) fn add(&mut self, outcome: Result<(), String>) {
-        match outcome {
-            Ok(()) => self.succeeded += 1,
-            Err(kind) => *self.errors.entry(kind).or_default() += 1,
+    /// A part failed; whether it is the first of its kind.
+    pub(crate) fn fail(&mut self, kind: &str, text: &str) -> bool {
+        *self.errors.entry(kind.to_owned()).or_default() += 1;
+        let is_first = !self.texts.contains_key(kind);
+        if is_first {
+            self.texts.insert(kind.to_owned(), text.to_owned());
         }
-    }
-
-    pub(crate) fn merge(&mut self, other: Self) {
-        self.succeeded += other.succeeded;
-        for (kind, count) in other.errors {
-            *self.errors.entry(kind).or_default() += count;
-        }
+        is_first
     }
 
     pub(crate) fn failed(&self) -> u64 {
@@ -48,6 +50,11 @@ pub(crate) struct Verdict {
 
 /// Everything.
 pub(crate) struct Summary {
+    pub(crate) account: String,
+    /// When the crawl began.
+    pub(crate) began: SystemTime,
+    /// Why it ended early, if it did.
+    pub(crate) ending: Option<Ending>,
     /// Answered by an earlier run.
     pub(crate) skipped: usize,
     pub(crate) outcomes: Outcomes,
@@ -59,6 +66,16 @@ pub(crate) struct Summary {
 impl Summary {
     pub(crate) fn requested(&self) -> u64 {
         self.outcomes.succeeded + self.outcomes.failed()
+    }
+
+    /// The code that the program ends with; `--help` has the list.
+    pub(crate) fn code(&self) -> u8 {
+        let is_whole = self.outcomes.failed() == 0 && self.outcomes.left == 0;
+        match &self.ending {
+            Some(ending) => ending.code(),
+            None if is_whole => 0,
+            None => 1,
+        }
     }
 
     /// For programs; the keys are kept stable.
@@ -76,6 +93,13 @@ impl Summary {
             "waited_seconds": seconds(self.counts.waited),
             "elapsed_seconds": seconds(self.elapsed),
             "errors": self.outcomes.errors,
+            "texts": self.outcomes.texts,
+            "left": self.outcomes.left,
+            "stopped": self.ending.as_ref().map(ToString::to_string),
+            "until": self.ending.as_ref().and_then(Ending::until).map(text::rfc_3339),
+            "exit_code": self.code(),
+            "account": self.account,
+            "began": text::rfc_3339(self.began),
         });
         if let Some(verdict) = &self.verdict {
             json["rejected_429"] = verdict.rejected_429.into();
@@ -97,6 +121,9 @@ impl fmt::Display for Summary {
         row("answered", self.outcomes.succeeded.to_string())?;
         for (kind, count) in &self.outcomes.errors {
             row(&format!("failed: {kind}"), count.to_string())?;
+        }
+        if self.outcomes.left > 0 {
+            row("not asked about", self.outcomes.left.to_string())?;
         }
         row("attempts", counts.attempts().to_string())?;
         for (status, count) in &counts.statuses {
@@ -141,24 +168,36 @@ fn seconds(span: Duration) -> f64 {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_json_has_the_keys_that_scripts_know() {
-        let mut outcomes = Outcomes::default();
-        outcomes.add(Ok(()));
-        outcomes.add(Err("status_404".to_owned()));
-        let mut summary = Summary {
+    fn summary() -> Summary {
+        let mut outcomes = Outcomes {
+            succeeded: 1,
+            ..Outcomes::default()
+        };
+        outcomes.fail("status_404", "404 Not Found");
+        Summary {
+            account: "acme".to_owned(),
+            began: SystemTime::UNIX_EPOCH,
+            ending: None,
             skipped: 3,
             outcomes,
             counts: Counts::default(),
             elapsed: Duration::from_micros(1_234_567),
             verdict: None,
-        };
+        }
+    }
+
+    #[test]
+    fn the_json_has_the_keys_that_scripts_know() {
+        let mut summary = summary();
         summary.counts.statuses = BTreeMap::from([(200, 1), (404, 1)]);
         let json = summary.to_json();
         assert_eq!(json["requested"], 2);
         assert_eq!(json["errors"]["status_404"], 1);
+        assert_eq!(json["texts"]["status_404"], "404 Not Found");
         assert_eq!(json["statuses"]["200"], 1);
         assert_eq!(json["elapsed_seconds"], 1.235);
+        assert_eq!(json["began"], "1970-01-01T00:00:00Z");
+        assert_eq!((&json["left"], &json["stopped"]), (&0.into(), &Value::Null));
         assert!(json.get("utilisation").is_none());
 
         summary.verdict = Some(Verdict {
@@ -168,5 +207,31 @@ mod tests {
         let json = summary.to_json();
         assert_eq!(json.get("utilisation"), Some(&Value::Null));
         assert_eq!(json["rejected_429"], 0);
+    }
+
+    #[test]
+    fn the_first_text_of_each_kind_is_kept() {
+        let mut outcomes = Outcomes::default();
+        assert!(outcomes.fail("transport", "refused"));
+        assert!(!outcomes.fail("transport", "reset"));
+        assert!(outcomes.fail("status_500", "oops"));
+        assert_eq!(outcomes.texts["transport"], "refused");
+        assert_eq!(outcomes.failed(), 3);
+    }
+
+    #[test]
+    fn the_code_says_how_it_ended() {
+        let mut summary = summary();
+        assert_eq!(summary.code(), 1);
+        summary.outcomes.errors.clear();
+        assert_eq!(summary.code(), 0);
+        summary.outcomes.left = 1;
+        assert_eq!(summary.code(), 1);
+        summary.ending = Some(Ending::QuotaSpent(SystemTime::UNIX_EPOCH));
+        assert_eq!(summary.code(), 3);
+        let json = summary.to_json();
+        let text = "the quota is spent until 1970-01-01T00:00:00Z";
+        assert_eq!(json["stopped"], text);
+        assert_eq!(json["until"], "1970-01-01T00:00:00Z");
     }
 }

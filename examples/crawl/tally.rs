@@ -25,6 +25,8 @@ pub(crate) struct Counts {
     pub(crate) lost: u64,
     /// Requests that were sent again, by the status of the answer that led there.
     pub(crate) replayed: BTreeMap<u16, u64>,
+    /// Pauses that the server asked for.
+    pub(crate) rejected: u64,
     pub(crate) token_requests: u64,
     /// All waits for a permit together.
     pub(crate) waited: Duration,
@@ -40,6 +42,8 @@ pub(crate) enum Mark {
     Renewed,
     Unauthorized,
     RateLimited,
+    ServerError,
+    Lost,
 }
 
 impl Counts {
@@ -72,9 +76,11 @@ impl Counts {
             }
             Event::Lost { elapsed, .. } => {
                 self.lost += 1;
+                self.marks.push((at, Mark::Lost));
                 self.sent_at.push(at.saturating_sub(*elapsed));
             }
             Event::Waited { span, .. } => self.waited += *span,
+            Event::QuotaRejected { .. } => self.rejected += 1,
             Event::TokenRequested { .. } => self.token_requests += 1,
             Event::TokenRenewed { .. } => self.marks.push((at, Mark::Renewed)),
             Event::Replayed { status, .. } => {
@@ -90,6 +96,7 @@ impl Counts {
         match status {
             StatusCode::UNAUTHORIZED => self.marks.push((at, Mark::Unauthorized)),
             StatusCode::TOO_MANY_REQUESTS => self.marks.push((at, Mark::RateLimited)),
+            status if status.is_server_error() => self.marks.push((at, Mark::ServerError)),
             _ => {}
         }
     }
@@ -107,6 +114,16 @@ impl Tally {
     /// Time since the start.
     pub(crate) fn elapsed(&self) -> Duration {
         SystemClock.now().moment - self.start
+    }
+
+    /// The quota that most requests were counted in.
+    pub(crate) fn busiest_quota(&self) -> Option<String> {
+        self.lock().busiest_quota().map(str::to_owned)
+    }
+
+    /// How many requests the server rejected for its quotas.
+    pub(crate) fn rejected(&self) -> u64 {
+        self.lock().rejected
     }
 
     /// What was counted so far.

@@ -1,8 +1,9 @@
 //! `{part}` in a URL and in a body.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Url;
+use serde_json::Value;
 
 const PLACE: &str = "{part}";
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -25,11 +26,21 @@ pub(crate) struct Template {
 }
 
 impl Template {
-    /// `url` may be relative to `base`; a body comes with its content type.
+    /// `url` may be relative to `base`; a body comes with its content type. `own` is what the
+    /// account itself puts into a URL, such as `{apiKey}`.
     ///
     /// # Errors
-    /// If it does not make a URL.
-    pub(crate) fn new(base: &Url, url: &str, body: Option<(&str, &str)>) -> Result<Self> {
+    /// If it does not make a URL, or has a place in braces for something else than the part.
+    pub(crate) fn new(
+        base: &Url,
+        url: &str,
+        body: Option<(&str, &str)>,
+        own: Option<&str>,
+    ) -> Result<Self> {
+        check_url(url, own).with_context(|| format!("--url {url:?}"))?;
+        if let Some((media_type, text)) = body {
+            check_body(media_type, text).context("--body")?;
+        }
         let template = Self {
             base: base.clone(),
             url: url.to_owned(),
@@ -61,7 +72,7 @@ impl Template {
         let escaped = match media_type.as_str() {
             FORM => utf8_percent_encode(part, ENCODED).to_string(),
             _ => {
-                let quoted = serde_json::Value::from(part).to_string();
+                let quoted = Value::from(part).to_string();
                 quoted[1..quoted.len() - 1].to_owned()
             }
         };
@@ -69,6 +80,63 @@ impl Template {
     }
 }
 
+/// In a URL a brace has no other meaning.
+fn check_url(url: &str, own: Option<&str>) -> Result<()> {
+    let mut rest = url;
+    while let Some(start) = rest.find(['{', '}']) {
+        rest = &rest[start..];
+        let Some(end) = rest.find('}').filter(|_| rest.starts_with('{')) else {
+            bail!("a brace is not closed: expected {PLACE}");
+        };
+        let place = &rest[..=end];
+        if place != PLACE && Some(place) != own {
+            bail!("there is no {place}: expected {PLACE}");
+        }
+        rest = &rest[end + 1..];
+    }
+    Ok(())
+}
+
+/// Braces of JSON and of GraphQL are none of ours. A value that is nothing but a place for another
+/// word, or the beginning of ours, is a slip.
+fn check_body(media_type: &str, text: &str) -> Result<()> {
+    if text.replace(PLACE, "").contains("{part") {
+        bail!("a brace is not closed: expected {PLACE}");
+    }
+    if media_type == FORM {
+        let mut values = text.split(['&', '=']);
+        return values.try_for_each(check_value);
+    }
+    if !media_type.contains("json") {
+        return Ok(());
+    }
+    // A part number may stand where a number does.
+    let json = serde_json::from_str(&text.replace(PLACE, "0")).context("it is not JSON")?;
+    check_json(&json)
+}
+
+fn check_json(json: &Value) -> Result<()> {
+    match json {
+        Value::String(text) => check_value(text),
+        Value::Array(list) => list.iter().try_for_each(check_json),
+        Value::Object(object) => object.values().try_for_each(check_json),
+        _ => Ok(()),
+    }
+}
+
+fn check_value(value: &str) -> Result<()> {
+    let word = value
+        .strip_prefix('{')
+        .and_then(|rest| rest.strip_suffix('}'));
+    let is_word = |word: &str| {
+        word.chars()
+            .all(|c| c.is_alphanumeric() || "-_ ".contains(c))
+    };
+    if value != PLACE && word.is_some_and(is_word) {
+        bail!("there is no {value}: expected {PLACE}");
+    }
+    Ok(())
+}
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,7 +144,7 @@ mod tests {
     fn template(url: &str, body: Option<&str>) -> Template {
         let base = Url::parse("https://api.example/v4/").unwrap();
         let body = body.map(|text| ("application/json", text));
-        Template::new(&base, url, body).unwrap()
+        Template::new(&base, url, body, None).unwrap()
     }
 
     #[test]
@@ -125,7 +193,7 @@ mod tests {
     fn a_part_number_in_a_form_is_percent_encoded() {
         let base = Url::parse("https://api.example/").unwrap();
         let body = Some((FORM, "Plain={part}&Country=PL"));
-        let template = Template::new(&base, "/find", body).unwrap();
+        let template = Template::new(&base, "/find", body, None).unwrap();
         let expected = (FORM, "Plain=A%26B%20%2B&Country=PL".to_owned());
         assert_eq!(template.body("A&B +"), Some(expected));
     }
@@ -133,7 +201,7 @@ mod tests {
     #[test]
     fn a_template_that_makes_no_url_is_refused_at_once() {
         let base = Url::parse("https://api.example/").unwrap();
-        let error = Template::new(&base, "http://[{part}", None).unwrap_err();
+        let error = Template::new(&base, "http://[{part}", None, None).unwrap_err();
         assert!(error.to_string().contains("is not a URL"), "{error}");
     }
 
@@ -141,5 +209,45 @@ mod tests {
     fn a_template_without_a_place_for_the_part_is_noticed() {
         assert!(template("/search", Some("{}")).ignores_the_part());
         assert!(!template("/search", Some("{\"q\":\"{part}\"}")).ignores_the_part());
+    }
+
+    fn problem(url: &str, body: Option<(&str, &str)>) -> Option<String> {
+        let base = Url::parse("https://api.example/").unwrap();
+        let made = Template::new(&base, url, body, Some("{apiKey}"));
+        made.err().map(|error| format!("{error:#}"))
+    }
+
+    #[test]
+    fn a_place_for_another_word_and_a_brace_that_is_not_closed_are_refused() {
+        for (url, text) in [
+            ("/search/{mpn}", "there is no {mpn}: expected {part}"),
+            ("/search/{part}/{x}", "there is no {x}"),
+            ("/search/{part", "a brace is not closed"),
+            ("/search/part}", "a brace is not closed"),
+            ("/search/{}", "there is no {}"),
+        ] {
+            let problem = problem(url, None).unwrap();
+            assert!(problem.contains(text), "{problem}");
+        }
+        assert_eq!(problem("/search/{part}/{apiKey}", None), None);
+    }
+
+    #[test]
+    fn the_braces_of_a_body_are_its_own_but_a_slip_is_noticed() {
+        const JSON: &str = "application/json";
+        for (media_type, body, text) in [
+            (JSON, r#"{"q":"{mpn}"}"#, "there is no {mpn}"),
+            (JSON, r#"{"q":["{part"]}"#, "a brace is not closed"),
+            (JSON, r#"{"q":"{part}""#, "it is not JSON"),
+            (FORM, "q={Part}&n=1", "there is no {Part}"),
+        ] {
+            let problem = problem("/", Some((media_type, body))).unwrap();
+            assert!(problem.contains(text), "{problem}");
+        }
+        let query = r#"{"query":"query { find(q: \"{part}\") {hits} }"}"#;
+        assert_eq!(problem("/", Some((JSON, query))), None);
+        assert_eq!(problem("/", Some((JSON, r#"{"id":{part}}"#))), None);
+        assert_eq!(problem("/", Some((FORM, "q={part}&n=1"))), None);
+        assert_eq!(problem("/", Some(("text/xml", "<q>{part}</q>"))), None);
     }
 }

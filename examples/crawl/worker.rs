@@ -1,126 +1,221 @@
-//! The crawl itself: some workers, one queue.
+//! The crawl itself: one queue, and as many parts out as the course allows.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::vec;
+use std::collections::VecDeque;
+use std::sync::Arc;
 
 use anyhow::Result;
-use indicatif::{ProgressBar, ProgressStyle};
-use reqwest::Method;
-use reqwest::header::CONTENT_TYPE;
-use reqwest_middleware::ClientWithMiddleware;
-use reqwest_tollgate::Error;
+use reqwest_tollgate::{Account, Clock as _, Moment, RequestOptions, SystemClock};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use crate::output::{Line, Output};
-use crate::parts::Part;
+use crate::ask::{Failure, Found, Question};
+use crate::course::{self, Course, Limits, Next, Outage, Seen};
+use crate::list::Part;
+use crate::output::{Entry, Output};
+use crate::progress::Progress;
+use crate::screen::Screen;
+use crate::stop::{Ending, Stop};
 use crate::summary::Outcomes;
-use crate::template::Template;
+use crate::text;
 
-/// An answer may tear after its status came, where no retry layer sees it any more.
-const READS: usize = 3;
-
-/// What all workers share.
+/// All that a crawl works with.
 pub(crate) struct Crawl {
-    pub(crate) client: ClientWithMiddleware,
-    pub(crate) method: Method,
-    pub(crate) template: Template,
+    pub(crate) question: Arc<Question>,
     pub(crate) output: Option<Output>,
+    pub(crate) course: Course,
+    /// Whether a deadline is the whole crawl's, not one that the account sets for each request.
+    pub(crate) has_deadline: bool,
+    pub(crate) stop: Stop,
+    pub(crate) screen: Screen,
+    pub(crate) progress: Progress,
 }
 
-/// What the server said about a part in the end.
-struct Answer {
-    status: u16,
-    body: String,
+/// A part in the queue.
+struct Queued {
+    part: Part,
+    /// How often it was asked about in vain.
+    tries: u32,
 }
 
-/// Asks about all parts, that many at once.
+type Done = (Queued, Found);
+
+struct Run {
+    crawl: Crawl,
+    queue: VecDeque<Queued>,
+    out: JoinSet<Done>,
+    outcomes: Outcomes,
+}
+
+/// Gets a token before the first part goes. A server that does not answer is asked again.
+pub(crate) async fn warm_up(account: &Account, limits: Limits, stop: &Stop, screen: &Screen) {
+    // By default it would wait for minutes, without a word.
+    let account = account.with_options(RequestOptions::new().max_wait(course::FIRST_PAUSE));
+    let mut outage: Option<Outage> = None;
+    while stop.ending().is_none() {
+        let warm = tokio::select! {
+            warm = account.warm_up() => warm,
+            () = stop.ended() => return,
+        };
+        let Err(error) = warm else {
+            return;
+        };
+        if let Some(ending) = Ending::of(&error) {
+            return stop.end(ending);
+        }
+        let (now, text) = (now(), text::of_ours(&error));
+        let next = match &mut outage {
+            Some(outage) => match outage.goes_on(limits.outage, &text, now) {
+                Some(ending) => return stop.end(ending),
+                None => outage.next(),
+            },
+            None => {
+                screen.say(format!("there is no token yet, trying again: {text}"));
+                outage.insert(Outage::begin(now)).next()
+            }
+        };
+        tokio::select! {
+            () = SystemClock.sleep(next - now) => {}
+            () = stop.ended() => {}
+        }
+    }
+}
+
+/// Asks about all parts, until they are answered or the crawl is ended.
 ///
 /// # Errors
-/// If an answer cannot be written. What the server or the network does is counted instead.
-pub(crate) async fn crawl(crawl: Crawl, parts: Vec<Part>, workers: usize) -> Result<Outcomes> {
-    let bar = progress_bar(parts.len());
-    let crawl = Arc::new(crawl);
-    let queue = Arc::new(Mutex::new(parts.into_iter()));
-    let mut running = JoinSet::new();
-    for _ in 0..workers {
-        running.spawn(work(crawl.clone(), queue.clone(), bar.clone()));
-    }
-    let mut outcomes = Outcomes::default();
-    while let Some(worker) = running.join_next().await {
-        outcomes.merge(worker??);
-    }
-    bar.finish_and_clear();
-    Ok(outcomes)
+/// If a task panicked.
+pub(crate) async fn crawl(crawl: Crawl, parts: Vec<Part>) -> Result<Outcomes> {
+    let queued = |part| Queued { part, tries: 0 };
+    let run = Run {
+        crawl,
+        queue: parts.into_iter().map(queued).collect(),
+        out: JoinSet::new(),
+        outcomes: Outcomes::default(),
+    };
+    run.run().await
 }
 
-async fn work(
-    crawl: Arc<Crawl>,
-    queue: Arc<Mutex<vec::IntoIter<Part>>>,
-    bar: ProgressBar,
-) -> Result<Outcomes> {
-    let mut outcomes = Outcomes::default();
-    while let Some(part) = next(&queue) {
-        outcomes.add(crawl.process(&part).await?);
-        bar.inc(1);
-    }
-    Ok(outcomes)
-}
-
-fn next(queue: &Mutex<vec::IntoIter<Part>>) -> Option<Part> {
-    queue.lock().unwrap_or_else(PoisonError::into_inner).next()
-}
-
-impl Crawl {
-    /// Asks about a part and writes down what came of it; the kind of error, if it failed.
-    async fn process(&self, part: &Part) -> Result<Result<(), String>> {
-        let found = self.ask(&part.number).await;
-        let status = found.as_ref().ok().map(|answer| answer.status);
-        let outcome = match &found {
-            Ok(answer) if (200..300).contains(&answer.status) => Ok(()),
-            Ok(answer) => Err(format!("status_{}", answer.status)),
-            Err(error) => Err(kind(error)),
-        };
-        if let Some(output) = &self.output {
-            output.write(&Line {
-                part: &part.number,
-                manufacturer: part.manufacturer.as_deref(),
-                status,
-                answer: found.ok().map(|answer| json_or_text(answer.body)),
-                error: outcome.as_ref().err().cloned(),
-            })?;
-        }
-        Ok(outcome)
-    }
-
-    async fn ask(&self, part: &str) -> Result<Answer> {
-        let mut reads = 1;
-        loop {
-            let response = self.request(part)?.send().await?;
-            let status = response.status().as_u16();
-            match response.text().await {
-                Ok(body) => return Ok(Answer { status, body }),
-                Err(error) if reads == READS => return Err(error.into()),
-                Err(_) => reads += 1,
+impl Run {
+    async fn run(mut self) -> Result<Outcomes> {
+        let stop = self.crawl.stop.clone();
+        while stop.ending().is_none() {
+            let next = self.send();
+            if self.queue.is_empty() && self.out.is_empty() {
+                break;
+            }
+            tokio::select! {
+                Some(done) = self.out.join_next() => self.take(done?),
+                () = pause(next) => {}
+                () = stop.ended() => {}
             }
         }
+        // What is on the wire comes in, the rest is dropped.
+        while let Some(done) = self.out.join_next().await {
+            self.take(done?);
+        }
+        self.outcomes.left = self.queue.len();
+        let output = self.crawl.output.iter();
+        let missing = output.flat_map(Output::missing).collect::<Vec<_>>();
+        if self.outcomes.succeeded > 0 && !missing.is_empty() {
+            let text = format!("no answer has {}: is --fields right?", missing.join(", "));
+            self.crawl.screen.say(text);
+        }
+        Ok(self.outcomes)
     }
 
-    fn request(&self, part: &str) -> Result<reqwest_middleware::RequestBuilder> {
-        let url = self.template.url(part)?;
-        let request = self.client.request(self.method.clone(), url);
-        Ok(match self.template.body(part) {
-            Some((media_type, body)) => request.header(CONTENT_TYPE, media_type).body(body),
-            None => request,
-        })
+    /// Lets as many parts go as may.
+    fn send(&mut self) -> Next {
+        loop {
+            let next = self.crawl.course.next(now());
+            if next != Next::Go {
+                return next;
+            }
+            let Some(queued) = self.queue.pop_front() else {
+                return Next::Later;
+            };
+            let is_probe = self.crawl.course.left();
+            let (question, stop) = (self.crawl.question.clone(), self.crawl.stop.clone());
+            self.out.spawn(async move {
+                let found = question.ask(&queued.part.number, is_probe, &stop).await;
+                (queued, found)
+            });
+        }
+    }
+
+    fn take(&mut self, (mut queued, found): Done) {
+        let seen = found.seen();
+        self.follow(&seen);
+        let ending = found.ending();
+        let ending = ending.filter(|ending| *ending != Ending::Deadline || self.crawl.has_deadline);
+        if let Some(ending) = ending {
+            self.crawl.stop.end(ending);
+            return self.queue.push_front(queued);
+        }
+        if matches!(found, Found::Dropped) {
+            return self.queue.push_front(queued);
+        }
+        queued.tries += 1;
+        let is_unreachable = matches!(seen, Seen::Unreachable(_));
+        if is_unreachable && queued.tries < course::TRIES {
+            // Last, so that one part that takes the server down does not hold up the others.
+            return self.queue.push_back(queued);
+        }
+        self.record(queued, found);
+    }
+
+    /// Tells the course what was seen, and people what follows from it.
+    fn follow(&mut self, seen: &Seen) {
+        let was_out = self.crawl.course.outage().is_some();
+        let ending = self.crawl.course.came(seen, now());
+        let is_out = self.crawl.course.outage().is_some();
+        match (was_out, is_out, seen) {
+            (false, true, Seen::Unreachable(text)) => {
+                let text = format!("the server cannot be reached, looking again: {text}");
+                self.crawl.screen.say(text);
+            }
+            (true, false, _) => self.crawl.screen.say("the server is back"),
+            _ => {}
+        }
+        self.crawl.progress.set_outage(is_out);
+        if let Some(ending) = ending {
+            self.crawl.stop.end(ending);
+        }
+    }
+
+    fn record(&mut self, queued: Queued, found: Found) {
+        let failure = found.failure();
+        if let Some(output) = &mut self.crawl.output {
+            if let Err(error) = output.write(&entry(&queued.part, found, failure.as_ref())) {
+                self.crawl.stop.end(Ending::Output(format!("{error:#}")));
+                // An answer that nothing keeps is none.
+                return self.queue.push_front(queued);
+            }
+        }
+        match failure {
+            None => self.outcomes.succeeded += 1,
+            Some(Failure { kind, text }) => {
+                if self.outcomes.fail(&kind, &text) {
+                    let part = &queued.part.number;
+                    self.crawl
+                        .screen
+                        .say(format!("{kind}, part {part}: {text}"));
+                }
+            }
+        }
+        self.crawl.progress.done();
     }
 }
 
-/// The name that the summary counts a failure by.
-fn kind(error: &anyhow::Error) -> String {
-    match Error::find(error.as_ref()) {
-        Some(error) => error.kind().to_string(),
-        None => "transport".to_owned(),
+fn entry<'a>(part: &'a Part, found: Found, failure: Option<&'a Failure>) -> Entry<'a> {
+    let (status, answer) = match found {
+        Found::Answer(answer) => (Some(answer.status), Some(json_or_text(answer.body))),
+        _ => (None, None),
+    };
+    Entry {
+        part,
+        status,
+        answer,
+        error: failure.map(|failure| failure.kind.as_str()),
     }
 }
 
@@ -128,10 +223,14 @@ fn json_or_text(body: String) -> Value {
     serde_json::from_str(&body).unwrap_or(Value::String(body))
 }
 
-/// On stderr, and only if that is a terminal: indicatif sees to it.
-fn progress_bar(parts: usize) -> ProgressBar {
-    let style = "{elapsed_precise} {bar:40} {pos}/{len} parts, {per_sec}, {eta} to go";
-    let style =
-        ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(parts as u64).with_style(style)
+/// Until another part may go because time has passed.
+async fn pause(next: Next) {
+    match next {
+        Next::At(moment) => SystemClock.sleep(moment - now()).await,
+        Next::Go | Next::Later => std::future::pending().await,
+    }
+}
+
+fn now() -> Moment {
+    SystemClock.now().moment
 }
