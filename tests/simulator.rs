@@ -97,7 +97,8 @@ fn where_the_server_tells_what_is_left_that_is_seldom_a_rejection() {
     }
 }
 
-/// A sliding counter is learned within six windows.
+/// A sliding counter is learned within six windows. What is told is obeyed beside the configured
+/// limit, which unnamed headers do not change; that costs a log a scout for each part of it.
 #[test]
 fn a_limit_configured_too_high_is_learned_from_the_headers() {
     for server in SERVERS {
@@ -107,7 +108,7 @@ fn a_limit_configured_too_high_is_learned_from_the_headers() {
         );
         for outcome in outcomes(&arguments) {
             assert!(outcome.rejections <= 1, "{arguments}: {outcome:?}");
-            assert!(outcome.utilisation >= 0.98, "{arguments}: {outcome:?}");
+            assert!(outcome.utilisation >= 0.97, "{arguments}: {outcome:?}");
         }
     }
 }

@@ -171,16 +171,19 @@ mod tests {
         assert_eq!(long.chars().count(), LONGEST + 1);
     }
 
+    fn client() -> reqwest::Client {
+        let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+        builder.build().unwrap()
+    }
+
     #[tokio::test]
     async fn an_error_of_the_connection_names_the_host_and_no_key() {
         let policy = reqwest_retry::policies::ExponentialBackoff::builder()
             .retry_bounds(Duration::from_millis(1), Duration::from_millis(1))
             .build_with_max_retries(1);
         let retry = reqwest_retry::RetryTransientMiddleware::new_with_policy(policy);
-        let plain = ClientBuilder::new(reqwest::Client::new()).build();
-        let retrying = ClientBuilder::new(reqwest::Client::new())
-            .with(retry)
-            .build();
+        let plain = ClientBuilder::new(client()).build();
+        let retrying = ClientBuilder::new(client()).with(retry).build();
         // A port that was free a moment ago.
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = free.local_addr().unwrap();

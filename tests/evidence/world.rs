@@ -78,6 +78,9 @@ impl World {
             rules.push(second);
         } else if two {
             second.floored = rules[0].floored;
+            if one_name {
+                second.tells_length = rules[0].tells_length;
+            }
             rules.push(second);
         }
         let one_name = one_name || variant == Variant::TwoEndpoints;

@@ -77,6 +77,8 @@ pub(crate) struct Series {
     pub(super) key: Key,
     /// A configured window owns it, and shows it.
     is_owned: bool,
+    /// It is owned, and its window's own count says the same or less: that decides alone.
+    is_covered: bool,
     /// The least that was told and still holds; none: nothing is known.
     left: Option<u64>,
     /// When the request left, and its answer arrived, that told it.
@@ -124,6 +126,7 @@ impl Series {
         Self {
             key,
             is_owned,
+            is_covered: is_owned,
             left: None,
             left_sent: answer.sent,
             left_heard: Moment::ZERO,
@@ -156,7 +159,7 @@ impl Series {
     /// When one more may leave. `believed`: for so long a word is believed that nothing
     /// corroborates.
     pub(super) fn chance(&self, in_flight: u64, believed: Duration, now: Moment) -> Chance {
-        if self.has_room(in_flight) {
+        if self.is_covered || self.has_room(in_flight) {
             return Chance::Now;
         }
         if in_flight > 0 {
@@ -301,7 +304,12 @@ impl Series {
             Nature::BitByBit => {
                 self.ends.pass(answer.now);
                 let period = self.key.length.unwrap_or(self.longest_reset);
-                self.ends.add(answer.now + self.longest_reset, period);
+                let limit = u32::try_from(self.key.limit.unwrap_or(1).max(1)).unwrap_or(u32::MAX);
+                let next = self
+                    .key
+                    .length
+                    .map_or(self.longest_reset, |length| length / limit);
+                self.ends.add(answer.now + next, period);
             }
         }
     }
@@ -505,6 +513,14 @@ impl Series {
 
     pub(super) fn corroborates(&self, end: Moment, span: Duration) -> bool {
         self.is_corroborated() && self.ends.iter().any(|known| agree(known, end, span))
+    }
+
+    /// The window that owns it counts so many of our own.
+    pub(super) fn compare(&mut self, report: &Report, own: u64) {
+        let told = report.remaining.zip(report.limit);
+        let known = |(left, limit): (u64, u64)| left.saturating_add(own).saturating_add(2) >= limit;
+        // Once it has counted more it may be a counter, or shared: then both decide.
+        self.is_covered &= told.is_none_or(known);
     }
 
     pub(super) fn is_owned(&self) -> bool {

@@ -119,7 +119,7 @@ impl Quota {
             is_success,
             pause: None,
         };
-        let verdicts = self.evidence.answered(&reports, answer, |_| None);
+        let verdicts = self.evidence.answered(&reports, answer, |_| 0, |_| None);
         assert_eq!(verdicts, []);
     }
 

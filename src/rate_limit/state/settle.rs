@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::{Ledger, Part};
+use super::{Ledger, Part, own_with_flight};
 use crate::clock::{Moment, Now};
 use crate::rate_limit::evidence::{Answer, Evidence, Verdict};
 use crate::rate_limit::gate::Told;
@@ -195,7 +195,8 @@ impl Ledger {
             let part = parts.get(index)?;
             Some((part.live.limit(), part.meter.length))
         };
-        for verdict in self.evidence.answered(report.reports, answer, window) {
+        let own = |index| own_with_flight(parts, index);
+        for verdict in self.evidence.answered(report.reports, answer, own, window) {
             if let Verdict::Adopted { window, limit } = verdict {
                 if let Some(part) = self.parts.get_mut(window) {
                     part.live.adopt_limit(limit, slot.granted, now);
