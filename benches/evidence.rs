@@ -1,6 +1,13 @@
 //! What the limiter makes of servers that tell their limits: many random worlds, and a table of
 //! what came of them. `--help` names the options; `TOLLGATE_EVIDENCE_WORLD=seed` shows one world.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used
+)] // Its output.
+
 #[path = "../tests/evidence/run.rs"]
 mod run;
 #[path = "../tests/evidence/server.rs"]
@@ -135,7 +142,7 @@ fn report(side: Side, runs: &[(World, Outcome)]) {
     };
     show("all", &runs.iter().collect::<Vec<_>>());
     let is_large = |kind: fn(Kind) -> bool| {
-        let of_kind = runs.iter().filter(|(world, _)| run::is_large(world, kind));
+        let of_kind = runs.iter().filter(|(world, _)| is_large(world, kind));
         of_kind.collect::<Vec<_>>()
     };
     show(
@@ -146,6 +153,14 @@ fn report(side: Side, runs: &[(World, Outcome)]) {
         "one counter, from 20",
         &is_large(|kind| kind == Kind::Counter),
     );
+}
+
+/// Whether the world has one limit, of at least 20 and of this kind.
+fn is_large(world: &World, kind: fn(Kind) -> bool) -> bool {
+    let [rule] = world.rules.as_slice() else {
+        return false;
+    };
+    rule.limit >= 20 && kind(rule.kind)
 }
 
 fn list(mut runs: Vec<(World, Outcome)>) {

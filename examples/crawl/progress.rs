@@ -167,7 +167,7 @@ impl View<'_> {
             parts.push(wait);
         }
         let windows = self.quota.map(QuotaSnapshot::windows).unwrap_or_default();
-        let long = windows.iter().filter(|window| window.length >= DAY);
+        let long = (windows.iter()).filter(|window| window.length.is_some_and(|of| of >= DAY));
         parts.extend(long.map(left));
         parts.push(format!("{} rejected", self.rejected));
         parts.join(" · ")
@@ -192,7 +192,10 @@ impl View<'_> {
             .windows()
             .iter()
             .rfind(|window| window.remaining == 0)?;
-        let name = window(spent.limit, spent.length);
+        let name = match spent.length {
+            Some(length) => window(spent.limit, length),
+            None => format!("the server's {}", spent.limit),
+        };
         Some(match spent.reset.filter(|reset| *reset > self.now) {
             Some(reset) => format!("waiting for {name} until {}", self.clock(reset)),
             None => format!("waiting for {name}"),
@@ -217,12 +220,13 @@ impl View<'_> {
 fn left(window: &WindowSnapshot) -> String {
     let left = window.remaining;
     match window.length {
-        DAY => format!("{left} left today"),
-        MONTH => format!("{left} left this month"),
-        length => format!(
+        Some(DAY) => format!("{left} left today"),
+        Some(MONTH) => format!("{left} left this month"),
+        Some(length) => format!(
             "{left} left of {}",
             crate::rate::window(window.limit, length)
         ),
+        None => format!("{left} left of {}", window.limit),
     }
 }
 

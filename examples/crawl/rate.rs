@@ -28,15 +28,15 @@ pub(crate) fn window(limit: u64, length: Duration) -> String {
 /// `about 7 min 28 s at 120/min, 1 day at 1000/day`: so many requests by each window.
 pub(crate) fn estimate(requests: usize, windows: &[WindowSnapshot]) -> Option<String> {
     let counted = windows.iter().filter(|window| &*window.unit == "requests");
-    let spans = counted.map(|snapshot| {
+    let spans = counted.filter_map(|snapshot| {
         let share = requests as f64 / snapshot.limit.max(1) as f64;
-        let (limit, length) = (snapshot.limit, snapshot.length);
+        let (limit, length) = (snapshot.limit, snapshot.length?);
         let span = match length {
             DAY => text::count(share.ceil() as usize, "day"),
             MONTH => text::count(share.ceil() as usize, "month"),
             _ => text::span(length.mul_f64(share.min(1e9))),
         };
-        format!("{span} at {}", window(limit, length))
+        Some(format!("{span} at {}", window(limit, length)))
     });
     let spans: Vec<String> = spans.collect();
     (!spans.is_empty()).then(|| format!("about {}", spans.join(", ")))

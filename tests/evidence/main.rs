@@ -2,7 +2,12 @@
 //! configured with windows that are not tighter, or with none. What comes of it is judged by the
 //! server's own record.
 
-#![allow(clippy::disallowed_methods, clippy::expect_used, clippy::unwrap_used)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::unwrap_used
+)]
 
 mod rows;
 mod run;
@@ -29,7 +34,8 @@ fn mean(outcomes: &[(u64, Outcome)], of: impl Fn(&Outcome) -> f64) -> f64 {
 #[track_caller]
 fn nothing_stops(outcomes: &[(u64, Outcome)], least: f64) {
     for (seed, outcome) in outcomes {
-        assert!(outcome.used >= least, "world {seed}: {outcome:?}");
+        let (used, accepted) = (outcome.used, outcome.accepted);
+        assert!(used >= least, "world {seed}: {accepted} accepted, {used}");
     }
 }
 
@@ -51,4 +57,30 @@ fn without_a_window_what_is_told_suffices() {
     assert!(good >= 0.8, "{good}");
     let rejected = mean(&outcomes, |outcome| outcome.rejected as f64);
     assert!(rejected <= 3.5, "{rejected}");
+}
+
+/// Lone reports that cannot be true, one in a hundred.
+#[test]
+fn nonsense_now_and_then_leaves_more_than_half_of_it() {
+    for is_configured in [true, false] {
+        let outcomes = outcomes(Variant::Nonsense, is_configured, WORLDS);
+        let used = mean(&outcomes, |outcome| outcome.used.min(1.0));
+        assert!(used >= 0.7, "{used}");
+    }
+}
+
+#[test]
+fn what_only_every_few_answers_tell_suffices() {
+    let outcomes = outcomes(Variant::EveryFew, true, WORLDS);
+    nothing_stops(&outcomes, 0.05);
+    let used = mean(&outcomes, |outcome| outcome.used.min(1.0));
+    assert!(used >= 0.7, "{used}");
+}
+
+#[test]
+fn two_endpoints_under_one_name_stop_neither() {
+    let outcomes = outcomes(Variant::TwoEndpoints, false, WORLDS);
+    nothing_stops(&outcomes, 0.1);
+    let used = mean(&outcomes, |outcome| outcome.used.min(1.0));
+    assert!(used >= 0.7, "{used}");
 }

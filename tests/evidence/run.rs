@@ -7,20 +7,20 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use reqwest_tollgate::{Account, BoxFuture, Clock, Moment, Now, RequestOptions, Window};
 use tokio::time::{Instant, sleep};
 
-use super::server::{Kind, Meter, most};
+use super::server::{Meter, most};
 use super::world::{Variant, World};
 
 /// What came of a run.
 #[derive(Clone, Debug)]
-pub struct Outcome {
-    pub accepted: u64,
-    pub rejected: u64,
+pub(crate) struct Outcome {
+    pub(crate) accepted: u64,
+    pub(crate) rejected: u64,
     /// Of what a client gets that knows all.
-    pub used: f64,
+    pub(crate) used: f64,
 }
 
 impl Outcome {
-    pub fn is_good(&self) -> bool {
+    pub(crate) fn is_good(&self) -> bool {
         self.used >= 0.9 && self.rejected <= 1
     }
 }
@@ -151,7 +151,7 @@ impl Clock for RunClock {
 }
 
 /// Runs a world; the first `verbose` answers are shown.
-pub fn run(world: &World, verbose: u64) -> Outcome {
+pub(crate) fn run(world: &World, verbose: u64) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -263,10 +263,4 @@ async fn work(
             }
         }
     }
-}
-
-/// Whether the world counts as one exact window of at least 20, or as a counter of that.
-pub fn is_large(world: &World, kind: fn(Kind) -> bool) -> bool {
-    let rule = world.single().filter(|rule| rule.limit >= 20);
-    rule.is_some_and(|rule| kind(rule.kind))
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 /// How a server counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Periods by the server's clock.
     Fixed,
     /// A period begins with its first request.
@@ -15,7 +15,7 @@ pub enum Kind {
     Counter,
 }
 
-pub const KINDS: [Kind; 5] = [
+pub(crate) const KINDS: [Kind; 5] = [
     Kind::Fixed,
     Kind::FromFirst,
     Kind::Log,
@@ -25,22 +25,22 @@ pub const KINDS: [Kind; 5] = [
 
 /// One limit of a server. All times in seconds since the start.
 #[derive(Clone, Debug)]
-pub struct Rule {
-    pub kind: Kind,
-    pub limit: u64,
-    pub length: f64,
+pub(crate) struct Rule {
+    pub(crate) kind: Kind,
+    pub(crate) limit: u64,
+    pub(crate) length: f64,
     /// How much of the first period had gone at the start.
-    pub phase: f64,
-    pub counts_rejected: bool,
-    pub floored: bool,
+    pub(crate) phase: f64,
+    pub(crate) counts_rejected: bool,
+    pub(crate) floored: bool,
     /// The reset tells when the next unit is free, not all of them.
-    pub next_free: bool,
-    pub tells_length: bool,
+    pub(crate) next_free: bool,
+    pub(crate) tells_length: bool,
 }
 
 #[derive(Clone, Debug)]
-pub struct Meter {
-    pub rule: Rule,
+pub(crate) struct Meter {
+    pub(crate) rule: Rule,
     period: f64,
     began: f64,
     previous: f64,
@@ -53,7 +53,7 @@ pub struct Meter {
 const GRAIN: f64 = 1e-9;
 
 impl Meter {
-    pub fn new(rule: Rule) -> Self {
+    pub(crate) fn new(rule: Rule) -> Self {
         Self {
             period: 0.0,
             began: f64::NEG_INFINITY,
@@ -66,7 +66,7 @@ impl Meter {
         }
     }
 
-    pub fn advance(&mut self, at: f64) {
+    pub(crate) fn advance(&mut self, at: f64) {
         let length = self.rule.length;
         match self.rule.kind {
             Kind::FromFirst if at >= self.began + length => self.current = 0.0,
@@ -89,11 +89,11 @@ impl Meter {
         self.refilled = at;
     }
 
-    pub fn has_room(&self, at: f64) -> bool {
+    pub(crate) fn has_room(&self, at: f64) -> bool {
         self.left(at) >= 1.0 - GRAIN
     }
 
-    pub fn count(&mut self, at: f64) {
+    pub(crate) fn count(&mut self, at: f64) {
         if self.rule.kind == Kind::FromFirst && self.current == 0.0 {
             self.began = at;
         }
@@ -116,7 +116,7 @@ impl Meter {
         }
     }
 
-    pub fn remaining(&self, at: f64) -> u64 {
+    pub(crate) fn remaining(&self, at: f64) -> u64 {
         (self.left(at) + GRAIN).max(0.0).floor() as u64
     }
 
@@ -125,7 +125,7 @@ impl Meter {
     }
 
     /// How long until one more fits, if nothing else comes.
-    pub fn wait(&self, at: f64) -> f64 {
+    pub(crate) fn wait(&self, at: f64) -> f64 {
         let (limit, length) = (self.rule.limit as f64, self.rule.length);
         if self.has_room(at) {
             return 0.0;
@@ -172,7 +172,7 @@ impl Meter {
         }
     }
 
-    pub fn rounded(&self, seconds: f64) -> u64 {
+    pub(crate) fn rounded(&self, seconds: f64) -> u64 {
         let seconds = seconds.max(0.0);
         let whole = if self.rule.floored {
             seconds.floor()
@@ -182,13 +182,13 @@ impl Meter {
         whole.max(0.0) as u64
     }
 
-    pub fn told_reset(&self, at: f64) -> u64 {
+    pub(crate) fn told_reset(&self, at: f64) -> u64 {
         self.rounded(self.reset(at))
     }
 }
 
 /// Requests that a client gets accepted that knows all: each as soon as it fits.
-pub fn most(rules: &[Rule], until: f64, most: u64) -> u64 {
+pub(crate) fn most(rules: &[Rule], until: f64, most: u64) -> u64 {
     let mut meters: Vec<Meter> = rules.iter().cloned().map(Meter::new).collect();
     let (mut at, mut accepted) = (0.0, 0);
     while at < until && accepted < most {

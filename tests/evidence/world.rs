@@ -1,12 +1,12 @@
 //! Random worlds: a server, what it tells, and how the client is configured.
 
-use super::server::{KINDS, Kind, Rule};
+use super::server::{KINDS, Rule};
 
-pub const DAY: f64 = 86_400.0;
+pub(crate) const DAY: f64 = 86_400.0;
 
 /// What is different in some of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Variant {
+pub(crate) enum Variant {
     Plain,
     /// One answer in a hundred reports nonsense.
     Nonsense,
@@ -17,21 +17,21 @@ pub enum Variant {
 }
 
 #[derive(Clone, Debug)]
-pub struct World {
-    pub seed: u64,
-    pub variant: Variant,
+pub(crate) struct World {
+    pub(crate) seed: u64,
+    pub(crate) variant: Variant,
     /// With two endpoints, one for each; else all of them count all requests.
-    pub rules: Vec<Rule>,
+    pub(crate) rules: Vec<Rule>,
     /// Several rules under one name, which tells the tightest.
-    pub one_name: bool,
-    pub told_every: u64,
-    pub workers: usize,
+    pub(crate) one_name: bool,
+    pub(crate) told_every: u64,
+    pub(crate) workers: usize,
     /// In seconds.
-    pub round_trip: f64,
-    pub late: bool,
+    pub(crate) round_trip: f64,
+    pub(crate) late: bool,
     /// Limit and length of each.
-    pub configured: Vec<(u64, f64)>,
-    pub until: f64,
+    pub(crate) configured: Vec<(u64, f64)>,
+    pub(crate) until: f64,
 }
 
 /// The most requests of a run.
@@ -66,7 +66,7 @@ fn rule(random: &mut fastrand::Rng) -> Rule {
 }
 
 impl World {
-    pub fn new(seed: u64, variant: Variant, is_configured: bool) -> Self {
+    pub(crate) fn new(seed: u64, variant: Variant, is_configured: bool) -> Self {
         let mut random = fastrand::Rng::with_seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let mut rules = vec![rule(&mut random)];
         let two = random.f64() < 1.0 / 3.0;
@@ -117,20 +117,6 @@ impl World {
             },
             until,
         }
-    }
-
-    /// The one limit of a world that has only one, and is configured with that or with nothing.
-    pub fn single(&self) -> Option<&Rule> {
-        self.rules.first().filter(|_| self.rules.len() == 1)
-    }
-
-    pub fn is_counter(&self) -> bool {
-        self.single().is_some_and(|rule| rule.kind == Kind::Counter)
-    }
-
-    /// One window that is exact: it tells what a client has to know.
-    pub fn is_exact(&self) -> bool {
-        self.single().is_some_and(|rule| rule.kind != Kind::Counter)
     }
 }
 

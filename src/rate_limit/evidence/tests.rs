@@ -476,12 +476,12 @@ fn a_scout_that_never_left_is_replaced_by_another() {
 }
 
 #[test]
-fn what_was_told_until_an_end_is_over_once_a_request_was_accepted_after_it() {
+fn an_end_without_a_report_is_followed_by_the_next_scout_at_once() {
     let (mut quota, scout) = at_the_end();
     quota.now = quota.now + SECOND;
     quota.answer(scout, &[]);
-    assert!(quota.left() > Some(1), "{:?}", quota.left());
-    assert!(!quota.herd().is_empty());
+    // How the server gives back is not known yet: one more, and no herd.
+    assert_eq!(quota.herd().len(), 1);
 }
 
 #[test]

@@ -18,7 +18,7 @@ use smallvec::SmallVec;
 use self::base::{Base, HOUR, bounded};
 pub(crate) use self::family_name::FamilyName;
 #[cfg(test)]
-pub(crate) use self::family_name::{Prefix, Unit};
+pub(crate) use self::family_name::Prefix;
 use self::found::{Found, Group};
 use self::lines::Lines;
 pub(crate) use self::unreadable::unreadable;
