@@ -179,6 +179,64 @@ pub enum Event {
         /// What the server tells.
         told: u64,
     },
+    /// The server tells another limit than the configured one for a window, by the headers that the
+    /// window names, by the window's length, or, where headers tell a limit alone, by a test with
+    /// one request. Reported once for each change.
+    LimitDiffers {
+        /// Which quota.
+        quota: Arc<str>,
+        /// The length of the window.
+        length: Duration,
+        /// Its configured limit.
+        configured: u64,
+        /// What the server tells.
+        told: u64,
+        /// Whether that is the limit in force now; false: a test showed that it is not this
+        /// window's.
+        adopted: bool,
+    },
+    /// Responses report on a window that is not configured: what they say is obeyed until its
+    /// reset, and [`Account::quotas`](crate::Account::quotas) shows it. Configure the window to
+    /// share it evenly, and to keep to it before the first response.
+    WindowLearned {
+        /// Which quota.
+        quota: Arc<str>,
+        /// Its limit, where that is told.
+        limit: Option<u64>,
+        /// How long it is, where that is told.
+        length: Option<Duration>,
+        /// The headers that report on it.
+        names: String,
+    },
+    /// No response has reported on a learned window for two of its periods.
+    WindowForgotten {
+        /// Which quota.
+        quota: Arc<str>,
+        /// Its limit, where that was told.
+        limit: Option<u64>,
+        /// How long it is, where that was told.
+        length: Option<Duration>,
+        /// The headers that reported on it.
+        names: String,
+    },
+    /// These headers said three times that nothing is left, and requests were accepted. They are
+    /// not obeyed until they say otherwise.
+    HeadersDisbelieved {
+        /// Which quota.
+        quota: Arc<str>,
+        /// Which headers.
+        names: String,
+    },
+    /// A rejection told a pause that nothing corroborates, and that is longer than the quota's
+    /// longest window, or an hour: after that time one request goes and asks again.
+    PauseCapped {
+        /// Which quota.
+        quota: Arc<str>,
+        /// The end of the pause that the server told.
+        told: SystemTime,
+        /// The end of the one that is kept.
+        until: SystemTime,
+    },
     /// What was learned of a quota, and any pause, was forgotten, by
     /// [`Account::reopen`](crate::Account::reopen) or
     /// [`Account::set_quota`](crate::Account::set_quota).
@@ -397,7 +455,11 @@ fn trace(account: &str, event: &Event) {
         | Event::TokenAdopted { .. }
         | Event::QuotaReopened { .. }
         | Event::EvidenceForgotten { .. } => log!(info),
-        Event::HigherLimitOffered { .. } => log!(warn),
+        Event::WindowLearned { .. } | Event::WindowForgotten { .. } => log!(info),
+        Event::HigherLimitOffered { .. }
+        | Event::LimitDiffers { .. }
+        | Event::HeadersDisbelieved { .. }
+        | Event::PauseCapped { .. } => log!(warn),
         Event::Lost { .. }
         | Event::TokenRejected { .. }
         | Event::QuotaRejected { .. }

@@ -22,6 +22,11 @@
 //! | `tollgate_quota_reopenings_total` | counter | `account`, `quota` | pauses that a probe ended |
 //! | `tollgate_unreadable_headers_total` | counter | `account`, `quota` | headers that a window names and that cannot be read |
 //! | `tollgate_evidence_forgotten_total` | counter | `account`, `quota` | quotas of which what was learned was forgotten |
+//! | `tollgate_limits_differing_total` | counter | `account`, `quota` | limits that a server told instead of the configured ones |
+//! | `tollgate_windows_learned_total` | counter | `account`, `quota` | windows learned from what responses tell |
+//! | `tollgate_windows_forgotten_total` | counter | `account`, `quota` | learned windows that are told no longer |
+//! | `tollgate_headers_disbelieved_total` | counter | `account`, `quota` | headers that said three times that nothing was left, in vain |
+//! | `tollgate_pauses_capped_total` | counter | `account`, `quota` | pauses that nothing corroborates, cut short |
 //! | `tollgate_replays_total` | counter | `account`, `reason` | requests sent again: `unauthorized`, `rate_limited` |
 //! | `tollgate_refusals_total` | counter | `account`, `kind` | requests that failed without being sent, or sent again |
 //! | `tollgate_quota_save_failures_total` | counter | `account` | attempts to keep what is used of the quotas that failed |
@@ -65,6 +70,11 @@ const QUOTA_SAVE_FAILURES: &str = "tollgate_quota_save_failures_total";
 const UNREADABLE_HEADERS: &str = "tollgate_unreadable_headers_total";
 const REPLAYS: &str = "tollgate_replays_total";
 const REFUSALS: &str = "tollgate_refusals_total";
+const LIMITS_DIFFERING: &str = "tollgate_limits_differing_total";
+const WINDOWS_LEARNED: &str = "tollgate_windows_learned_total";
+const WINDOWS_FORGOTTEN: &str = "tollgate_windows_forgotten_total";
+const HEADERS_DISBELIEVED: &str = "tollgate_headers_disbelieved_total";
+const PAUSES_CAPPED: &str = "tollgate_pauses_capped_total";
 const HIGHER_LIMITS: &str = "tollgate_higher_limits_total";
 const SECOND_LEDGERS: &str = "tollgate_second_ledgers_total";
 const REDIRECTED_CREDENTIALS: &str = "tollgate_redirected_credentials_total";
@@ -106,6 +116,17 @@ pub fn describe() {
         ),
         (REPLAYS, "Requests sent again, by reason"),
         (REFUSALS, "Requests that failed without being sent, by kind"),
+        (
+            LIMITS_DIFFERING,
+            "Limits that a server told instead of the configured ones",
+        ),
+        (WINDOWS_LEARNED, "Windows learned from what responses tell"),
+        (WINDOWS_FORGOTTEN, "Learned windows that are told no longer"),
+        (
+            HEADERS_DISBELIEVED,
+            "Headers that said three times that nothing was left, in vain",
+        ),
+        (PAUSES_CAPPED, "Pauses that nothing corroborates, cut short"),
         (
             HIGHER_LIMITS,
             "Limits above the configured ones that a server told",
@@ -157,6 +178,11 @@ pub(crate) fn record(account: &Arc<str>, event: &Event) {
         | Event::QuotaRejected { .. }
         | Event::QuotaReopened { .. }
         | Event::HeaderUnreadable { .. }
+        | Event::LimitDiffers { .. }
+        | Event::WindowLearned { .. }
+        | Event::WindowForgotten { .. }
+        | Event::HeadersDisbelieved { .. }
+        | Event::PauseCapped { .. }
         | Event::EvidenceForgotten { .. } => meter.quota(event),
         Event::Replayed { reason, .. } => meter.count(REPLAYS, "reason", reason.as_str()),
         Event::Refused { error } => meter.count(REFUSALS, "kind", error.kind().as_str()),
@@ -227,6 +253,13 @@ impl Meter {
             Event::QuotaRejected { quota, .. } => self.of_quota(quota).count(QUOTA_REJECTIONS),
             Event::QuotaReopened { quota } => self.of_quota(quota).count(QUOTA_REOPENINGS),
             Event::HeaderUnreadable { quota, .. } => self.of_quota(quota).count(UNREADABLE_HEADERS),
+            Event::LimitDiffers { quota, .. } => self.of_quota(quota).count(LIMITS_DIFFERING),
+            Event::WindowLearned { quota, .. } => self.of_quota(quota).count(WINDOWS_LEARNED),
+            Event::WindowForgotten { quota, .. } => self.of_quota(quota).count(WINDOWS_FORGOTTEN),
+            Event::HeadersDisbelieved { quota, .. } => {
+                self.of_quota(quota).count(HEADERS_DISBELIEVED);
+            }
+            Event::PauseCapped { quota, .. } => self.of_quota(quota).count(PAUSES_CAPPED),
             Event::EvidenceForgotten { quota } => {
                 self.of_quota(quota).count(EVIDENCE_FORGOTTEN);
             }

@@ -86,6 +86,34 @@ fn events() -> Vec<Event> {
             configured: 1000,
             told: 5000,
         },
+        Event::LimitDiffers {
+            quota: quota.clone(),
+            length: SPAN,
+            configured: 1000,
+            told: 20,
+            adopted: false,
+        },
+        Event::WindowLearned {
+            quota: quota.clone(),
+            limit: Some(20),
+            length: None,
+            names: "X-RateLimit-*".to_owned(),
+        },
+        Event::WindowForgotten {
+            quota: quota.clone(),
+            limit: Some(20),
+            length: None,
+            names: "X-RateLimit-*".to_owned(),
+        },
+        Event::HeadersDisbelieved {
+            quota: quota.clone(),
+            names: "X-RateLimit-*".to_owned(),
+        },
+        Event::PauseCapped {
+            quota: quota.clone(),
+            told: SystemTime::UNIX_EPOCH,
+            until: SystemTime::UNIX_EPOCH,
+        },
         Event::QuotaReopened {
             quota: quota.clone(),
         },
@@ -152,6 +180,26 @@ fn every_event_is_counted_under_its_documented_name_and_labels() {
         ),
         (
             "tollgate_quota_reopenings_total{account=acme,quota=search}",
+            "1",
+        ),
+        (
+            "tollgate_limits_differing_total{account=acme,quota=search}",
+            "1",
+        ),
+        (
+            "tollgate_windows_learned_total{account=acme,quota=search}",
+            "1",
+        ),
+        (
+            "tollgate_windows_forgotten_total{account=acme,quota=search}",
+            "1",
+        ),
+        (
+            "tollgate_headers_disbelieved_total{account=acme,quota=search}",
+            "1",
+        ),
+        (
+            "tollgate_pauses_capped_total{account=acme,quota=search}",
             "1",
         ),
         (

@@ -193,7 +193,7 @@ impl Drop for Place {
             }
             Stage::Granted(permit) => {
                 let unsent = &Settlement::Unsent;
-                let (_, alarm) = self.quota().settle(permit, self.ticket, unsent, &now());
+                let (_, alarm, _) = self.quota().settle(permit, self.ticket, unsent, &now());
                 // The head sees to its timer itself: this may be a thread that panics.
                 if let Some(alarm) = alarm {
                     alarm.waker.wake();

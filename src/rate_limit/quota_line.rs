@@ -14,6 +14,7 @@ pub(super) use self::offers::Offer;
 use self::offers::Offers;
 use super::LimiterSettings;
 use super::alarm::Alarm;
+use super::evidence::News;
 use super::headers::{self, Fields, Reading, Told};
 use super::in_flight::PermitId;
 use super::line::{Line, Refusal, Standing, Wakers};
@@ -159,16 +160,20 @@ impl QuotaLine {
         ticket: Ticket,
         settlement: &Settlement<'_>,
         now: &Now,
-    ) -> (Change, Option<Alarm>) {
+    ) -> (Change, Option<Alarm>, Vec<News>) {
         // What was lost may be dropped while its thread panics: no place for a timer.
         let is_lost = matches!(settlement, Settlement::Lost);
         let runtime = || this_runtime().filter(|_| !is_lost);
         self.with(|line, wakers| {
-            if line.ledger.edition() == self.edition {
-                return line.settle(permit, ticket, settlement, runtime, *now, wakers);
-            }
-            let settlement = settlement.without_readings();
-            line.settle(permit, ticket, &settlement, runtime, *now, wakers)
+            let is_of_these_windows = line.ledger.edition() == self.edition;
+            let stripped = settlement.without_readings();
+            let settlement = if is_of_these_windows {
+                settlement
+            } else {
+                &stripped
+            };
+            let (change, alarm) = line.settle(permit, ticket, settlement, runtime, *now, wakers);
+            (change, alarm, line.ledger.take_news())
         })
     }
 

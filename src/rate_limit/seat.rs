@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::{HeaderMap, StatusCode};
 use url::Url;
 
+use super::evidence::{Learned, News};
 use super::headers::Reading;
 use super::limiter::{Asked, Granted, Limiter};
 use super::open_body::OpenBody;
@@ -71,12 +72,15 @@ impl Seat {
                 Settlement::Answered(quota.report(status, headers, verdict, &told, &now))
             }
         };
-        let (change, alarm) = quota.settle(permit.id, self.ticket, &settlement, &now);
+        let (change, alarm, news) = quota.settle(permit.id, self.ticket, &settlement, &now);
         if let Some(alarm) = alarm {
             quota.set(alarm, &*self.limiter.settings.clock, now);
         }
         self.limiter.touch();
         self.tell(permit, outcome, change, &now);
+        for news in news {
+            self.tell_news(news, now);
+        }
         let mut ended = Ended {
             now,
             rejected: None,
@@ -123,6 +127,57 @@ impl Seat {
         let names = &self.limiter.settings.request_id_headers;
         let body = body.filter(|_| !status.is_success());
         printable::id_in(headers, names).or_else(|| printable::id_in_body(body?))
+    }
+
+    /// What changed the limiter's mind.
+    fn tell_news(&self, news: News, now: Now) {
+        let quota = self.quota().name.clone();
+        let windows = &self.quota().quota().windows;
+        let event = match news {
+            News::Limit {
+                window,
+                told,
+                adopted,
+            } => {
+                let Some(window) = windows.get(window) else {
+                    return;
+                };
+                Event::LimitDiffers {
+                    quota,
+                    length: window.length(),
+                    configured: window.limit,
+                    told,
+                    adopted,
+                }
+            }
+            News::Learned(Learned {
+                limit,
+                length,
+                names,
+            }) => Event::WindowLearned {
+                quota,
+                limit,
+                length,
+                names,
+            },
+            News::Forgotten(Learned {
+                limit,
+                length,
+                names,
+            }) => Event::WindowForgotten {
+                quota,
+                limit,
+                length,
+                names,
+            },
+            News::Lies { names } => Event::HeadersDisbelieved { quota, names },
+            News::PauseCapped { told, until } => Event::PauseCapped {
+                quota,
+                told: now.wall_at(told),
+                until: now.wall_at(until),
+            },
+        };
+        self.limiter.settings.events.emit(|| event);
     }
 
     /// A bigger plan than the configured one is not used by itself, and that would go unnoticed.

@@ -15,7 +15,7 @@ mod settle;
 
 use std::time::Duration;
 
-use super::evidence::{self, Chance, Evidence};
+use super::evidence::{self, Chance, Evidence, News};
 use super::gate::{Gate, Opening};
 use super::in_flight::{InFlight, PermitId, Slot};
 use super::live::{Live, Room};
@@ -42,6 +42,8 @@ pub(crate) struct Ledger {
     bodies: InFlight,
     gate: Gate,
     evidence: Evidence,
+    /// What changed and was not reported yet.
+    news: Vec<News>,
     max_in_flight: Option<u64>,
     unanswered_after: Duration,
 }
@@ -91,6 +93,7 @@ impl Ledger {
             bodies: InFlight::default(),
             gate: Gate::default(),
             evidence: Evidence::default(),
+            news: Vec::new(),
             max_in_flight: max_in_flight.map(|most| most as u64),
             unanswered_after,
         }
@@ -311,6 +314,11 @@ impl Ledger {
     pub(super) fn size(&self) -> usize {
         let entries: usize = self.parts.iter().map(|part| part.live.size()).sum();
         entries + self.in_flight.size() + self.bodies.size()
+    }
+
+    /// What changed since the last call, to be reported.
+    pub(super) fn take_news(&mut self) -> Vec<News> {
+        std::mem::take(&mut self.news)
     }
 
     /// What was told beside the windows, and how many are in flight.

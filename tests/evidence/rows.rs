@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use reqwest_tollgate::{Account, PausedClock, Quota, RequestOptions, Window};
+use reqwest_tollgate::{Account, Event, PausedClock, Quota, RequestOptions, Window};
 use tokio::time::{Instant, sleep, timeout};
 
 type Lines = &'static [(&'static str, &'static str)];
@@ -24,13 +24,36 @@ fn headers(lines: Lines) -> HeaderMap {
 }
 
 fn account(windows: &[Window]) -> Account {
+    observed(windows).0
+}
+
+type Seen = Arc<Mutex<Vec<String>>>;
+
+/// With the names of what it reports of what it hears.
+fn observed(windows: &[Window]) -> (Account, Seen) {
+    let seen = Seen::default();
+    let of = seen.clone();
+    let observer = move |_: &str, event: &Event| {
+        let text = match event {
+            Event::LimitDiffers { told, adopted, .. } => format!("limit {told}, {adopted}"),
+            Event::WindowLearned { limit, names, .. } => format!("learned {limit:?} by {names}"),
+            Event::WindowForgotten { limit, .. } => format!("forgotten {limit:?}"),
+            Event::HeadersDisbelieved { names, .. } => format!("disbelieved {names}"),
+            Event::PauseCapped { told, until, .. } => {
+                let shorter = told.duration_since(*until).unwrap_or_default();
+                format!("capped by {} s", shorter.as_secs())
+            }
+            _ => return,
+        };
+        of.lock().unwrap().push(text);
+    };
     let mut account = Account::builder("acme", "https://api.acme.example").clock(
         PausedClock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_764_547_200)),
     );
     for window in windows {
         account = account.window(window.clone());
     }
-    account.build().unwrap()
+    (account.observer(observer).build().unwrap(), seen)
 }
 
 fn windows(texts: &[&str]) -> Vec<Window> {
@@ -201,6 +224,62 @@ async fn a_constant_zero_is_void_after_three_lies() {
     ];
     all_are_answered(&[], 600, |_| (200, LIAR)).await;
     all_are_answered(&windows(&["10000/day"]), 600, |_| (200, LIAR)).await;
+}
+
+/// What a run reports of what it heard.
+async fn reported(
+    windows: &[Window],
+    requests: usize,
+    script: impl Fn(usize) -> (u16, Lines) + Send + Sync + 'static,
+) -> Vec<String> {
+    let (account, seen) = observed(windows);
+    crawl(&account, 4, requests, script).await;
+    let seen = seen.lock().unwrap();
+    seen.clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_change_of_mind_is_reported_once() {
+    let day = windows(&["10000/day"]);
+    let gateway = reported(&day, 200, |_| (200, FASTIFY)).await;
+    assert_eq!(gateway, ["learned Some(20) by X-RateLimit-*"]);
+    let alone = reported(&day, 200, |_| (200, GATEWAY[0])).await;
+    assert_eq!(alone, ["limit 20, false"]);
+    let hour = [("retry-after", "90000")].as_slice();
+    let capped = reported(&day, 2, move |number| match number {
+        0 => (429, hour),
+        _ => (200, [].as_slice()),
+    });
+    assert_eq!(capped.await, ["capped by 86400 s"]);
+    let named: Window = "100/min".parse().unwrap();
+    let named = [named.limit_header("x-ratelimit-limit")];
+    let lower = reported(&named, 30, |_| {
+        (200, [("x-ratelimit-limit", "20")].as_slice())
+    })
+    .await;
+    assert_eq!(lower, ["limit 20, true"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_learned_window_is_shown_until_it_is_not_told_any_more() {
+    let (account, seen) = observed(&[]);
+    let script = |number| (200, if number < 5 { FASTIFY } else { [].as_slice() });
+    crawl(&account, 1, 5, script).await;
+    let quotas = account.quotas();
+    let window = &quotas[0].windows()[0];
+    assert!(window.learned);
+    assert_eq!(
+        (window.limit, window.remaining, window.length),
+        (20, 19, None)
+    );
+    sleep(Duration::from_secs(10)).await;
+    crawl(&account, 1, 30, |_| (200, [].as_slice())).await;
+    assert!(account.quotas()[0].windows().is_empty());
+    let seen = seen.lock().unwrap();
+    assert_eq!(
+        *seen,
+        ["learned Some(20) by X-RateLimit-*", "forgotten Some(20)"]
+    );
 }
 
 /// What a server may say first, that never meant it.

@@ -24,6 +24,7 @@ mod answer;
 mod chance;
 mod ends;
 mod limit_test;
+mod news;
 mod series;
 mod silent;
 #[cfg(test)]
@@ -34,7 +35,7 @@ use std::time::Duration;
 pub(super) use self::answer::Answer;
 pub(super) use self::chance::Chance;
 use self::limit_test::LimitTests;
-pub(super) use self::limit_test::Verdict;
+pub(super) use self::news::{Learned, News};
 use self::series::{Key, Series};
 use super::headers::Owner;
 use super::headers::report::Report;
@@ -138,22 +139,24 @@ impl Evidence {
         }
     }
 
-    /// A request was answered with these reports. What became of the limits that it tested.
+    /// A request was answered with these reports. Gives what changed by that, if anything did.
     pub(crate) fn answered(
         &mut self,
         reports: &[(Report, Owner)],
         answer: Answer,
         own: impl Fn(usize) -> u64,
         window: impl Fn(usize) -> Option<(u64, Duration)>,
-    ) -> Vec<Verdict> {
+    ) -> Vec<News> {
+        let mut news = Vec::new();
         self.answers = self.answers.saturating_add(1);
         let mut told = [false; MOST_SERIES];
         for (report, owner) in reports {
             let is_owned = *owner != Owner::Learned;
             if owner.is_weighed() && !(is_owned && answer.is_rejected) {
-                let at = self.series_of(report, is_owned, answer);
+                let at = self.series_of(report, is_owned, answer, &mut news);
                 if let Some(series) = self.series.get_mut(at) {
                     series.hear(report, answer);
+                    news.extend(series.news());
                     if let Owner::Window { index, .. } = owner {
                         series.compare(report, own(*index));
                     }
@@ -174,15 +177,27 @@ impl Evidence {
                 None => series.heard_nothing(!reports.is_empty(), answer),
             }
         }
-        self.series.retain(|series| !series.is_over(answer.now));
+        self.series.retain(|series| {
+            let is_over = series.is_over(answer.now);
+            news.extend(series.end().filter(|_| is_over));
+            !is_over
+        });
         let alone = reports
             .iter()
             .filter(|(_, owner)| *owner == Owner::LimitAlone);
         let alone = alone.filter_map(|(report, _)| report.limit);
-        self.tests.heard(alone, window, answer)
+        let verdicts = self.tests.heard(alone, window, answer);
+        news.extend(verdicts.into_iter().map(News::from));
+        news
     }
 
-    fn series_of(&mut self, report: &Report, is_owned: bool, answer: Answer) -> usize {
+    fn series_of(
+        &mut self,
+        report: &Report,
+        is_owned: bool,
+        answer: Answer,
+        news: &mut Vec<News>,
+    ) -> usize {
         let key = Key::of(report);
         if let Some(at) = self.series.iter().position(|series| series.key == key) {
             return at;
@@ -200,6 +215,7 @@ impl Evidence {
             .min_by_key(|(_, series)| series.last_told());
         let at = oldest.map_or(0, |(at, _)| at);
         if let Some(oldest) = self.series.get_mut(at) {
+            news.extend(oldest.end());
             *oldest = new;
         }
         at

@@ -16,6 +16,7 @@ use std::time::Duration;
 use super::answer::Answer;
 use super::chance::Chance;
 use super::ends::{Ends, agree};
+use super::news::{Learned, News};
 use super::silent::Silent;
 use crate::clock::Moment;
 use crate::rate_limit::headers::RESET_GRAIN;
@@ -79,6 +80,8 @@ pub(crate) struct Series {
     is_owned: bool,
     /// It is owned, and its window's own count says the same or less: that decides alone.
     is_covered: bool,
+    /// Its beginning was reported.
+    is_announced: bool,
     /// The least that was told and still holds; none: nothing is known.
     left: Option<u64>,
     /// When the request left, and its answer arrived, that told it.
@@ -127,6 +130,7 @@ impl Series {
             key,
             is_owned,
             is_covered: is_owned,
+            is_announced: false,
             left: None,
             left_sent: answer.sent,
             left_heard: Moment::ZERO,
@@ -521,6 +525,33 @@ impl Series {
         let known = |(left, limit): (u64, u64)| left.saturating_add(own).saturating_add(2) >= limit;
         // Once it has counted more it may be a counter, or shared: then both decide.
         self.is_covered &= told.is_none_or(known);
+    }
+
+    /// What the last report changed.
+    pub(super) fn news(&mut self) -> Option<News> {
+        if self.lies == MOST_LIES {
+            // Once for each time that it becomes void.
+            self.lies += 1;
+            let names = self.key.family.to_string();
+            return Some(News::Lies { names });
+        }
+        let begins = !self.is_owned && !self.is_announced && self.is_corroborated();
+        self.is_announced |= begins;
+        begins.then(|| News::Learned(self.learned()))
+    }
+
+    /// That it ends, where its beginning was reported.
+    pub(super) fn end(&self) -> Option<News> {
+        let learned = || News::Forgotten(self.learned());
+        self.is_announced.then(learned)
+    }
+
+    fn learned(&self) -> Learned {
+        Learned {
+            limit: self.key.limit,
+            length: self.key.length,
+            names: self.key.family.to_string(),
+        }
     }
 
     pub(super) fn is_owned(&self) -> bool {

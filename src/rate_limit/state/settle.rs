@@ -19,7 +19,7 @@ use http::StatusCode;
 
 use super::{Ledger, Part, own_with_flight};
 use crate::clock::{Moment, Now};
-use crate::rate_limit::evidence::{Answer, Evidence, Verdict};
+use crate::rate_limit::evidence::{Answer, Evidence, News};
 use crate::rate_limit::gate::Told;
 use crate::rate_limit::headers::report::Report as HeaderReport;
 use crate::rate_limit::headers::{Owner, RESET_GRAIN, Reading};
@@ -133,7 +133,12 @@ impl Ledger {
             });
             let longest = self.parts.iter().map(|part| part.meter.length).max();
             let longest = longest.unwrap_or_default();
-            return Change::ClosedUntil(self.gate.close(told, longest, now.moment));
+            let until = self.gate.close(told, longest, now.moment);
+            let told = told.map_or(until, |told| now.moment + told.span);
+            if until < told {
+                self.news.push(News::PauseCapped { told, until });
+            }
+            return Change::ClosedUntil(until);
         }
         if report.status == StatusCode::UNAUTHORIZED {
             self.gate.unauthorized(ticket, now.moment);
@@ -196,13 +201,20 @@ impl Ledger {
             Some((part.live.limit(), part.meter.length))
         };
         let own = |index| own_with_flight(parts, index);
-        for verdict in self.evidence.answered(report.reports, answer, own, window) {
-            if let Verdict::Adopted { window, limit } = verdict {
+        let news = (self.evidence).answered(report.reports, answer, own, window);
+        for news in &news {
+            if let News::Limit {
+                window,
+                told,
+                adopted: true,
+            } = *news
+            {
                 if let Some(part) = self.parts.get_mut(window) {
-                    part.live.adopt_limit(limit, slot.granted, now);
+                    part.live.adopt_limit(told, slot.granted, now);
                 }
             }
         }
+        self.news.extend(news);
     }
 
     fn learn(&mut self, report: &Report<'_>, permit: PermitId, slot: &Slot, now: Now) {
@@ -210,12 +222,22 @@ impl Ledger {
             return;
         }
         let parts = self.parts.iter_mut().zip(report.readings);
-        for ((part, reading), mark) in parts.zip(self.in_flight.marks(permit)) {
+        for (window, ((part, reading), mark)) in parts.zip(self.in_flight.marks(permit)).enumerate()
+        {
             let Part { live, pace, meter } = part;
+            let before = live.limit();
             let slack = pace.slack(now.moment);
             let own = meter.own_since(mark, &slot.costs, slack);
             let heard = live.heard(*reading, own, slot.granted, now);
             live.learn(*reading, own.most, slot.granted, now);
+            if live.limit() != before {
+                let (told, adopted) = (live.limit(), true);
+                self.news.push(News::Limit {
+                    window,
+                    told,
+                    adopted,
+                });
+            }
             // A server that tells what is left only when it rejects would leave a share without
             // news, and so at its slowest, until the sign is forgotten; there the rate factor
             // serves.
