@@ -48,6 +48,32 @@ async fn a_wrong_limit_costs_one_round_where_the_headers_tell_the_right_one() ->
     try_join_all(crawls).await.map(drop)
 }
 
+/// Nothing is configured but the URL: what each mode tells suffices, whatever it is called.
+#[tokio::test]
+async fn without_a_window_all_modes_together_refuse_one_request_at_most() -> Result<()> {
+    let Some(server) = rate_limiter()? else {
+        return Ok(());
+    };
+    let modes = ["d6", "d7", "d8", "legacy", "both"];
+    let crawls = modes.map(|mode| {
+        let server = &server;
+        async move {
+            let account = Account::builder("erl", server.url()).build()?;
+            let url = format!("{}/{mode}", server.url());
+            let answers = crawl(&client(&account), &url, FEW_PARTS).await?;
+            assert_eq!(answers, BTreeMap::from([(200, FEW_PARTS)]), "{mode}");
+            let learned = account.quotas()[0].windows().len();
+            assert!(learned > 0, "{mode}: no window was learned");
+            anyhow::Ok(())
+        }
+    });
+    try_join_all(crawls).await?;
+    let stats = server.stats().await?;
+    let refused = modes.map(|mode| stats[format!("{mode} 429")].as_u64().unwrap_or(0));
+    assert!(refused.iter().sum::<u64>() <= 1, "{refused:?}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn header_names_of_the_configuration_are_read_from_express_rate_limit() -> Result<()> {
     let Some(server) = rate_limiter()? else {
