@@ -13,8 +13,9 @@ use super::{
     Account, Settings, Shared, headers, oauth, quotas, token_store, token_windows, unused, urls,
 };
 use crate::auth::credentials::Credentials;
-use crate::auth::keys::{KeyPlaces, Keys};
-use crate::auth::{AuthSettings, Authenticator, OAuthSettings, RejectionTable, record};
+use crate::auth::credentials::keys::{KeyPlaces, Keys};
+use crate::auth::persistence::record;
+use crate::auth::{AuthSettings, Authenticator, OAuthSettings, RejectionTable};
 use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
 use crate::event::{Event, Events};

@@ -6,9 +6,9 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::{Account, Settings, build};
-use crate::auth::keys::HeaderPlace;
+use crate::auth::credentials::keys::HeaderPlace;
+use crate::auth::credentials::scheme::{Make, Scheme};
 use crate::auth::persistence::refresh_chain::PATIENCE;
-use crate::auth::scheme::{Make, Scheme};
 use crate::auth::store::TokenStore;
 use crate::auth::{ClientAuth, Grant, Signer};
 use crate::clock::Clock;

@@ -7,8 +7,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Settings;
 use super::problems::Problems;
-use crate::auth::keys::{HeaderPlace, KeyPlaces, Keys};
-use crate::auth::scheme::Scheme;
+use crate::auth::credentials::keys::{HeaderPlace, KeyPlaces, Keys};
+use crate::auth::credentials::scheme::Scheme;
 use crate::secret::Secret;
 
 /// The keys of every request. The last one of a name wins, so that a preset's can be replaced.

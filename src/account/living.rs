@@ -10,7 +10,8 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::Shared;
-use crate::auth::{OAuthSettings, record};
+use crate::auth::OAuthSettings;
+use crate::auth::persistence::record;
 use crate::secret::Secret;
 
 /// Accounts of one identity share a quota at the distributor, and one record in a store. It has no

@@ -4,8 +4,9 @@ use url::Url;
 
 use super::problems::Problems;
 use super::{Settings, headers, token_windows, urls};
-use crate::auth::grant::GrantKind;
-use crate::auth::{Grant, OAuthSettings, endpoint};
+use crate::auth::oauth::endpoint;
+use crate::auth::oauth::grant::GrantKind;
+use crate::auth::{Grant, OAuthSettings};
 use crate::secret::Secret;
 use crate::verdict::{RuleTarget, Rules};
 

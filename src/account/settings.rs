@@ -7,9 +7,9 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::builder::{AccountBuilder, Environment};
-use crate::auth::keys::HeaderPlace;
+use crate::auth::credentials::keys::HeaderPlace;
+use crate::auth::credentials::scheme::Scheme;
 use crate::auth::persistence::refresh_chain::Terms;
-use crate::auth::scheme::Scheme;
 use crate::auth::store::TokenStore;
 use crate::auth::{ClientAuth, Grant, Signer};
 use crate::clock::Clock;

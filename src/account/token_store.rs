@@ -5,7 +5,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::problems::Problems;
-use crate::auth::{OAuthSettings, record};
+use crate::auth::OAuthSettings;
+use crate::auth::persistence::record;
 
 const LONGEST_CHECK: Duration = Duration::from_secs(5);
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use url::{Origin, Url};
 
 use super::problems::Problems;
-use crate::auth::launch::TokenLimit;
+use crate::auth::cache::budget::TokenLimit;
 use crate::clock::{Moment, Now};
 use crate::rate_limit::{Tally, Window};
 

@@ -5,8 +5,8 @@
 
 use super::Settings;
 use super::problems::Problems;
-use crate::auth::grant::GrantKind;
-use crate::auth::keys::HeaderPlace;
+use crate::auth::credentials::keys::HeaderPlace;
+use crate::auth::oauth::grant::GrantKind;
 
 /// What a setting needs to have an effect.
 #[derive(Clone, Copy)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::Authenticator;
-use super::state::Need;
+use super::cache::state::Need;
 use super::token::Token;
 use crate::error::Error;
 use crate::options::RequestOptions;

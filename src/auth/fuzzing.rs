@@ -10,11 +10,12 @@ use http::{HeaderMap, StatusCode};
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::answer::{self, Asked, Class, Reply};
-use super::callback::Expected;
-use super::record::Tokens;
+use super::login::callback::Expected;
+use super::oauth::endpoint;
+use super::oauth::response::{self, Asked, Class, Reply};
+use super::persistence::record::Tokens;
 use super::token::{Lifetime, Times};
-use super::{ClientAuth, Grant, OAuthSettings, endpoint};
+use super::{ClientAuth, Grant, OAuthSettings};
 use crate::clock::{Moment, Now};
 use crate::error::ErrorKind;
 use crate::fuzzing::{first_line, header_lines};
@@ -83,7 +84,7 @@ pub fn token_answer(data: &[u8]) {
         has_worked,
         ..SETTINGS.asked(&[SECRET], noon().wall)
     };
-    let answer = answer::read(&reply, &asked);
+    let answer = response::read(&reply, &asked);
     match answer.outcome {
         Ok(issued) => {
             assert!(reply.status.is_success());

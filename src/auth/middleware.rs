@@ -9,11 +9,11 @@ use reqwest_middleware::{Middleware, Next};
 use url::{Position, Url};
 
 use super::AuthSettings;
+use super::attempt::{Carried, Passing};
 use super::cache::Cache;
 use super::credentials::Worn;
-use super::endpoint::HttpEndpoint;
 use super::health::Health;
-use super::passing::{Carried, Passing};
+use super::oauth::endpoint::HttpEndpoint;
 use super::token::Token;
 use crate::clock::BoxFuture;
 use crate::error::Error;
@@ -74,7 +74,7 @@ impl Authenticator {
     #[cfg(test)]
     pub(crate) fn with_endpoint(
         mut settings: AuthSettings,
-        endpoint: Box<dyn super::endpoint::TokenEndpoint>,
+        endpoint: Box<dyn super::oauth::endpoint::TokenEndpoint>,
     ) -> Self {
         let oauth = settings.oauth.take().map(Arc::new);
         let cache = oauth.map(|oauth| Cache::new(&settings, oauth, endpoint));

@@ -2,74 +2,34 @@
 //! refused.
 
 mod access;
-mod answer;
-mod assertion;
-mod board;
-mod bucket;
-mod cache;
-mod callback;
-mod code;
+mod attempt;
+pub(crate) mod cache;
+mod challenge;
 pub(crate) mod credentials;
-mod cure;
-mod disguise;
-pub(crate) mod endpoint;
-#[cfg(test)]
-mod event_tests;
-mod fields;
-mod flight;
-#[cfg(test)]
-mod foreign_answer_tests;
-mod form;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
-pub(crate) mod grant;
 mod health;
-mod keep_warm;
-pub(crate) mod keys;
-mod landing;
-pub(crate) mod launch;
-#[cfg(test)]
-mod lifetime_tests;
 mod login;
 mod middleware;
 #[cfg(tollgate_model)]
 #[path = "../../tests/model/src/auth/mod.rs"]
 pub mod model;
-mod own;
+pub(crate) mod oauth;
 mod pass;
-mod passing;
 pub(crate) mod persistence;
-mod place;
-mod present;
 #[cfg(test)]
 mod proof;
 #[cfg(test)]
 mod random_worlds;
-pub(crate) mod record;
-mod redacted;
-mod refresh_expiry;
-mod refusal_text;
-mod rejection;
-mod renewal;
+mod replay;
 mod reread;
-mod revocation;
-pub(crate) mod scheme;
-mod signature;
-pub(crate) mod signer;
-mod source;
-#[cfg(test)]
-#[cfg(feature = "tracing")]
-mod span_tests;
-mod state;
 pub(crate) mod store;
-mod table;
 #[cfg(any(test, tollgate_model))]
 #[allow(clippy::expect_used)] // The lint spares what is for tests alone.
 mod testing;
 #[cfg(test)]
 mod tests;
 mod token;
-mod transport;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,13 +45,13 @@ use crate::secret::Secret;
 use crate::verdict::Rules;
 
 pub use access::AccessToken;
-pub use assertion::JwtBearer;
-pub use grant::{ClientAuth, Grant};
+pub use credentials::signer::{Attempt, Signer};
 pub use health::{Health, RenewalElsewhere};
 pub use login::AuthorizationRequest;
 pub use middleware::AuthMiddleware;
 pub(crate) use middleware::Authenticator;
-pub use signer::{Attempt, Signer};
+pub use oauth::grant::{ClientAuth, Grant};
+pub use oauth::jwt::JwtBearer;
 
 /// What the auth half of an account is made of, checked by `AccountBuilder::build`.
 pub(crate) struct AuthSettings {
@@ -135,7 +95,7 @@ pub(crate) struct OAuthSettings {
     /// What may be done with a refresh token that was presented before.
     pub(crate) terms: persistence::refresh_chain::Terms,
     /// The endpoint's published limits.
-    pub(crate) limit: Option<Arc<dyn launch::TokenLimit>>,
+    pub(crate) limit: Option<Arc<dyn cache::budget::TokenLimit>>,
     /// Renews while nobody asks, too.
     pub(crate) keep_warm: bool,
     pub(crate) refresh_lead: Duration,

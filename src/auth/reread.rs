@@ -1,6 +1,6 @@
 //! Keys that were refused are read again where they are kept: a key that is renewed in its file or
 //! secret store needs no restart. Where they are the same as before, and have just worked for
-//! another request, the request is sent once more with them, as with a [token](super::cure).
+//! another request, the request is sent once more with them, as with a [token](super::replay).
 
 use std::sync::Arc;
 
@@ -9,12 +9,12 @@ use reqwest::Response;
 use reqwest_middleware::Next;
 use tokio::runtime::Handle;
 
-use super::cure::{Answer, with_refusal};
-use super::keys::Keys;
+use super::attempt::{Passing, run};
+use super::challenge::{self, Course, Suspicion};
+use super::credentials::keys::Keys;
 use super::middleware::Authenticator;
 use super::pass::Pass;
-use super::passing::{Passing, run};
-use super::rejection::{self, Course, Suspicion};
+use super::replay::{Answer, with_refusal};
 use crate::clock::Moment;
 use crate::event::{Event, ReplayReason};
 use crate::passage::Spare;
@@ -68,7 +68,7 @@ impl Refused<'_> {
         let (response, body) = buffer(response, &*settings.clock).await;
         let (status, headers) = (response.status(), response.headers());
         let table = &settings.rejection;
-        let suspicion = rejection::classify(table, status, headers, body.as_deref());
+        let suspicion = challenge::classify(table, status, headers, body.as_deref());
         let again = self.again(suspicion, &response, body.as_deref()).await;
         let Some((again, mut request)) = again.zip(spare.copy()) else {
             return Ok(response);
@@ -113,7 +113,7 @@ impl Refused<'_> {
         let settings = &self.passing.authenticator.settings;
         let (credentials, now) = (&settings.credentials, settings.clock.now().moment);
         let retry = || self.may_retry && credentials.take_retry(now);
-        match rejection::course(suspicion, credentials.standing(now), retry) {
+        match challenge::course(suspicion, credentials.standing(now), retry) {
             Course::RetrySameToken => Some(Again::SameKeys),
             Course::Renew | Course::Return => None,
         }

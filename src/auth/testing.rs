@@ -8,11 +8,11 @@ use http::{HeaderMap, StatusCode};
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::answer::{Class, Refusal, Reply};
 use super::credentials::Credentials;
-use super::endpoint::{Delivery, Presentation, TokenEndpoint, default_client};
-use super::keys::{KeyPlaces, Keys};
-use super::revocation::Revoked;
+use super::credentials::keys::{KeyPlaces, Keys};
+use super::login::revoke::Revoked;
+use super::oauth::endpoint::{Delivery, Presentation, TokenEndpoint, default_client};
+use super::oauth::response::{Class, Refusal, Reply};
 use super::store::TokenStore;
 use super::{AuthSettings, ClientAuth, Grant, OAuthSettings, RejectionTable};
 use crate::clock::{BoxFuture, Clock, Moment, PausedClock, SystemClock};

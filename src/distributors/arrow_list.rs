@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::auth::scheme::Ingredients;
+use crate::auth::credentials::scheme::Ingredients;
 use crate::auth::{Attempt, Signer};
 use crate::error::BoxError;
 

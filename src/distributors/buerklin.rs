@@ -10,7 +10,7 @@
 
 use super::{Key, Preset};
 use crate::account::{Account, AccountBuilder};
-use crate::auth::grant::GrantKind;
+use crate::auth::oauth::grant::GrantKind;
 use crate::auth::{ClientAuth, Grant};
 use crate::error::Error;
 use crate::rate_limit::Window;

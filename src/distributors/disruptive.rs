@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::{Key, Preset};
 use crate::account::{Account, AccountBuilder};
-use crate::auth::grant::GrantKind;
+use crate::auth::oauth::grant::GrantKind;
 use crate::auth::{Grant, JwtBearer};
 use crate::error::Error;
 use crate::secret::Secret;

@@ -26,7 +26,7 @@ use zeroize::Zeroizing;
 
 use super::{Key, Preset};
 use crate::account::{Account, AccountBuilder};
-use crate::auth::scheme::Ingredients;
+use crate::auth::credentials::scheme::Ingredients;
 use crate::auth::{Attempt, Signer};
 use crate::error::{BoxError, Error};
 use crate::percent;

@@ -4,9 +4,9 @@ use super::tests::dummy;
 use super::*;
 use crate::account::{Settings, quotas};
 use crate::auth::ClientAuth;
-use crate::auth::grant::GrantKind;
-use crate::auth::keys::HeaderPlace;
-use crate::auth::scheme::Scheme;
+use crate::auth::credentials::keys::HeaderPlace;
+use crate::auth::credentials::scheme::Scheme;
+use crate::auth::oauth::grant::GrantKind;
 use crate::cost::REQUESTS;
 use crate::{Quota, Window};
 

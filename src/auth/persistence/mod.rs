@@ -26,13 +26,13 @@ use futures_util::future::{Either, select};
 use tokio::sync::{Notify, oneshot};
 
 use self::refresh_chain::{Conflict, Loaded, RefreshChain, Terms, Write};
-use super::answer::{Class, Refusal};
-use super::record::{Tokens, Unreadable};
+use super::oauth::response::{Class, Refusal};
 use super::store::{Record, Swap, TokenStore};
 use crate::clock::{Clock, Moment, time_limit};
 use crate::error::{BoxError, Error, ErrorKind, Recovery};
 use crate::event::{Event, Events};
 use crate::sync::{Handle, Mutex, MutexGuard, watch};
+use record::{Tokens, Unreadable};
 
 pub(crate) use self::right::{Hold, Taken};
 
@@ -369,5 +369,7 @@ fn unreadable(flaw: Unreadable) -> &'static str {
     }
 }
 
+pub(crate) mod record;
+pub(super) mod refresh_expiry;
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ use futures_util::future::{Either, select};
 
 use super::refresh_chain::{LEASE, new_id};
 use super::{LONGEST_CALL, TokenPersistence};
-use crate::auth::answer::Refusal;
+use crate::auth::oauth::response::Refusal;
 use crate::auth::store::Lease;
 use crate::sync::Handle;
 

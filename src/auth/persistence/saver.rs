@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use futures_util::future::select;
 
+use super::record::Tokens;
 use super::refresh_chain::{Conflict, Write};
 use super::{Hold, LONGEST_CALL, LONGEST_FLUSH, LONGEST_SAVE, Swapped, TokenPersistence};
-use crate::auth::answer::Refusal;
-use crate::auth::record::Tokens;
+use crate::auth::oauth::response::Refusal;
 use crate::event::Event;
 use crate::sync::Handle;
 

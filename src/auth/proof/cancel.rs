@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::shelf::Mode;
 use super::world::{Errand, Kind, World};
-use crate::auth::state::Need;
+use crate::auth::cache::state::Need;
 use crate::auth::testing::PATIENT;
 
 const MOST_POLLS: usize = 500;

@@ -10,9 +10,9 @@ use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use super::shelf::Shelf;
-use crate::auth::answer::{Class, Refusal, Reply};
-use crate::auth::endpoint::{Delivery, Presentation, TokenEndpoint};
-use crate::auth::revocation::Revoked;
+use crate::auth::login::revoke::Revoked;
+use crate::auth::oauth::endpoint::{Delivery, Presentation, TokenEndpoint};
+use crate::auth::oauth::response::{Class, Refusal, Reply};
 use crate::auth::testing::LIFETIMES;
 use crate::clock::hands::HandClock;
 use crate::clock::{BoxFuture, Clock, Moment, Now};

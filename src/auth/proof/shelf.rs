@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::server::Server;
-use crate::auth::record::{Mark, Tokens, mark_of, seconds};
+use crate::auth::persistence::record::{Mark, Tokens, mark_of, seconds};
 use crate::auth::store::{Lease, Record, Swap, TokenStore};
 use crate::clock::hands::HandClock;
 use crate::clock::{Clock, Moment, Now};

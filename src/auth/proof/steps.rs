@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::server::Answer;
 use super::shelf::Mode;
 use super::world::{Errand, Kind, World};
-use crate::auth::state::Need;
+use crate::auth::cache::state::Need;
 use crate::auth::testing::{IMPATIENT, LIFETIMES, PATIENT};
 use crate::clock::Clock;
 use crate::event::RejectionVerdict;

@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 use super::server::Server;
 use super::shelf::Shelf;
 use crate::auth::cache::Cache;
-use crate::auth::state::{Need, Phase};
+use crate::auth::cache::state::{Need, Phase};
 use crate::auth::testing::{Log, oauth, settings};
 use crate::auth::token::Token;
 use crate::auth::{AuthSettings, Authenticator, Grant};

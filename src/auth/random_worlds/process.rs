@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 use super::agenda::{Common, Event, Facts, Life};
 use super::server::ServerPort;
 use super::store::StorePort;
-use crate::auth::state::Need;
+use crate::auth::cache::state::Need;
 use crate::auth::testing::{Log, oauth, settings};
 use crate::auth::{AuthSettings, Authenticator, Grant, OAuthSettings};
 use crate::clock::hands::HandClock;

@@ -10,9 +10,9 @@ use zeroize::Zeroizing;
 use super::agenda::{Common, Event, Facts, Life};
 use super::faults::{ServerFault, ServerKind};
 use super::judge::Haste;
-use crate::auth::answer::{Class, Refusal, Reply};
-use crate::auth::endpoint::{Delivery, Presentation, TokenEndpoint};
-use crate::auth::revocation::Revoked;
+use crate::auth::login::revoke::Revoked;
+use crate::auth::oauth::endpoint::{Delivery, Presentation, TokenEndpoint};
+use crate::auth::oauth::response::{Class, Refusal, Reply};
 use crate::clock::BoxFuture;
 
 /// For so long a forgiving server takes a spent refresh token again.

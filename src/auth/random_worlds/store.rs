@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::agenda::{Common, Event, Facts, Life};
 use super::faults::StoreKind;
-use crate::auth::record::Tokens;
+use crate::auth::persistence::record::Tokens;
 use crate::auth::store::{Lease, Record, Swap, TokenStore};
 use crate::error::BoxError;
 

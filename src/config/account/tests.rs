@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::account::Settings;
 use crate::auth::Grant;
-use crate::auth::grant::GrantKind;
+use crate::auth::oauth::grant::GrantKind;
 use crate::rate_limit::{ResetUnit, Window};
 
 fn settings(json: &str) -> Settings {

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::super::Key;
 use crate::account::AccountBuilder;
-use crate::auth::scheme::Ingredients;
+use crate::auth::credentials::scheme::Ingredients;
 use crate::auth::{Attempt, Signer};
 use crate::error::BoxError;
 use crate::secret::Secret;

@@ -10,7 +10,7 @@ use super::explore;
 use super::stub::{Endpoint, cache, cache_with, oauth};
 use crate::auth::Grant;
 use crate::auth::cache::Cache;
-use crate::auth::state::Need;
+use crate::auth::cache::state::Need;
 use crate::auth::testing::IMPATIENT;
 use crate::auth::token::Token;
 use crate::clock::Clock;

@@ -8,7 +8,7 @@ use shuttle::future::{block_on, spawn, yield_now};
 
 use super::stub::{Endpoint, cache_with, with_store};
 use super::{at_rest, explore};
-use crate::auth::record::Tokens;
+use crate::auth::persistence::record::Tokens;
 use crate::auth::store::{Record, Swap, TokenStore};
 use crate::clock::hands::HandClock;
 use crate::error::BoxError;

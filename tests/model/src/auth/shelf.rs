@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use shuttle::future::yield_now;
 
 use super::stub::Endpoint;
-use crate::auth::record::{Tokens, mark_of};
+use crate::auth::persistence::record::{Tokens, mark_of};
 use crate::auth::store::{Lease, Record, Swap, TokenStore};
 use crate::error::BoxError;
 

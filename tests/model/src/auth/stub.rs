@@ -7,11 +7,11 @@ use http::{HeaderMap, StatusCode};
 use shuttle::future::yield_now;
 use zeroize::Zeroizing;
 
-use crate::auth::answer::Reply;
 use crate::auth::cache::Cache;
-use crate::auth::endpoint::{Delivery, Presentation, TokenEndpoint};
-use crate::auth::launch::TokenLimit;
-use crate::auth::revocation::Revoked;
+use crate::auth::cache::budget::TokenLimit;
+use crate::auth::login::revoke::Revoked;
+use crate::auth::oauth::endpoint::{Delivery, Presentation, TokenEndpoint};
+use crate::auth::oauth::response::Reply;
 use crate::auth::store::TokenStore;
 use crate::auth::testing::{self, Log};
 use crate::auth::{AuthSettings, Grant, OAuthSettings};

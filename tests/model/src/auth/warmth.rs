@@ -8,7 +8,7 @@ use shuttle::thread;
 use super::stub::{Endpoint, cache_with, oauth};
 use super::{at_rest, explore};
 use crate::auth::cache::Cache;
-use crate::auth::state::Need;
+use crate::auth::cache::state::Need;
 use crate::auth::testing::IMPATIENT;
 use crate::auth::{Grant, OAuthSettings};
 use crate::clock::Clock;
