@@ -42,7 +42,7 @@ use std::time::Duration;
 use ::metrics::{SharedString, Unit, counter, describe_counter, describe_histogram, histogram};
 use http::StatusCode;
 
-use crate::event::Event;
+use super::event::Event;
 
 const TOKEN_REQUESTS: &str = "tollgate_token_requests_total";
 const TOKEN_RENEWALS: &str = "tollgate_token_renewals_total";
@@ -280,5 +280,4 @@ fn class(status: StatusCode) -> &'static str {
 }
 
 #[cfg(test)]
-#[path = "metrics_tests.rs"]
 mod tests;
