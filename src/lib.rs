@@ -29,35 +29,37 @@ mod options;
 mod retry;
 
 mod error;
-mod event;
-#[cfg(feature = "metrics")]
-pub mod metrics;
-mod span;
+mod observe;
 
+mod buffered_body;
 mod clock;
 mod contain;
-mod cost;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod header_value;
+mod layers;
 mod origin;
-mod passage;
 mod percent;
 mod phrase;
 mod printable;
 mod redirects;
-mod response;
+mod response_rules;
 mod secret;
 mod sync;
-#[cfg(feature = "task-local")]
-mod task_scope;
-mod verdict;
 
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 #[cfg(feature = "signing")]
 pub mod signing;
+
+// By these names the limiter and the sandbox still call them.
+use observe::event;
+#[cfg(feature = "metrics")]
+pub use observe::metrics;
+use observe::span;
+use options::cost;
+use {buffered_body as response, layers as passage, response_rules as verdict};
 
 #[cfg(tollgate_model)]
 pub use {auth::model, rate_limit::model as line_model};
@@ -81,9 +83,9 @@ pub use options::{Priority, RequestOptions};
 pub use retry::RetryStrategy;
 
 pub use error::{BoxError, Cause, Error, ErrorKind, Recovery};
-pub use event::{Event, Observer, RejectionVerdict, RenewalReason, ReplayReason};
+pub use crate::observe::event::{Event, Observer, RejectionVerdict, RenewalReason, ReplayReason};
 
 pub use clock::{BoxFuture, Clock, Moment, Now, PausedClock, SystemClock};
 pub use redirects::{http_client_builder, same_origin_redirects};
 pub use secret::Secret;
-pub use verdict::{Rule, Verdict};
+pub use crate::response_rules::{Rule, Verdict};

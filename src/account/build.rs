@@ -7,24 +7,23 @@ use std::time::Duration;
 use http::{HeaderName, StatusCode};
 use url::Url;
 
-use super::living::{self, Identity, TokenIdentity};
-use super::problems::Problems;
-use super::{
-    Account, Settings, Shared, headers, oauth, quotas, token_store, token_windows, unused, urls,
-};
+use super::registry::{self, Identity, TokenIdentity};
+use super::check::problems::Problems;
+use super::{Account, Settings, Shared, token_store, endpoint_limits};
+use super::check::{headers, oauth, quotas, unused, urls};
 use crate::auth::credentials::Credentials;
 use crate::auth::credentials::keys::{KeyPlaces, Keys};
 use crate::auth::persistence::record;
 use crate::auth::{AuthSettings, Authenticator, OAuthSettings, RejectionTable};
 use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
-use crate::event::{Event, Events};
+use crate::observe::event::{Event, Events};
 use crate::origin::Origins;
-use crate::passage::AccountId;
+use crate::layers::AccountId;
 use crate::phrase::folded;
 use crate::printable;
 use crate::rate_limit::{Keeper, Limiter, LimiterSettings, Quota};
-use crate::verdict::{RuleTarget, Rules};
+use crate::response_rules::{RuleTarget, Rules};
 
 pub(super) fn build(settings: Settings) -> Result<Account, Error> {
     let name: Arc<str> = printable::one_line(&settings.name).into();
@@ -160,7 +159,7 @@ fn assemble(mut settings: Settings, base_url: Url, parts: Parts) -> Account {
     };
     let now = clock.now();
     let limited = |mut oauth: OAuthSettings| {
-        oauth.limit = token_windows::enter(&oauth.token_url, &settings.token_windows, now);
+        oauth.limit = endpoint_limits::enter(&oauth.token_url, &settings.token_windows, now);
         oauth
     };
     let auth = AuthSettings {
@@ -190,7 +189,7 @@ fn assemble(mut settings: Settings, base_url: Url, parts: Parts) -> Account {
         limiter: Arc::new(Limiter::new(limiter)),
         http: OnceLock::new(),
     });
-    if living::enter(identity, &shared) {
+    if registry::enter(identity, &shared) {
         told.emit(|| Event::SecondLedger);
     }
     for key in literals {

@@ -13,11 +13,11 @@ use crate::auth::store::TokenStore;
 use crate::auth::{ClientAuth, Grant, Signer};
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::event::Observer;
+use crate::observe::event::Observer;
 use crate::options::RequestOptions;
 use crate::rate_limit::{Quota, QuotaStore, Window};
 use crate::secret::Secret;
-use crate::verdict::Rule;
+use crate::response_rules::Rule;
 
 /// Which of a vendor's environments; the word `sandbox` alone means this crate's own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -13,11 +13,11 @@ use crate::auth::persistence::refresh_chain::Terms;
 use crate::auth::store::TokenStore;
 use crate::auth::{ClientAuth, Grant, Signer};
 use crate::clock::Clock;
-use crate::event::Observer;
+use crate::observe::event::Observer;
 use crate::options::RequestOptions;
 use crate::rate_limit::{Quota, QuotaStore, Window};
 use crate::secret::Secret;
-use crate::verdict::Rule;
+use crate::response_rules::Rule;
 
 /// What a builder was told, unchecked.
 pub(crate) struct Settings {

@@ -4,7 +4,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
-use super::problems::Problems;
+use super::check::problems::Problems;
 use crate::auth::OAuthSettings;
 use crate::auth::persistence::record;
 

@@ -2,7 +2,7 @@
 //!
 //! Out: put a usable credential on it, or fail. Back: a refused token may be cured, once per
 //! request. The order there is *settle, renew, acquire, read the token again, send*
-//! ([`passage`](crate::passage) says why), and none of it waits while holding a permit.
+//! ([`layers`](crate::layers) says why), and none of it waits while holding a permit.
 
 use std::sync::Arc;
 
@@ -24,8 +24,8 @@ use crate::clock::{BoxFuture, Moment, Now};
 use crate::error::Error;
 use crate::options::{BodyFactory, Patience};
 use crate::origin::Whose;
-use crate::passage::{Chain, Handle, Layer, Outcome, Spare};
-use crate::response::buffer;
+use crate::layers::{Chain, Handle, Layer, Outcome, Spare};
+use crate::buffered_body::buffer;
 
 /// How often a token that expired while the request waited for its permit is waited for again.
 const MOST_ROUNDS: usize = 3;

@@ -13,7 +13,7 @@ use super::RejectionTable;
 use super::cache::bucket::Bucket;
 use crate::header_value::Budget;
 use crate::phrase::{Folded, folded};
-use crate::verdict::Verdict;
+use crate::response_rules::Verdict;
 
 /// What a refusal says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -279,7 +279,7 @@ mod tests {
     fn a_rule_goes_before_a_challenge() {
         let rules = [crate::Rule::new(401, Verdict::NotTheToken)
             .header("WWW-Authenticate", "InvalidAPICallAsNoApiProductMatchFound")];
-        let rules = crate::verdict::Rules::new(&rules, crate::verdict::RuleTarget::Api);
+        let rules = crate::response_rules::Rules::new(&rules, crate::response_rules::RuleTarget::Api);
         let table = RejectionTable {
             rules: std::sync::Arc::new(rules.expect("good rules")),
             ..table()
@@ -300,7 +300,7 @@ mod tests {
         ];
         let table = RejectionTable {
             rules: std::sync::Arc::new(
-                crate::verdict::Rules::new(&rules, crate::verdict::RuleTarget::Api)
+                crate::response_rules::Rules::new(&rules, crate::response_rules::RuleTarget::Api)
                     .expect("good rules"),
             ),
             ..table()

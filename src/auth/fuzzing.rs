@@ -19,7 +19,7 @@ use super::{ClientAuth, Grant, OAuthSettings};
 use crate::clock::{Moment, Now};
 use crate::error::ErrorKind;
 use crate::fuzzing::{first_line, header_lines};
-use crate::verdict::Rules;
+use crate::response_rules::Rules;
 
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 const HOUR: Duration = Duration::from_secs(3600);

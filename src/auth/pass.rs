@@ -8,7 +8,7 @@ use super::cache::Cache;
 use super::middleware::Authenticator;
 use crate::clock::{BoxFuture, Moment};
 use crate::error::Error;
-use crate::passage::{AccountId, Handle, Layer, Outcome, Passage, Spare};
+use crate::layers::{AccountId, Handle, Layer, Outcome, Passage, Spare};
 
 /// What this layer leaves in the extensions: no permit, but who acts, and the spare.
 pub(super) struct Pass {

@@ -18,9 +18,9 @@ use super::pass::Pass;
 use super::token::Token;
 use crate::clock::Moment;
 use crate::error::Error;
-use crate::event::{Event, RejectionVerdict, ReplayReason};
-use crate::passage::Spare;
-use crate::response::buffer;
+use crate::observe::event::{Event, RejectionVerdict, ReplayReason};
+use crate::layers::Spare;
+use crate::buffered_body::buffer;
 
 /// A request to be sent again, and the token on it.
 struct Replay {

@@ -16,9 +16,9 @@ use super::middleware::Authenticator;
 use super::pass::Pass;
 use super::replay::{Answer, with_refusal};
 use crate::clock::Moment;
-use crate::event::{Event, ReplayReason};
-use crate::passage::Spare;
-use crate::response::buffer;
+use crate::observe::event::{Event, ReplayReason};
+use crate::layers::Spare;
+use crate::buffered_body::buffer;
 
 /// A request whose keys were refused, or may have been.
 pub(super) struct Refused<'a> {

@@ -2,7 +2,7 @@
 
 use super::nearest::nearest;
 use super::value::{Table, Value};
-use crate::account::problems::Problems;
+use crate::account::check::problems::Problems;
 use crate::secret::Secret;
 
 /// A table on its way to be understood.

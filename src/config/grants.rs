@@ -3,7 +3,7 @@
 use super::fields::Fields;
 use super::limits::span;
 use super::value::Value;
-use crate::account::problems::Problems;
+use crate::account::check::problems::Problems;
 use crate::auth::{Grant, JwtBearer};
 use crate::secret::Secret;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::fields::{Fields, parsed};
 use super::value::Value;
-use crate::account::problems::Problems;
+use crate::account::check::problems::Problems;
 use crate::rate_limit::window::parse_length;
 use crate::rate_limit::{Pacing, Quota, ResetUnit, Window};
 

@@ -29,7 +29,7 @@ use crate::auth::ClientAuth;
 use crate::error::Error;
 use crate::rate_limit::Window;
 use crate::secret::Secret;
-use crate::verdict::{Rule, Verdict};
+use crate::response_rules::{Rule, Verdict};
 
 /// The gateway. Source: apiportal.avnet.com.
 pub const PRODUCTION_URL: &str = "https://apigw.avnet.com";

@@ -9,7 +9,7 @@ use super::{Key, Preset};
 use crate::account::{Account, AccountBuilder};
 use crate::error::Error;
 use crate::secret::Secret;
-use crate::verdict::{Rule, Verdict};
+use crate::response_rules::{Rule, Verdict};
 
 /// The API. Source: the vendor's Postman collection.
 pub const PRODUCTION_URL: &str = "https://api.futureelectronics.com";

@@ -25,7 +25,7 @@ use crate::error::{BoxError, Error};
 use crate::rate_limit::Window;
 use crate::secret::Secret;
 use crate::signing::{hex, sha1};
-use crate::verdict::{Rule, Verdict};
+use crate::response_rules::{Rule, Verdict};
 
 /// The API; its paths begin with `/rest/wmsc2agent/`. Source: as above.
 pub const PRODUCTION_URL: &str = "https://ips.lcsc.com";

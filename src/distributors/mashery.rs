@@ -1,7 +1,7 @@
 //! What the gateway of Mashery says, which several distributors rent: a 403 for a quota, told in a
 //! header (documented by Mashery's customers) and in a page of HTML (observed).
 
-use crate::verdict::{Rule, Verdict};
+use crate::response_rules::{Rule, Verdict};
 
 const STATUS: u16 = 403;
 const HEADER: &str = "X-Mashery-Error-Code";

@@ -64,7 +64,7 @@ pub mod tme_v2;
 pub mod trusted_parts;
 pub mod tti;
 
-use crate::account::problems::Problems;
+use crate::account::check::problems::Problems;
 use crate::account::{AccountBuilder, Environment};
 use crate::error::Error;
 use crate::secret::{self, Secret};
@@ -240,7 +240,5 @@ fn environment(sandbox: Option<String>) -> Result<Environment, String> {
     }
 }
 
-#[cfg(test)]
-mod table_tests;
 #[cfg(test)]
 mod tests;

@@ -27,7 +27,7 @@ use crate::account::{Account, AccountBuilder};
 use crate::error::Error;
 use crate::rate_limit::Window;
 use crate::secret::Secret;
-use crate::verdict::{Rule, Verdict};
+use crate::response_rules::{Rule, Verdict};
 
 /// The API. Source: the vendor's guide, as copied by others.
 pub const PRODUCTION_URL: &str = "https://api.mouser.com";

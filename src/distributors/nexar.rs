@@ -35,7 +35,7 @@ use crate::auth::ClientAuth;
 use crate::error::Error;
 use crate::rate_limit::Window;
 use crate::secret::Secret;
-use crate::verdict::{Rule, Verdict};
+use crate::response_rules::{Rule, Verdict};
 
 /// The API. Source: altium.com, Octopart API documentation.
 pub const PRODUCTION_URL: &str = "https://api.nexar.com";

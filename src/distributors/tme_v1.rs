@@ -37,7 +37,7 @@ use crate::error::{BoxError, Error};
 use crate::rate_limit::{Quota, Window};
 use crate::secret::Secret;
 use crate::signing::{base64, hmac_sha1, percent_encode};
-use crate::verdict::{Rule, Verdict};
+use crate::response_rules::{Rule, Verdict};
 
 /// The API. Source: tme-dev/TME-API.
 pub const PRODUCTION_URL: &str = "https://api.tme.eu";

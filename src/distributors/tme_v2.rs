@@ -22,7 +22,7 @@ use crate::auth::ClientAuth;
 use crate::error::Error;
 use crate::rate_limit::{Quota, Window};
 use crate::secret::Secret;
-use crate::verdict::{Rule, Verdict};
+use crate::response_rules::{Rule, Verdict};
 
 /// The API. Source: copies of TME's documentation.
 pub const PRODUCTION_URL: &str = "https://api.tme.eu";

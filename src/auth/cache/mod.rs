@@ -22,7 +22,7 @@ use super::oauth::endpoint::TokenEndpoint;
 use super::token::Token;
 use crate::clock::{Moment, Now};
 use crate::error::{Error, ErrorKind, Recovery};
-use crate::event::{Event, RejectionVerdict};
+use crate::observe::event::{Event, RejectionVerdict};
 use crate::options::{Patience, RequestOptions};
 use crate::sync::{AtomicU64, Handle, watch};
 use cell::{Board, Flown, Posting, Waiter};

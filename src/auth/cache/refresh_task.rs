@@ -14,8 +14,8 @@ use super::refresher::{self, Flight, Source};
 use super::state::Plan;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Recovery};
-use crate::event::{Event, Events};
-use crate::span::Span;
+use crate::observe::event::{Event, Events};
+use crate::observe::span::Span;
 use crate::sync::{AtomicU64, watch};
 
 /// What the cache and its flights share.

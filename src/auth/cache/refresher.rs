@@ -29,7 +29,7 @@ use crate::auth::persistence::{Taken, TokenPersistence};
 use crate::auth::token::{Lifetime, Times, Token, cap_after_refusal};
 use crate::auth::{AuthSettings, OAuthSettings};
 use crate::clock::{Clock, Moment, Now};
-use crate::event::{Event, Events, RenewalReason};
+use crate::observe::event::{Event, Events, RenewalReason};
 use crate::sync::{AtomicBool, Mutex, MutexGuard};
 
 /// How often the store is looked into while another process has the right and a request waits.

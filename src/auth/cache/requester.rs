@@ -10,7 +10,7 @@ use super::refresher::{Flight, Source};
 use crate::auth::oauth::endpoint::{Delivery, Presentation};
 use crate::auth::oauth::response::{self, Answer, Asked, Class, Refusal};
 use crate::clock::{BoxFuture, Now, time_limit};
-use crate::event::Event;
+use crate::observe::event::Event;
 
 /// A client supplied by the user may have no timeout.
 pub(in crate::auth) const LONGEST_REQUEST: Duration = Duration::from_secs(60);

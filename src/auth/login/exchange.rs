@@ -16,7 +16,7 @@ use crate::auth::persistence::Taken;
 use crate::auth::token::Token;
 use crate::clock::Now;
 use crate::error::{Error, Recovery};
-use crate::event::Event;
+use crate::observe::event::Event;
 
 /// How long a login waits for another process that renews.
 const LONGEST_WAIT: Duration = Duration::from_secs(15);

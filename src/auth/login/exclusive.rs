@@ -12,7 +12,7 @@ use crate::auth::cache::refresh_task::Shared;
 use crate::auth::cache::state::{Hold, Phase, Plan, no_room};
 use crate::clock::Now;
 use crate::error::{Error, ErrorKind, Recovery};
-use crate::event::Event;
+use crate::observe::event::Event;
 use crate::sync::watch;
 
 /// A code does not keep, and a person waits.

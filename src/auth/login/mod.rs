@@ -19,7 +19,7 @@ use super::OAuthSettings;
 use super::cache::refresh_task::{Shared, broken_off};
 use super::oauth::grant::GrantKind;
 use crate::error::{Error, ErrorKind, Recovery};
-use crate::span::Span;
+use crate::observe::span::Span;
 use crate::sync::Handle;
 use callback::Expected;
 use exchange::{Code, Redeemed};

@@ -30,7 +30,7 @@ use super::oauth::response::{Class, Refusal};
 use super::store::{Record, Swap, TokenStore};
 use crate::clock::{Clock, Moment, time_limit};
 use crate::error::{BoxError, Error, ErrorKind, Recovery};
-use crate::event::{Event, Events};
+use crate::observe::event::{Event, Events};
 use crate::sync::{Handle, Mutex, MutexGuard, watch};
 use record::{Tokens, Unreadable};
 

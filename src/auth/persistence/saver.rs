@@ -15,7 +15,7 @@ use super::record::Tokens;
 use super::refresh_chain::{Conflict, Write};
 use super::{Hold, LONGEST_CALL, LONGEST_FLUSH, LONGEST_SAVE, Swapped, TokenPersistence};
 use crate::auth::oauth::response::Refusal;
-use crate::event::Event;
+use crate::observe::event::Event;
 use crate::sync::Handle;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(500);

@@ -17,7 +17,7 @@ use super::world::{Errand, Kind, World};
 use crate::auth::AuthMiddleware;
 use crate::auth::testing::{API, SECOND};
 use crate::clock::Clock;
-use crate::clock::hands::HandClock;
+use crate::clock::manual::HandClock;
 use crate::error::Error;
 use crate::options::RequestOptions;
 use crate::rate_limit::{Limiter, LimiterSettings, Quota, RateLimitMiddleware, Window};

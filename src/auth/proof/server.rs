@@ -14,7 +14,7 @@ use crate::auth::login::revoke::Revoked;
 use crate::auth::oauth::endpoint::{Delivery, Presentation, TokenEndpoint};
 use crate::auth::oauth::response::{Class, Refusal, Reply};
 use crate::auth::testing::LIFETIMES;
-use crate::clock::hands::HandClock;
+use crate::clock::manual::HandClock;
 use crate::clock::{BoxFuture, Clock, Moment, Now};
 
 /// Of the [`LIFETIMES`].

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::server::Server;
 use crate::auth::persistence::record::{Mark, Tokens, mark_of, seconds};
 use crate::auth::store::{Lease, Record, Swap, TokenStore};
-use crate::clock::hands::HandClock;
+use crate::clock::manual::HandClock;
 use crate::clock::{Clock, Moment, Now};
 use crate::error::BoxError;
 

@@ -10,7 +10,7 @@ use super::world::{Errand, Kind, World};
 use crate::auth::cache::state::Need;
 use crate::auth::testing::{IMPATIENT, LIFETIMES, PATIENT};
 use crate::clock::Clock;
-use crate::event::RejectionVerdict;
+use crate::observe::event::RejectionVerdict;
 use crate::options::Patience;
 
 #[derive(Clone, Debug)]

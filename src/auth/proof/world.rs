@@ -16,10 +16,10 @@ use crate::auth::cache::state::{Need, Phase};
 use crate::auth::testing::{Log, oauth, settings};
 use crate::auth::token::Token;
 use crate::auth::{AuthSettings, Authenticator, Grant};
-use crate::clock::hands::HandClock;
+use crate::clock::manual::HandClock;
 use crate::clock::{Clock, Moment};
 use crate::error::Error;
-use crate::event::{Event, Events, Observer, RenewalReason};
+use crate::observe::event::{Event, Events, Observer, RenewalReason};
 use crate::options::Patience;
 
 pub(super) const CALLBACK: &str = "http://127.0.0.1:8139/callback";

@@ -12,10 +12,10 @@ use super::store::StorePort;
 use crate::auth::cache::state::Need;
 use crate::auth::testing::{Log, oauth, settings};
 use crate::auth::{AuthSettings, Authenticator, Grant, OAuthSettings};
-use crate::clock::hands::HandClock;
+use crate::clock::manual::HandClock;
 use crate::clock::{Clock, Moment};
 use crate::error::{Error, ErrorKind};
-use crate::event::{self, Events, Observer};
+use crate::observe::event::{self, Events, Observer};
 use crate::options::Patience;
 
 /// The refresh token of the configuration.

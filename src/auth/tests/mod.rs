@@ -28,7 +28,7 @@ use super::{AuthMiddleware, AuthSettings, Authenticator, Grant, RejectionTable};
 use crate::clock::{BoxFuture, Moment};
 use crate::error::{Error, ErrorKind, Recovery};
 use crate::options::RequestOptions;
-use crate::passage::{AccountId, Chain, Handle, Layer, Outcome, Passage, Spare};
+use crate::layers::{AccountId, Chain, Handle, Layer, Outcome, Passage, Spare};
 
 /// The API: knows which tokens it refuses, remembers what it saw.
 #[derive(Clone, Default)]

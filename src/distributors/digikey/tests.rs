@@ -1,6 +1,7 @@
 use super::*;
-use crate::account::problems::Problems;
-use crate::account::{Environment, quotas, urls};
+use crate::account::check::problems::Problems;
+use crate::account::Environment;
+use crate::account::check::{quotas, urls};
 use crate::phrase::{Folded, folded};
 
 const OLD_EXPIRED: &str = r#"{"ErrorResponseVersion":"3.0.0.0","StatusCode":401,
@@ -37,7 +38,7 @@ fn an_expired_token_is_the_token_in_both_shapes() {
 
 #[test]
 fn an_expired_token_is_certain_and_a_wrong_app_is_not() {
-    use crate::verdict::{RuleTarget, Rules};
+    use crate::response_rules::{RuleTarget, Rules};
     let rules = Rules::new(&builder().settings.rules, RuleTarget::Api).expect("good rules");
     let none = http::HeaderMap::new();
     let verdict =

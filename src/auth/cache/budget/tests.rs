@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use url::Url;
 
 use super::*;
-use crate::account::token_windows::enter;
+use crate::account::endpoint_limits::enter;
 use crate::auth::cache::Cache;
 use crate::auth::testing::*;
 use crate::auth::token::Token;

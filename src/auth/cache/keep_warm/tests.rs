@@ -8,7 +8,7 @@ use crate::auth::cache::Cache;
 use crate::auth::testing::*;
 use crate::auth::{Grant, OAuthSettings};
 use crate::clock::BoxFuture;
-use crate::event::RejectionVerdict;
+use crate::observe::event::RejectionVerdict;
 
 /// A wall clock that can be set.
 #[derive(Clone, Default)]

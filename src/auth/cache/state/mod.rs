@@ -14,7 +14,7 @@ use crate::auth::challenge::{self, Standing};
 use crate::auth::token::Token;
 use crate::clock::{Moment, Now};
 use crate::error::{Error, ErrorKind, Recovery};
-use crate::event::RenewalReason;
+use crate::observe::event::RenewalReason;
 
 const LAUNCH_BURST: u32 = 3;
 const LAUNCH_EVERY: Duration = Duration::from_secs(1);

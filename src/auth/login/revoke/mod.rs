@@ -11,7 +11,7 @@ use crate::auth::oauth::endpoint::Delivery;
 use crate::auth::oauth::response::{self, Asked, Class, Refusal};
 use crate::auth::persistence::record::Tokens;
 use crate::error::{Error, Recovery};
-use crate::verdict::Rules;
+use crate::response_rules::Rules;
 
 /// What is revoked. No `Debug`: it is secret.
 #[derive(Clone, Copy)]

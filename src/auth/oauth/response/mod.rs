@@ -34,7 +34,7 @@ use crate::auth::token::sendable;
 use crate::error::{Error, ErrorKind, Recovery};
 use crate::header_value;
 use crate::phrase::folded;
-use crate::verdict::{Rules, Verdict};
+use crate::response_rules::{Rules, Verdict};
 use fields::Fields;
 
 pub(in crate::auth) use super::refusal_text::presentable;

@@ -1,6 +1,6 @@
 use super::*;
 use crate::auth::{Grant, testing};
-use crate::verdict::{Rule, RuleTarget};
+use crate::response_rules::{Rule, RuleTarget};
 use http::HeaderValue;
 use http::header::{DATE, RETRY_AFTER};
 

@@ -14,9 +14,9 @@ use crate::auth::cache::state::Need;
 use crate::auth::testing::IMPATIENT;
 use crate::auth::token::Token;
 use crate::clock::Clock;
-use crate::clock::hands::HandClock;
+use crate::clock::manual::HandClock;
 use crate::error::{Error, ErrorKind};
-use crate::event::RejectionVerdict;
+use crate::observe::event::RejectionVerdict;
 use crate::sync::tear_down;
 
 async fn token(cache: &Arc<Cache>) -> Result<Arc<Token>, Error> {

@@ -15,7 +15,7 @@ use crate::auth::persistence::record::Tokens;
 use crate::auth::testing::PATIENT;
 use crate::auth::{Grant, OAuthSettings};
 use crate::clock::Clock;
-use crate::clock::hands::HandClock;
+use crate::clock::manual::HandClock;
 use crate::error::ErrorKind;
 use crate::sync::{end_runtime, tear_down};
 

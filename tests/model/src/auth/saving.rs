@@ -10,7 +10,7 @@ use super::stub::{Endpoint, cache_with, with_store};
 use super::{at_rest, explore};
 use crate::auth::persistence::record::Tokens;
 use crate::auth::store::{Record, Swap, TokenStore};
-use crate::clock::hands::HandClock;
+use crate::clock::manual::HandClock;
 use crate::error::BoxError;
 use crate::stores::MemoryStore;
 

@@ -15,7 +15,7 @@ use crate::auth::oauth::response::Reply;
 use crate::auth::store::TokenStore;
 use crate::auth::testing::{self, Log};
 use crate::auth::{AuthSettings, Grant, OAuthSettings};
-use crate::clock::hands::HandClock;
+use crate::clock::manual::HandClock;
 use crate::clock::{BoxFuture, Moment, Now};
 
 /// What the endpoint and the limits have seen.

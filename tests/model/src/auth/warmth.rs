@@ -12,7 +12,7 @@ use crate::auth::cache::state::Need;
 use crate::auth::testing::IMPATIENT;
 use crate::auth::{Grant, OAuthSettings};
 use crate::clock::Clock;
-use crate::clock::hands::HandClock;
+use crate::clock::manual::HandClock;
 use crate::sync::{running, start_runtime, tear_down};
 
 fn warm(endpoint: &Endpoint, clock: &HandClock) -> Arc<Cache> {

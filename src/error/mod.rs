@@ -301,5 +301,4 @@ impl std::error::Error for Cause {
 }
 
 #[cfg(test)]
-#[path = "error_tests.rs"]
 mod tests;

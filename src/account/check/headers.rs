@@ -5,14 +5,14 @@ use std::str::FromStr;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::Settings;
+use crate::account::Settings;
 use super::problems::Problems;
 use crate::auth::credentials::keys::{HeaderPlace, KeyPlaces, Keys};
 use crate::auth::credentials::scheme::Scheme;
 use crate::secret::Secret;
 
 /// The keys of every request. The last one of a name wins, so that a preset's can be replaced.
-pub(super) fn of_requests(settings: &Settings, problems: &mut Problems) -> (Keys, KeyPlaces) {
+pub(in crate::account) fn of_requests(settings: &Settings, problems: &mut Problems) -> (Keys, KeyPlaces) {
     let mut places = KeyPlaces::default();
     let mut put = |field: &str, name: Result<HeaderName, String>, place: HeaderPlace| {
         let name = problems.keep(field, name);
@@ -71,11 +71,11 @@ fn check_authorization(settings: &Settings, places: &KeyPlaces, problems: &mut P
 }
 
 /// The headers of the token request.
-pub(super) fn of_token_requests(settings: &Settings, problems: &mut Problems) -> HeaderMap {
+pub(in crate::account) fn of_token_requests(settings: &Settings, problems: &mut Problems) -> HeaderMap {
     sensitive("token_headers", &settings.token_headers, problems)
 }
 
-pub(super) fn request_ids(settings: &Settings, problems: &mut Problems) -> Vec<HeaderName> {
+pub(in crate::account) fn request_ids(settings: &Settings, problems: &mut Problems) -> Vec<HeaderName> {
     let names = settings.request_id_headers.iter();
     names
         .filter_map(|text| problems.keep("request_id_header", name(text)))
@@ -86,7 +86,7 @@ pub(super) fn request_ids(settings: &Settings, problems: &mut Problems) -> Vec<H
 /// section 3.2).
 const OWN_FIELDS: [&str; 3] = ["grant_type", "refresh_token", "scope"];
 
-pub(super) fn check_token_fields(settings: &Settings, problems: &mut Problems) {
+pub(in crate::account) fn check_token_fields(settings: &Settings, problems: &mut Problems) {
     for (name, secret) in &settings.token_fields {
         let field = format!("token_fields.{name}");
         if OWN_FIELDS.contains(&name.as_str()) {

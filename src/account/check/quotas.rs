@@ -8,9 +8,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::Settings;
+use crate::account::Settings;
 use super::problems::Problems;
-use crate::cost;
+use crate::options::cost;
 use crate::printable;
 use crate::rate_limit::window::WindowHeaders;
 use crate::rate_limit::{Quota, Window};
@@ -40,7 +40,7 @@ fn check_costs(settings: &Settings, quotas: &[Quota], problems: &mut Problems) {
 }
 
 /// Whether a cost in this unit can have an effect.
-pub(super) fn is_counted(quotas: &[Quota], unit: &str) -> bool {
+pub(in crate::account) fn is_counted(quotas: &[Quota], unit: &str) -> bool {
     let mut windows = quotas.iter().flat_map(|quota| &quota.windows);
     unit == cost::REQUESTS || windows.any(|window| *window.unit == *unit)
 }

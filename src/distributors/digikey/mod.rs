@@ -52,7 +52,7 @@ use crate::auth::{ClientAuth, Grant};
 use crate::error::Error;
 use crate::rate_limit::{Quota, Window};
 use crate::secret::Secret;
-use crate::verdict::{Rule, Verdict};
+use crate::response_rules::{Rule, Verdict};
 
 /// The production API. Source: developer.digikey.com.
 pub const PRODUCTION_URL: &str = "https://api.digikey.com";

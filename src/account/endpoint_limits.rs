@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use url::{Origin, Url};
 
-use super::problems::Problems;
+use super::check::problems::Problems;
 use crate::auth::cache::budget::TokenLimit;
 use crate::clock::{Moment, Now};
 use crate::rate_limit::{Tally, Window};

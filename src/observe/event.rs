@@ -396,7 +396,7 @@ impl Events {
         #[cfg(feature = "tracing")]
         let _ = contained(|| trace(&self.account, &event));
         #[cfg(feature = "metrics")]
-        let _ = contained(|| crate::metrics::record(&self.account, &event));
+        let _ = contained(|| super::metrics::record(&self.account, &event));
         for observer in self.observers.iter() {
             let seen = contained(|| observer.on_event(&self.account, &event));
             if seen.is_none() {

@@ -14,7 +14,7 @@ mod deserialize;
 mod fields;
 mod grants;
 mod limits;
-mod literals;
+mod plaintext_secrets;
 mod nearest;
 mod stores;
 mod value;
@@ -27,12 +27,12 @@ use serde::de::{Deserialize, Deserializer};
 
 use self::fields::Fields;
 use self::value::{Table, Value};
-use crate::account::problems::Problems;
+use crate::account::check::problems::Problems;
 use crate::account::{Account, AccountBuilder};
 use crate::auth::store::TokenStore;
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::event::Observer;
+use crate::observe::event::Observer;
 use crate::rate_limit::QuotaStore;
 
 /// Accounts by name, from a file of any format that serde reads.

@@ -8,16 +8,16 @@ use super::Shared;
 use super::fields::Fields;
 use super::grants::grant;
 use super::limits::{costs, quota, span, window};
-use super::literals::literals;
+use super::plaintext_secrets::literals;
 use super::stores;
 use super::value::{Table, Value};
-use crate::account::problems::Problems;
+use crate::account::check::problems::Problems;
 use crate::account::{Account, AccountBuilder, Environment, build};
 use crate::auth::ClientAuth;
 use crate::distributors::{PRESETS, Preset, Set};
 use crate::options::{Priority, RequestOptions};
 use crate::rate_limit::Quota;
-use crate::verdict::{Rule, Verdict};
+use crate::response_rules::{Rule, Verdict};
 
 const ENVIRONMENTS: [(&str, Environment); 2] = [
     ("production", Environment::Production),

@@ -178,5 +178,4 @@ impl fmt::Debug for Secret {
 }
 
 #[cfg(test)]
-#[path = "secret_tests.rs"]
 mod tests;

@@ -13,7 +13,7 @@ use http::Extensions;
 use reqwest::Body;
 
 use crate::clock::{Moment, Now};
-use crate::cost::Costs;
+use cost::Costs;
 
 /// How long a request may wait and who goes first, and which account and quota it belongs to.
 ///
@@ -173,7 +173,7 @@ impl RequestOptions {
     /// Dropping it drops `future` and nothing else.
     #[cfg(feature = "task-local")]
     pub async fn scope<F: Future>(self, future: F) -> F::Output {
-        crate::task_scope::run(self, future).await
+        scope::run(self, future).await
     }
 
     /// These, and where they say nothing, those beneath.
@@ -254,7 +254,7 @@ impl RequestOptions {
 /// The options of this task.
 fn scope() -> Option<Arc<RequestOptions>> {
     #[cfg(feature = "task-local")]
-    return crate::task_scope::current();
+    return scope::current();
     #[cfg(not(feature = "task-local"))]
     None
 }
@@ -299,5 +299,7 @@ impl Patience {
 }
 
 #[cfg(test)]
-#[path = "options_tests.rs"]
 mod tests;
+pub(super) mod cost;
+#[cfg(feature = "task-local")]
+pub(super) mod scope;

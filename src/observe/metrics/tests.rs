@@ -7,7 +7,7 @@ use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 
 use super::*;
 use crate::error::{Error, ErrorKind, Recovery};
-use crate::event::{RejectionVerdict, RenewalReason, ReplayReason};
+use crate::observe::event::{RejectionVerdict, RenewalReason, ReplayReason};
 
 const SPAN: Duration = Duration::from_millis(1_500);
 

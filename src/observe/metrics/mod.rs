@@ -47,7 +47,7 @@ use std::time::Duration;
 use ::metrics::{SharedString, Unit, counter, describe_counter, describe_histogram, histogram};
 use http::StatusCode;
 
-use crate::event::Event;
+use super::event::Event;
 
 const TOKEN_REQUESTS: &str = "tollgate_token_requests_total";
 const TOKEN_RENEWALS: &str = "tollgate_token_renewals_total";
@@ -313,5 +313,4 @@ fn class(status: StatusCode) -> &'static str {
 }
 
 #[cfg(test)]
-#[path = "metrics_tests.rs"]
 mod tests;

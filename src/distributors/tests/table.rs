@@ -1,13 +1,14 @@
 //! The table of the documentation, made from the presets.
 
-use super::tests::dummy;
-use super::*;
-use crate::account::{Settings, quotas};
+use super::dummy;
+use crate::distributors::*;
+use crate::account::Settings;
+use crate::account::check::quotas;
 use crate::auth::ClientAuth;
 use crate::auth::credentials::keys::HeaderPlace;
 use crate::auth::credentials::scheme::Scheme;
 use crate::auth::oauth::grant::GrantKind;
-use crate::cost::REQUESTS;
+use crate::options::cost::REQUESTS;
 use crate::{Quota, Window};
 
 /// What no preset knows of itself: quirks, and confidence (authentication, limits).

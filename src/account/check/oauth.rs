@@ -3,15 +3,16 @@
 use url::Url;
 
 use super::problems::Problems;
-use super::{Settings, headers, token_windows, urls};
+use crate::account::{Settings, endpoint_limits};
+use super::{headers, urls};
 use crate::auth::oauth::endpoint;
 use crate::auth::oauth::grant::GrantKind;
 use crate::auth::{Grant, OAuthSettings};
 use crate::secret::Secret;
-use crate::verdict::{RuleTarget, Rules};
+use crate::response_rules::{RuleTarget, Rules};
 
 /// None where there is no token URL, or where something is wrong with it.
-pub(super) fn oauth(
+pub(in crate::account) fn oauth(
     settings: &Settings,
     base_url: Option<&Url>,
     problems: &mut Problems,
@@ -30,7 +31,7 @@ pub(super) fn oauth(
     check_client(settings, &grant, problems);
     check_grant(settings, &grant, problems);
     headers::check_token_fields(settings, problems);
-    token_windows::check(&settings.token_windows, problems);
+    endpoint_limits::check(&settings.token_windows, problems);
     let token_headers = headers::of_token_requests(settings, problems);
     let token_client = token_url
         .as_ref()

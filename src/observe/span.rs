@@ -18,7 +18,7 @@ use std::future::Future;
 
 #[cfg(feature = "tracing")]
 use crate::contain::contained;
-use crate::event::RenewalReason;
+use super::event::RenewalReason;
 use crate::options::Priority;
 
 #[cfg(feature = "tracing")]

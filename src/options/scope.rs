@@ -12,7 +12,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use task_local_extensions::{get_local_item, set_local_item};
 
-use crate::options::RequestOptions;
+use super::RequestOptions;
 
 // `task-local-extensions` cannot remove a value, so "no options" is a value too. It gives copies
 // away, so the value is a shared one.

@@ -1,9 +1,13 @@
 //! What holds for every preset.
 
+#[cfg(test)]
+pub(super) mod table;
+
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::account::{Settings, quotas, urls};
+use crate::account::Settings;
+use crate::account::check::{quotas, urls};
 use crate::config::Config;
 use crate::{Quota, Window};
 

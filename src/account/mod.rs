@@ -2,19 +2,14 @@
 
 pub(crate) mod build;
 mod builder;
-mod headers;
 mod health;
-mod living;
-mod oauth;
+mod registry;
 mod permits;
-pub(crate) mod problems;
-pub(crate) mod quotas;
 mod settings;
 mod token_store;
-pub(crate) mod token_windows;
+pub(crate) mod endpoint_limits;
 mod tokens;
-mod unused;
-pub(crate) mod urls;
+mod check;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -160,7 +155,7 @@ impl Account {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) with everything that is wrong with it, and
     /// nothing has changed.
     pub fn set_quota(&self, quota: Quota) -> Result<(), Error> {
-        let changed = |known: &[&Quota]| quotas::changed(quota, known);
+        let changed = |known: &[&Quota]| check::quotas::changed(quota, known);
         let set = self.shared.limiter.set_quota(changed);
         set.map_err(|problems| problems.into_error().with_account(&self.shared.name))
     }

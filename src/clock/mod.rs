@@ -9,7 +9,7 @@
 
 #[cfg(any(test, tollgate_model))]
 #[allow(clippy::expect_used)] // The lint spares what is for tests alone.
-pub(crate) mod hands;
+pub(crate) mod manual;
 
 use std::cell::Cell;
 use std::future::Future;

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use url::{ParseError, Url};
 
 use super::problems::Problems;
-use super::{Environment, Settings};
+use crate::account::{Environment, Settings};
 use crate::origin::is_secure;
 
 const EXPECTED: &str = "expected an absolute URL such as https://api.acme.example";
@@ -26,7 +26,7 @@ pub(crate) fn base(settings: &Settings, problems: &mut Problems) -> Option<Url> 
 }
 
 /// The base URL's origin and the others.
-pub(super) fn origins(
+pub(in crate::account) fn origins(
     settings: &Settings,
     base_url: Option<&Url>,
     problems: &mut Problems,
@@ -46,7 +46,7 @@ pub(crate) fn token(text: &str, base_url: Option<&Url>, problems: &mut Problems)
 }
 
 /// The same for the authorization endpoint.
-pub(super) fn authorization(
+pub(in crate::account) fn authorization(
     text: &str,
     base_url: Option<&Url>,
     problems: &mut Problems,
@@ -55,7 +55,7 @@ pub(super) fn authorization(
 }
 
 /// The same for the revocation endpoint.
-pub(super) fn revocation(
+pub(in crate::account) fn revocation(
     text: &str,
     base_url: Option<&Url>,
     problems: &mut Problems,
@@ -186,7 +186,7 @@ const PAGES: &[&str] = &["do", "pl", "py", "rb", "sh"];
 /// The URL that was meant, where a host stands at the head without a scheme before it. The text is
 /// otherwise a path (`login.acme.example/token`) or has the host for a scheme
 /// (`login.acme.example:8443/token`).
-pub(super) fn without_scheme(text: &str) -> Option<String> {
+pub(in crate::account) fn without_scheme(text: &str) -> Option<String> {
     let text = text.trim();
     let text = text.split(['?', '#']).next().unwrap_or_default();
     // `https//login.acme.example/token`, a colon short.
@@ -262,7 +262,7 @@ fn bare(text: &str, url: Url) -> Result<Url, String> {
 }
 
 /// The text without what may be secret in it: user and password, the query.
-pub(super) fn shown(text: &str) -> String {
+pub(in crate::account) fn shown(text: &str) -> String {
     let text = text.split(['?', '#']).next().unwrap_or_default();
     match text.rsplit_once('@') {
         Some((_, host)) => format!("{:?}", format!("***@{host}")),

@@ -3,7 +3,7 @@
 //! What is set in vain is most likely a forgotten `token_url`, a grant that is not the one that was
 //! meant, or a setting that another one replaces. The account would run, and not as it was told.
 
-use super::Settings;
+use crate::account::Settings;
 use super::problems::Problems;
 use crate::auth::credentials::keys::HeaderPlace;
 use crate::auth::oauth::grant::GrantKind;
@@ -65,7 +65,7 @@ const NEEDS: &[(&str, Need)] = &[
 ];
 
 /// Every setting that was made by name and has no effect.
-pub(super) fn check(settings: &Settings, problems: &mut Problems) {
+pub(in crate::account) fn check(settings: &Settings, problems: &mut Problems) {
     let mut reported = None;
     let noted = NEEDS
         .iter()

@@ -26,7 +26,7 @@ use smallvec::SmallVec;
 use crate::clock::{BoxFuture, Moment};
 use crate::error::Error;
 use crate::options::BodyFactory;
-use crate::verdict::Verdict;
+use crate::response_rules::Verdict;
 
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug)]
@@ -293,5 +293,4 @@ impl Chain {
 }
 
 #[cfg(test)]
-#[path = "passage_tests.rs"]
 mod tests;
