@@ -82,10 +82,10 @@ pub use options::{Priority, RequestOptions};
 #[cfg(feature = "retry")]
 pub use retry::RetryStrategy;
 
-pub use error::{BoxError, Cause, Error, ErrorKind, Recovery};
 pub use crate::observe::event::{Event, Observer, RejectionVerdict, RenewalReason, ReplayReason};
+pub use error::{BoxError, Cause, Error, ErrorKind, Recovery};
 
+pub use crate::response_rules::{Rule, Verdict};
 pub use clock::{BoxFuture, Clock, Moment, Now, PausedClock, SystemClock};
 pub use redirects::{http_client_builder, same_origin_redirects};
 pub use secret::Secret;
-pub use crate::response_rules::{Rule, Verdict};

@@ -16,8 +16,8 @@ use crate::error::Error;
 use crate::observe::event::Observer;
 use crate::options::RequestOptions;
 use crate::rate_limit::{Quota, QuotaStore, Window};
-use crate::secret::Secret;
 use crate::response_rules::Rule;
+use crate::secret::Secret;
 
 /// Which of a vendor's environments; the word `sandbox` alone means this crate's own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

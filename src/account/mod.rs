@@ -2,14 +2,14 @@
 
 pub(crate) mod build;
 mod builder;
+pub(crate) mod check;
+pub(crate) mod endpoint_limits;
 mod health;
-mod registry;
 mod permits;
+mod registry;
 mod settings;
 mod token_store;
-pub(crate) mod endpoint_limits;
 mod tokens;
-mod check;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};

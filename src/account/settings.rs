@@ -16,8 +16,8 @@ use crate::clock::Clock;
 use crate::observe::event::Observer;
 use crate::options::RequestOptions;
 use crate::rate_limit::{Quota, QuotaStore, Window};
-use crate::secret::Secret;
 use crate::response_rules::Rule;
+use crate::secret::Secret;
 
 /// What a builder was told, unchecked.
 pub(crate) struct Settings {

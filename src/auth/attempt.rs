@@ -20,12 +20,12 @@ use super::pass::Pass;
 use super::replay::Refused;
 use super::reread;
 use super::token::{Evidence, Token};
+use crate::buffered_body::buffer;
 use crate::clock::{BoxFuture, Moment, Now};
 use crate::error::Error;
+use crate::layers::{Chain, Handle, Layer, Outcome, Spare};
 use crate::options::{BodyFactory, Patience};
 use crate::origin::Whose;
-use crate::layers::{Chain, Handle, Layer, Outcome, Spare};
-use crate::buffered_body::buffer;
 
 /// How often a token that expired while the request waited for its permit is waited for again.
 const MOST_ROUNDS: usize = 3;

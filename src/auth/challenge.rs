@@ -279,7 +279,8 @@ mod tests {
     fn a_rule_goes_before_a_challenge() {
         let rules = [crate::Rule::new(401, Verdict::NotTheToken)
             .header("WWW-Authenticate", "InvalidAPICallAsNoApiProductMatchFound")];
-        let rules = crate::response_rules::Rules::new(&rules, crate::response_rules::RuleTarget::Api);
+        let rules =
+            crate::response_rules::Rules::new(&rules, crate::response_rules::RuleTarget::Api);
         let table = RejectionTable {
             rules: std::sync::Arc::new(rules.expect("good rules")),
             ..table()

@@ -17,10 +17,10 @@ use super::oauth::endpoint::HttpEndpoint;
 use super::token::Token;
 use crate::clock::BoxFuture;
 use crate::error::Error;
+use crate::layers::{Chain, Layer};
 use crate::observe::event::Event;
 use crate::options::RequestOptions;
 use crate::origin::{Whose, insecure};
-use crate::layers::{Chain, Layer};
 use crate::printable;
 
 /// As many other hosts are remembered that have got keys.

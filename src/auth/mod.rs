@@ -38,11 +38,11 @@ use http::{HeaderMap, HeaderName, StatusCode};
 use url::Url;
 
 use crate::clock::Clock;
+use crate::layers::AccountId;
 use crate::observe::event::Events;
 use crate::origin::Origins;
-use crate::layers::AccountId;
-use crate::secret::Secret;
 use crate::response_rules::Rules;
+use crate::secret::Secret;
 
 pub use access::AccessToken;
 pub use credentials::signer::{Attempt, Signer};

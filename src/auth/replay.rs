@@ -16,11 +16,11 @@ use super::credentials::Worn;
 use super::middleware::Authenticator;
 use super::pass::Pass;
 use super::token::Token;
+use crate::buffered_body::buffer;
 use crate::clock::Moment;
 use crate::error::Error;
-use crate::observe::event::{Event, RejectionVerdict, ReplayReason};
 use crate::layers::Spare;
-use crate::buffered_body::buffer;
+use crate::observe::event::{Event, RejectionVerdict, ReplayReason};
 
 /// A request to be sent again, and the token on it.
 struct Replay {

@@ -15,10 +15,10 @@ use super::credentials::keys::Keys;
 use super::middleware::Authenticator;
 use super::pass::Pass;
 use super::replay::{Answer, with_refusal};
-use crate::clock::Moment;
-use crate::observe::event::{Event, ReplayReason};
-use crate::layers::Spare;
 use crate::buffered_body::buffer;
+use crate::clock::Moment;
+use crate::layers::Spare;
+use crate::observe::event::{Event, ReplayReason};
 
 /// A request whose keys were refused, or may have been.
 pub(super) struct Refused<'a> {

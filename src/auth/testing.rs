@@ -16,12 +16,12 @@ use super::oauth::response::{Class, Refusal, Reply};
 use super::store::TokenStore;
 use super::{AuthSettings, ClientAuth, Grant, OAuthSettings, RejectionTable};
 use crate::clock::{BoxFuture, Clock, Moment, PausedClock, SystemClock};
+use crate::layers::AccountId;
 use crate::observe::event::{Event, Events, Observer};
 use crate::options::Patience;
 use crate::origin::Origins;
-use crate::layers::AccountId;
-use crate::secret::Secret;
 use crate::response_rules::Rules;
+use crate::secret::Secret;
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const YEAR: Duration = Duration::from_secs(365 * 86_400);

@@ -266,7 +266,7 @@ mod tests {
     #[test]
     fn the_time_in_which_a_process_was_stopped_is_given_once_more() {
         use std::task::{Context, Poll, Waker};
-        let hands = hands::HandClock::new();
+        let hands = manual::HandClock::new();
         let clock: Arc<dyn Clock> = Arc::new(hands.clone());
         let poll = |limit: &mut BoxFuture<'static, ()>| {
             limit.as_mut().poll(&mut Context::from_waker(Waker::noop()))

@@ -14,8 +14,8 @@ mod deserialize;
 mod fields;
 mod grants;
 mod limits;
-mod plaintext_secrets;
 mod nearest;
+mod plaintext_secrets;
 mod stores;
 mod value;
 

@@ -28,8 +28,8 @@ use crate::account::{Account, AccountBuilder};
 use crate::auth::ClientAuth;
 use crate::error::Error;
 use crate::rate_limit::Window;
-use crate::secret::Secret;
 use crate::response_rules::{Rule, Verdict};
+use crate::secret::Secret;
 
 /// The gateway. Source: apiportal.avnet.com.
 pub const PRODUCTION_URL: &str = "https://apigw.avnet.com";

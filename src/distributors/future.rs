@@ -8,8 +8,8 @@
 use super::{Key, Preset};
 use crate::account::{Account, AccountBuilder};
 use crate::error::Error;
-use crate::secret::Secret;
 use crate::response_rules::{Rule, Verdict};
+use crate::secret::Secret;
 
 /// The API. Source: the vendor's Postman collection.
 pub const PRODUCTION_URL: &str = "https://api.futureelectronics.com";

@@ -23,9 +23,9 @@ use crate::auth::credentials::scheme::Ingredients;
 use crate::auth::{Attempt, Signer};
 use crate::error::{BoxError, Error};
 use crate::rate_limit::Window;
+use crate::response_rules::{Rule, Verdict};
 use crate::secret::Secret;
 use crate::signing::{hex, sha1};
-use crate::response_rules::{Rule, Verdict};
 
 /// The API; its paths begin with `/rest/wmsc2agent/`. Source: as above.
 pub const PRODUCTION_URL: &str = "https://ips.lcsc.com";

@@ -26,8 +26,8 @@ use super::{Key, Preset};
 use crate::account::{Account, AccountBuilder};
 use crate::error::Error;
 use crate::rate_limit::Window;
-use crate::secret::Secret;
 use crate::response_rules::{Rule, Verdict};
+use crate::secret::Secret;
 
 /// The API. Source: the vendor's guide, as copied by others.
 pub const PRODUCTION_URL: &str = "https://api.mouser.com";

@@ -34,8 +34,8 @@ use crate::account::{Account, AccountBuilder};
 use crate::auth::ClientAuth;
 use crate::error::Error;
 use crate::rate_limit::Window;
-use crate::secret::Secret;
 use crate::response_rules::{Rule, Verdict};
+use crate::secret::Secret;
 
 /// The API. Source: altium.com, Octopart API documentation.
 pub const PRODUCTION_URL: &str = "https://api.nexar.com";

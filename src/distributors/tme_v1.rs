@@ -35,9 +35,9 @@ use crate::auth::credentials::scheme::Ingredients;
 use crate::auth::{Attempt, Signer};
 use crate::error::{BoxError, Error};
 use crate::rate_limit::{Quota, Window};
+use crate::response_rules::{Rule, Verdict};
 use crate::secret::Secret;
 use crate::signing::{base64, hmac_sha1, percent_encode};
-use crate::response_rules::{Rule, Verdict};
 
 /// The API. Source: tme-dev/TME-API.
 pub const PRODUCTION_URL: &str = "https://api.tme.eu";

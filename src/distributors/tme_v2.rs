@@ -21,8 +21,8 @@ use crate::account::{Account, AccountBuilder};
 use crate::auth::ClientAuth;
 use crate::error::Error;
 use crate::rate_limit::{Quota, Window};
-use crate::secret::Secret;
 use crate::response_rules::{Rule, Verdict};
+use crate::secret::Secret;
 
 /// The API. Source: copies of TME's documentation.
 pub const PRODUCTION_URL: &str = "https://api.tme.eu";

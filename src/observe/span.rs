@@ -16,9 +16,9 @@
 
 use std::future::Future;
 
+use super::event::RenewalReason;
 #[cfg(feature = "tracing")]
 use crate::contain::contained;
-use super::event::RenewalReason;
 use crate::options::Priority;
 
 #[cfg(feature = "tracing")]

@@ -298,8 +298,8 @@ impl Patience {
     }
 }
 
-#[cfg(test)]
-mod tests;
 pub(super) mod cost;
 #[cfg(feature = "task-local")]
 pub(super) mod scope;
+#[cfg(test)]
+mod tests;

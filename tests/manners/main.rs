@@ -11,7 +11,8 @@
 //! 2. 429s of DigiKey: [`spent`] (with and without headers), and `distributors::quotas`
 //! 3. resets in all units, garbage, none: `distributors::headers`, and [`spent`] for those of
 //!    Sourcengine and TE
-//! 4. token responses: `src/auth/oauth/response` (`expires_in` of every kind, no token, errors, HTML),
+//! 4. token responses: `src/auth/oauth/response` (`expires_in` of every kind, no token, errors,
+//!    HTML),
 //!    [`admitted`] (599 s, 300 s with a refresh token)
 //! 5. a rotating server and 100 requests at once: `tokens`, `stack` and `src/auth/tests.rs`
 //! 6. Mouser's 403 and 200, Mashery's page, Nexar's 200: [`spent`], `distributors::quotas`

@@ -5,14 +5,17 @@ use std::str::FromStr;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::account::Settings;
 use super::problems::Problems;
+use crate::account::Settings;
 use crate::auth::credentials::keys::{HeaderPlace, KeyPlaces, Keys};
 use crate::auth::credentials::scheme::Scheme;
 use crate::secret::Secret;
 
 /// The keys of every request. The last one of a name wins, so that a preset's can be replaced.
-pub(in crate::account) fn of_requests(settings: &Settings, problems: &mut Problems) -> (Keys, KeyPlaces) {
+pub(in crate::account) fn of_requests(
+    settings: &Settings,
+    problems: &mut Problems,
+) -> (Keys, KeyPlaces) {
     let mut places = KeyPlaces::default();
     let mut put = |field: &str, name: Result<HeaderName, String>, place: HeaderPlace| {
         let name = problems.keep(field, name);
@@ -71,11 +74,17 @@ fn check_authorization(settings: &Settings, places: &KeyPlaces, problems: &mut P
 }
 
 /// The headers of the token request.
-pub(in crate::account) fn of_token_requests(settings: &Settings, problems: &mut Problems) -> HeaderMap {
+pub(in crate::account) fn of_token_requests(
+    settings: &Settings,
+    problems: &mut Problems,
+) -> HeaderMap {
     sensitive("token_headers", &settings.token_headers, problems)
 }
 
-pub(in crate::account) fn request_ids(settings: &Settings, problems: &mut Problems) -> Vec<HeaderName> {
+pub(in crate::account) fn request_ids(
+    settings: &Settings,
+    problems: &mut Problems,
+) -> Vec<HeaderName> {
     let names = settings.request_id_headers.iter();
     names
         .filter_map(|text| problems.keep("request_id_header", name(text)))

@@ -3,13 +3,13 @@
 use url::Url;
 
 use super::problems::Problems;
-use crate::account::{Settings, endpoint_limits};
 use super::{headers, urls};
+use crate::account::{Settings, endpoint_limits};
 use crate::auth::oauth::endpoint;
 use crate::auth::oauth::grant::GrantKind;
 use crate::auth::{Grant, OAuthSettings};
-use crate::secret::Secret;
 use crate::response_rules::{RuleTarget, Rules};
+use crate::secret::Secret;
 
 /// None where there is no token URL, or where something is wrong with it.
 pub(in crate::account) fn oauth(

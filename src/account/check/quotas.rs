@@ -8,8 +8,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::account::Settings;
 use super::problems::Problems;
+use crate::account::Settings;
 use crate::options::cost;
 use crate::printable;
 use crate::rate_limit::window::WindowHeaders;

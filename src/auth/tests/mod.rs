@@ -27,8 +27,8 @@ use super::testing::*;
 use super::{AuthMiddleware, AuthSettings, Authenticator, Grant, RejectionTable};
 use crate::clock::{BoxFuture, Moment};
 use crate::error::{Error, ErrorKind, Recovery};
-use crate::options::RequestOptions;
 use crate::layers::{AccountId, Chain, Handle, Layer, Outcome, Passage, Spare};
+use crate::options::RequestOptions;
 
 /// The API: knows which tokens it refuses, remembers what it saw.
 #[derive(Clone, Default)]

@@ -51,8 +51,8 @@ use crate::account::{Account, AccountBuilder};
 use crate::auth::{ClientAuth, Grant};
 use crate::error::Error;
 use crate::rate_limit::{Quota, Window};
-use crate::secret::Secret;
 use crate::response_rules::{Rule, Verdict};
+use crate::secret::Secret;
 
 /// The production API. Source: developer.digikey.com.
 pub const PRODUCTION_URL: &str = "https://api.digikey.com";

@@ -1,6 +1,6 @@
 use super::*;
-use crate::account::check::problems::Problems;
 use crate::account::Environment;
+use crate::account::check::problems::Problems;
 use crate::account::check::{quotas, urls};
 use crate::phrase::{Folded, folded};
 

@@ -161,7 +161,7 @@ fn a_key_of_a_file_means_to_a_distributor_what_the_argument_means() {
 
 #[test]
 fn the_readme_names_every_preset() {
-    let readme = include_str!("../../README.md");
+    let readme = include_str!("../../../README.md");
     for preset in PRESETS {
         let name = format!("`{}`", preset.name);
         assert!(readme.contains(&name), "{name}");

@@ -1,13 +1,13 @@
 //! The table of the documentation, made from the presets.
 
 use super::dummy;
-use crate::distributors::*;
 use crate::account::Settings;
 use crate::account::check::quotas;
 use crate::auth::ClientAuth;
 use crate::auth::credentials::keys::HeaderPlace;
 use crate::auth::credentials::scheme::Scheme;
 use crate::auth::oauth::grant::GrantKind;
+use crate::distributors::*;
 use crate::options::cost::REQUESTS;
 use crate::{Quota, Window};
 

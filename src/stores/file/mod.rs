@@ -526,5 +526,4 @@ fn troubled(place: &Place, trouble: seal::Trouble) -> FileStoreError {
 }
 
 #[cfg(test)]
-#[path = "file/tests.rs"]
 mod tests;

@@ -3,8 +3,8 @@
 //! What is set in vain is most likely a forgotten `token_url`, a grant that is not the one that was
 //! meant, or a setting that another one replaces. The account would run, and not as it was told.
 
-use crate::account::Settings;
 use super::problems::Problems;
+use crate::account::Settings;
 use crate::auth::credentials::keys::HeaderPlace;
 use crate::auth::oauth::grant::GrantKind;
 

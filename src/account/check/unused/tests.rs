@@ -256,7 +256,7 @@ fn refused(builder: AccountBuilder, field: Option<&str>, what: &str) {
 
 #[test]
 fn every_setter_has_its_row() {
-    let source = include_str!("../builder.rs");
+    let source = include_str!("../../builder.rs");
     let setters = source.split("    pub fn ").skip(1);
     let mut setters: Vec<_> = setters
         .filter_map(|text| text.split_once("(mut self"))

@@ -18,7 +18,7 @@ use super::{LimiterSettings, ticket::Ticket};
 use super::{Pacing, Window};
 use crate::auth::model::explore;
 use crate::clock::Clock;
-use crate::clock::hands::HandClock;
+use crate::clock::manual::HandClock;
 use crate::cost::Costs;
 use crate::event::Events;
 use crate::options::{Patience, Priority, RequestOptions, Terms};
